@@ -51,7 +51,10 @@ export const fragmentTimeoutSeconds = 30;
 export const bencodeDepthMax = 16;
 export const bencodeItemsMax = 4096;
 
-invariant(recordBytesMax * 2 <= readBlockBytes, 'a read block holds at least two records of the largest size');
+invariant(
+  recordBytesMax * 2 <= readBlockBytes,
+  'a read block holds at least two records of the largest size',
+);
 invariant(flowsMaxLowest <= flowsMaxDefault && flowsMaxDefault <= flowsMaxHighest, 'flow limits are ordered');
 invariant(evidencePerFlowMax <= 32, 'evidence of a flow is counted in a small integer');
 invariant(inspectedPacketsMax < 256, 'inspected packets are counted in one byte');

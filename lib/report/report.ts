@@ -111,7 +111,11 @@ export interface ScanSummary {
   readonly flowsByVerdict: Readonly<Record<Verdict, number>>;
   /** Frames by decode outcome, e.g. { ok: 10, 'not-ip': 3 }. */
   readonly frames: Readonly<Record<string, number>>;
-  readonly unsupportedLinks: readonly { readonly linkType: number; readonly name: string; readonly packets: number }[];
+  readonly unsupportedLinks: readonly {
+    readonly linkType: number;
+    readonly name: string;
+    readonly packets: number;
+  }[];
   readonly warnings: readonly WarningReport[];
   /** Time span of the packets, microseconds since 1970; null if no packet. */
   readonly firstSeenMicros: number | null;

@@ -39,7 +39,18 @@ export const Encrypted = 8;
 export type DecodeOutcome = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
 /** How the innermost IP packet was wrapped; index is `Packet.tunnel`. */
-export const tunnelNames = ['none', 'ipip', '6in4', '4in6', 'ip6ip6', 'gre', 'vxlan', 'gtp-u', 'teredo', 'l2tp'] as const;
+export const tunnelNames = [
+  'none',
+  'ipip',
+  '6in4',
+  '4in6',
+  'ip6ip6',
+  'gre',
+  'vxlan',
+  'gtp-u',
+  'teredo',
+  'l2tp',
+] as const;
 export type TunnelName = (typeof tunnelNames)[number];
 
 export const tcpFin = 0x01;
