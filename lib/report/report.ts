@@ -57,6 +57,8 @@ export interface FlowReport {
   readonly bytes_to_client: number;
   readonly first_seen: string;
   readonly last_seen: string;
+  /** Why the record ended: FIN or RST, idle, taken over in a full table, or no more packets. Absent if not known. */
+  readonly ended?: 'closed' | 'idle' | 'evicted' | 'end-of-input';
   readonly verdict: Verdict;
   readonly reason: Reason;
   /** Null unless verdict is bittorrent or suspect. */

@@ -1,0 +1,50 @@
+# Swarmgate. `make help` lists the targets; each installs what it needs first.
+SHELL := /bin/bash
+NODE := node
+SWARMGATE := $(NODE) dist/cmd/swarmgate.js
+CAPTURES := fixtures/captures
+
+.PHONY: help run build test lint format bench bench-mix fuzz golden fixtures clean packages
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+node_modules/.installed: package.json package-lock.json
+	@deploy/check-node
+	npm ci --no-audit --no-fund
+	@touch $@
+
+build: node_modules/.installed ## compile to dist/
+	@npx --no-install tsc -p tsconfig.json
+
+run: build ## scan the recorded captures in fixtures/ and print the report
+	$(SWARMGATE) scan $(CAPTURES)
+
+packages: ## Debian packages that tests and benchmarks use as judges (tshark, tcpdump; needs root)
+	@deploy/install-packages tshark tcpdump
+
+test: build packages ## every test that this machine permits; says what it skipped and why
+	@deploy/run-tests
+
+lint: build ## types, lint rules and format
+	npx --no-install eslint .
+	npx --no-install prettier --check .
+
+format: node_modules/.installed ## rewrite all files in the project's format
+	npx --no-install prettier --write .
+
+golden: build ## rewrite the golden results after a wanted change (read the diff!)
+	SWARMGATE_GOLDEN=write $(NODE) --test dist/fixtures/
+
+fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
+	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} $(NODE) --test $$(find dist -name '*.fuzz.test.js')
+
+fixtures: ## record the captures in fixtures/captures again with real clients (root, network namespaces)
+	fixtures/record/record all
+
+bench: build ## speed and memory, side by side with the peers that are installed
+	@deploy/install-packages tshark tcpdump libndpi-bin
+	$(NODE) --expose-gc dist/bench/run.js
+
+clean: ## remove what was built
+	rm -rf dist node_modules

@@ -1,0 +1,21 @@
+/** Errors that a user can mend: a stable code, a sentence that says what to do, and the exit status. */
+
+/** Exit statuses, documented in README and `--help`. */
+export const exitOk = 0;
+/** Something could not be read to its end; the report holds what could. */
+export const exitIncomplete = 1;
+/** Wrong arguments. */
+export const exitUsage = 2;
+/** --exit-code was given and BitTorrent was found. */
+export const exitFound = 10;
+
+export class UserError extends Error {
+  override readonly name = 'UserError';
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly exitCode: number = exitUsage,
+  ) {
+    super(message);
+  }
+}

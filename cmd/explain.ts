@@ -1,0 +1,215 @@
+/** `swarmgate explain`: the chain of evidence of one flow, with what every detector answered. */
+import type { Argv, CommandModule } from 'yargs';
+import { More, Yes, type Detector, type View } from '../detectors/detector.js';
+import type { Tracer } from '../lib/engine/inspect.js';
+import type { Sighting } from '../lib/engine/evidence.js';
+import { sFirstFrame, stateStride } from '../lib/flow/table.js';
+import { explainFlow, type TraceLine } from '../lib/report/explain.js';
+import type { FlowReport } from '../lib/report/report.js';
+import { parseAddress } from '../lib/wire/address.js';
+import type { Packet } from '../lib/wire/packet.js';
+import { exitIncomplete, exitOk, UserError } from './errors.js';
+import { listInputs } from './inputs.js';
+import { Scanner } from './scanner.js';
+
+interface ExplainArguments {
+  file: string;
+  flow: string | undefined;
+  frame: number | undefined;
+  json: boolean;
+}
+
+/** Lines kept of one flow's trace; a flow is asked about 64 packets of each side at the most. */
+const traceLinesMax = 8192;
+
+interface Endpoints {
+  readonly proto: number | null;
+  readonly a: readonly number[];
+  readonly aPort: number;
+  readonly b: readonly number[];
+  readonly bPort: number;
+}
+
+/** `[tcp:|udp:]ADDRESS:PORT-ADDRESS:PORT`, IPv6 in brackets; the order of the two ends does not matter. */
+export function parseFlow(text: string): Endpoints {
+  const match = /^(?:(tcp|udp):)?(\[[^\]]+\]|[^[\]:]+):(\d+)-(\[[^\]]+\]|[^[\]:]+):(\d+)$/i.exec(text.trim());
+  const ends =
+    match === null ? null : [match[2]!, match[4]!].map((end) => parseAddress(end.replace(/^\[|\]$/g, '')));
+  const ports = match === null ? [] : [Number(match[3]), Number(match[5])];
+  if (
+    match === null ||
+    ends === null ||
+    ends[0] === null ||
+    ends[1] === null ||
+    ports.some((port) => port > 65535)
+  ) {
+    throw new UserError(
+      'bad-argument',
+      `--flow ${text}: write a flow_id, or tcp:10.0.0.1:50000-10.0.0.2:6881, or udp:[2001:db8::1]:6881-[2001:db8::2]:6881`,
+    );
+  }
+  const proto = match[1] === undefined ? null : match[1].toLowerCase() === 'tcp' ? 6 : 17;
+  return { proto, a: ends[0]!, aPort: ports[0]!, b: ends[1]!, bPort: ports[1]! };
+}
+
+function isBetween(packet: Packet, flow: Endpoints): boolean {
+  if (flow.proto !== null && flow.proto !== packet.protocol) return false;
+  const source = [packet.source0, packet.source1, packet.source2, packet.source3];
+  const destination = [packet.destination0, packet.destination1, packet.destination2, packet.destination3];
+  const same = (words: readonly number[], end: readonly number[]): boolean =>
+    (end.length === 4) === (packet.ipVersion === 6) && end.every((word, i) => (word | 0) === words[i]);
+  return (
+    (same(source, flow.a) &&
+      packet.sourcePort === flow.aPort &&
+      same(destination, flow.b) &&
+      packet.destinationPort === flow.bPort) ||
+    (same(source, flow.b) &&
+      packet.sourcePort === flow.bPort &&
+      same(destination, flow.a) &&
+      packet.destinationPort === flow.aPort)
+  );
+}
+
+/** Collects what detectors answered about the wanted flows. */
+class Trace implements Tracer {
+  readonly lines: TraceLine[] = [];
+  /** First frames of the flows that were followed. */
+  readonly followed: number[] = [];
+  readonly #wanted: (packet: Packet, frame: number) => boolean;
+
+  constructor(wanted: (packet: Packet, frame: number) => boolean) {
+    this.#wanted = wanted;
+  }
+
+  wants(packet: Packet, frame: number): boolean {
+    const wanted = this.#wanted(packet, frame);
+    if (wanted) this.followed.push(frame);
+    return wanted;
+  }
+
+  answer(detector: Detector, outcome: number, view: View, where: Readonly<Sighting>): void {
+    if (this.lines.length >= traceLinesMax) return;
+    const near = outcome === 0 && view.near >= 0;
+    this.lines.push({
+      packet: where.packet,
+      frame: where.frame,
+      side: where.side === 0 ? 'client' : 'server',
+      detector: detector.name,
+      outcome: outcome === Yes ? 'yes' : outcome === More ? 'more' : near ? 'near' : 'no',
+      text:
+        outcome === Yes ? detector.findings[view.finding]!.text : near ? detector.nearMisses[view.near]! : '',
+    });
+  }
+}
+
+/** Scans once to learn in which frame the flow begins that has this id, or that this frame belongs to. */
+async function firstFrameOf(path: string, id: number | null, frame: number | null): Promise<number> {
+  let found = -1;
+  const scanner = new Scanner({
+    continuous: false,
+    onFlow: (flow) => {
+      if (id !== null && found < 0) {
+        const report = flow.report();
+        if (report.flow_id === id) found = report.first_packet;
+      }
+    },
+    onPacket: (engine, packet, number) => {
+      if (number !== frame) return;
+      const slot = engine.flows.find(packet);
+      if (slot >= 0) found = engine.flows.state[slot * stateStride + sFirstFrame]!;
+    },
+  });
+  await scanner.run(listInputs([path]));
+  if (found >= 0) return found;
+  throw new UserError(
+    'no-such-flow',
+    id === null
+      ? `${path}: frame ${frame ?? 0} does not exist or belongs to no TCP or UDP flow`
+      : `${path}: no flow with id ${id}; swarmgate scan --format jsonl lists them`,
+    exitIncomplete,
+  );
+}
+
+async function wantedFlow(options: ExplainArguments): Promise<(packet: Packet, frame: number) => boolean> {
+  const { file, flow, frame } = options;
+  if (flow !== undefined && !/^\d+$/.test(flow)) {
+    const ends = parseFlow(flow);
+    return (packet) => isBetween(packet, ends);
+  }
+  const first = await firstFrameOf(file, flow === undefined ? null : Number(flow), frame ?? null);
+  return (_packet, number) => number === first;
+}
+
+async function run(options: ExplainArguments): Promise<number> {
+  if (options.file === '-')
+    throw new UserError('bad-argument', 'explain reads its file twice: give a file, not -');
+  const trace = new Trace(await wantedFlow(options));
+  const reports: { report: FlowReport; lines: TraceLine[] }[] = [];
+  const scanner = new Scanner({
+    continuous: false,
+    tracer: trace,
+    onFlow: (flow) => {
+      if (!flow.traced) return;
+      const report = flow.report();
+      const frames = (line: TraceLine): boolean => line.frame >= report.first_packet;
+      reports.push({ report, lines: trace.lines.filter(frames) });
+    },
+  });
+  await scanner.run(listInputs([options.file]));
+  if (reports.length === 0) {
+    const { warnings } = scanner.summary();
+    const why =
+      warnings[0]?.message ?? `${options.file}: no such flow; swarmgate scan --format jsonl lists them`;
+    throw new UserError(warnings[0]?.code ?? 'no-such-flow', why, exitIncomplete);
+  }
+  const colour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  const columns = process.stdout.isTTY ? process.stdout.columns : 100;
+  for (const { report, lines } of reports) {
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify({ ...report, trace: lines })}\n`
+        : explainFlow(report, lines, { colour, columns }),
+    );
+  }
+  return scanner.incomplete > 0 ? exitIncomplete : exitOk;
+}
+
+function build(yargs: Argv): Argv<ExplainArguments> {
+  return yargs
+    .positional('file', { describe: 'a capture file', type: 'string', demandOption: true })
+    .option('flow', {
+      describe: 'flow_id of the scan, or PROTO:ADDRESS:PORT-ADDRESS:PORT',
+      type: 'string',
+      requiresArg: true,
+    })
+    .option('frame', {
+      describe: 'any frame of the flow, as Wireshark counts',
+      type: 'number',
+      requiresArg: true,
+    })
+    .option('json', { describe: 'one JSON object with the whole trace', type: 'boolean', default: false })
+    .conflicts('flow', 'frame')
+    .check(({ flow, frame }) => {
+      if (flow === undefined && frame === undefined) {
+        throw new UserError('bad-argument', 'which flow? give --frame N or --flow FLOW');
+      }
+      if (frame !== undefined && !(Number.isInteger(frame) && frame > 0)) {
+        throw new UserError('bad-argument', '--frame: a whole number from 1');
+      }
+      return true;
+    })
+    .example('$0 explain capture.pcap --frame 17', 'the flow that frame 17 belongs to')
+    .example(
+      '$0 explain capture.pcap --flow tcp:10.0.0.1:50000-10.0.0.2:6881',
+      'the flow between two endpoints',
+    );
+}
+
+export const explainCommand: CommandModule<object, ExplainArguments> = {
+  command: 'explain <file>',
+  describe: 'print the chain of evidence of one flow of a capture file',
+  builder: build,
+  handler: async (options) => {
+    process.exitCode = await run(options);
+  },
+};

@@ -1,0 +1,177 @@
+/**
+ * What every detector must do, whoever wrote it: its matches are Yes with the declared sentence, its near misses and
+ * cut-off openings are not, nobody else's matches are, and random bytes never are. A new detector is covered by being
+ * in the registry and having a folder in fixtures/detectors.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { repositoryPath, SeededRandom } from '../lib/testing.js';
+import { Yes, type Detector } from './detector.js';
+import { parseFixture, runDetector, type Fixture } from './harness.js';
+import { detectors, registry } from './index.js';
+
+const folder = repositoryPath('fixtures', 'detectors');
+
+/** Matches of one detector (or one of its files) that another may say Yes to as well, each with the reason. */
+const allowed: readonly { match: string; also: string; because: string }[] = [
+  {
+    match: 'http-tracker/',
+    also: 'web-seed',
+    because: 'an announce names its client too; the tracker detector decides at once',
+  },
+  {
+    match: 'http-tracker/',
+    also: 'web-download',
+    because:
+      'a general downloader that announces to a tracker is still a downloader; a hint changes nothing then',
+  },
+  {
+    match: 'web-seed/',
+    also: 'web-download',
+    because: 'two readings of one User-Agent; the stronger one decides',
+  },
+  {
+    match: 'torrent-file/',
+    also: 'web-seed',
+    because: 'a torrent client that fetches a metainfo file names itself',
+  },
+  {
+    match: 'torrent-file/',
+    also: 'web-download',
+    because: 'a downloader that fetches a metainfo file names itself',
+  },
+];
+
+interface NamedFixture {
+  readonly name: string;
+  readonly fixture: Fixture;
+}
+
+function load(detector: string, kind: 'match' | 'near' | 'short'): NamedFixture[] {
+  const path = join(folder, detector, kind);
+  if (!existsSync(path)) return [];
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.hex'))
+    .sort()
+    .map((name) => ({
+      name: `${detector}/${kind}/${name}`,
+      fixture: parseFixture(readFileSync(join(path, name), 'utf8')),
+    }));
+}
+
+const matches = new Map(detectors.map((detector) => [detector.name, load(detector.name, 'match')]));
+
+/** The fixture with its last packet cut to `length` bytes. */
+function cut(fixture: Fixture, length: number): Fixture {
+  const last = fixture.steps.at(-1)!;
+  return {
+    ...fixture,
+    steps: [...fixture.steps.slice(0, -1), { ...last, payload: last.payload.slice(0, length) }],
+  };
+}
+
+function applies(detector: Detector, fixture: Fixture): boolean {
+  return detector.where === 'anywhere' || (detector.where === 'start') === fixture.fromStart;
+}
+
+for (const detector of detectors) {
+  describe(`detector ${detector.name}`, () => {
+    test('says what it is', () => {
+      assert.match(detector.name, /^[a-z][a-z0-9-]*$/);
+      assert.match(detector.reference, /(BEP \d+|RFC \d+|WebTorrent|http)/);
+      assert.ok(detector.packetsMax >= 1 && detector.packetsMax <= 64);
+      assert.ok(detector.summary.length > 10 && detector.limits.length > 10);
+      assert.ok(detector.findings.length > 0);
+      const order = ['hint', 'strong', 'proof'];
+      const highest = Math.max(...detector.findings.map((finding) => order.indexOf(finding.confidence)));
+      assert.equal(detector.confidence, order[highest], 'its confidence is the highest of its findings');
+    });
+
+    test('says Yes to its matches, with the declared sentence', () => {
+      const fixtures = matches.get(detector.name)!;
+      assert.ok(fixtures.length > 0, 'no match fixtures');
+      for (const { name, fixture } of fixtures) {
+        assert.ok(applies(detector, fixture), `${name}: the engine would never ask`);
+        const run = runDetector(detector, fixture);
+        assert.equal(run.outcome, Yes, name);
+        if (fixture.finding !== null) assert.equal(run.finding, fixture.finding, name);
+        if (fixture.client !== null) assert.equal(run.client, fixture.client, name);
+        if (fixture.infoHash !== null) assert.equal(run.infoHash, fixture.infoHash, name);
+      }
+    });
+
+    test('has a match for each of its findings', () => {
+      const said = new Set(
+        matches.get(detector.name)!.map(({ fixture }) => runDetector(detector, fixture).finding),
+      );
+      const unsaid = detector.findings.map(({ text }) => text).filter((text) => !said.has(text));
+      assert.deepEqual(unsaid, []);
+    });
+
+    test('a cut-off match never throws, and is never another kind of thing', () => {
+      for (const { name, fixture } of matches.get(detector.name)!) {
+        const whole = runDetector(detector, fixture);
+        const wholeKind = detector.findings.find(({ text }) => text === whole.finding)?.kind;
+        for (let length = 0; length < fixture.steps.at(-1)!.payload.length; length++) {
+          const run = runDetector(detector, cut(fixture, length));
+          const kind = detector.findings.find(({ text }) => text === run.finding)?.kind;
+          assert.ok(run.outcome !== Yes || kind === wholeKind, `${name} cut to ${length}`);
+        }
+      }
+    });
+
+    test('does not believe near misses and short ones', () => {
+      const near = load(detector.name, 'near');
+      const short = load(detector.name, 'short');
+      assert.ok(near.length > 0, 'no near fixtures');
+      assert.ok(short.length > 0, 'no short fixtures');
+      for (const { name, fixture } of [...near, ...short]) {
+        if (applies(detector, fixture)) assert.notEqual(runDetector(detector, fixture).outcome, Yes, name);
+      }
+    });
+
+    test('leaves the matches of others alone', () => {
+      for (const [owner, fixtures] of matches) {
+        const other = detectors.find(({ name }) => name === owner)!;
+        if (owner === detector.name || other.transport !== detector.transport) continue;
+        for (const { name, fixture } of fixtures) {
+          if (!applies(detector, fixture)) continue;
+          if (allowed.some(({ match, also }) => name.startsWith(match) && also === detector.name)) continue;
+          assert.notEqual(runDetector(detector, fixture).outcome, Yes, `${detector.name} on ${name}`);
+        }
+      }
+    });
+
+    test('never says Yes to random bytes', () => {
+      const random = new SeededRandom(0x5eed);
+      for (let round = 0; round < 20_000; round++) {
+        const steps = [
+          { fromClient: true, payload: random.bytes(1 + random.below(80)) },
+          { fromClient: false, payload: random.bytes(1 + random.below(80)) },
+        ];
+        const run = runDetector(detector, {
+          steps,
+          fromStart: round % 2 === 0,
+          clientPort: 50000,
+          serverPort: 6881,
+        });
+        assert.notEqual(run.outcome, Yes, Buffer.from(steps[0]!.payload).toString('hex'));
+      }
+    });
+  });
+}
+
+test('every fixture folder belongs to a detector, and names are unique', () => {
+  const names = detectors.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  const strangers = readdirSync(folder).filter((name) => !names.includes(name));
+  assert.deepEqual(strangers, []);
+});
+
+test('other protocols are named uniquely and index 0 means none', () => {
+  assert.equal(registry.otherProtocols[0], '');
+  assert.equal(new Set(registry.otherProtocols).size, registry.otherProtocols.length);
+  assert.ok(registry.otherProtocols.length < 256, 'the index is kept in one byte');
+});

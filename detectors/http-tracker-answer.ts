@@ -1,0 +1,205 @@
+/**
+ * Answers of an HTTP tracker: a bencoded dictionary as body, with peers (BEP 3; compact BEP 23; IPv6 BEP 7), a failure
+ * reason, or the statistics of a scrape (BEP 48). https://www.bittorrent.org/beps/bep_0003.html#trackers
+ *
+ * Only the body speaks: the status, content type and length say nothing, because trackers send any of them. A segment
+ * that begins with the body itself is read too, so that one direction of a connection is enough.
+ */
+import { More, No, nearMiss, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
+import type { Detector, Outcome, View } from './detector.js';
+import {
+  bencodeEnd,
+  dictionaryValue,
+  dictionaryValueOf,
+  Incomplete,
+  integerEnd,
+  stringEnd,
+  stringStart,
+} from '../lib/wire/bencode.js';
+import { bodyData, isResponse, mayBecomeHttp, NoBodyYet, responseBody } from '../lib/wire/http.js';
+import { ascii, decimal } from '../lib/wire/text.js';
+
+const peersProof = 0;
+const failureProof = 1;
+const scrapeProof = 2;
+const countsOnly = 3;
+
+const oddPeers = 0;
+
+const interval = ascii('interval');
+const minInterval = ascii('min interval');
+const peers = ascii('peers');
+const peers6 = ascii('peers6');
+const complete = ascii('complete');
+const incomplete = ascii('incomplete');
+const failureReason = ascii('failure reason');
+const warningMessage = ascii('warning message');
+const trackerId = ascii('tracker id');
+const files = ascii('files');
+const ip = ascii('ip');
+const portKey = ascii('port');
+
+const letterD = 0x64;
+const letterE = 0x65;
+const letterL = 0x6c;
+
+const peerBytes = 6;
+const peer6Bytes = 18;
+const hashBytes = 20;
+/** A kept stream this long does not grow much more: what is missing is judged as missing. */
+const enoughBytes = 3072;
+
+/** Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string. */
+function declaredLength(bytes: Uint8Array, at: number, end: number): number {
+  const from = stringStart(bytes, at, end);
+  return from < 0 ? -1 : decimal(bytes, at, from - 1);
+}
+
+function hasInteger(bytes: Uint8Array, start: number, end: number, key: Uint8Array): boolean {
+  const at = dictionaryValue(bytes, start, end, key);
+  return at >= 0 && integerEnd(bytes, at, end) > 0;
+}
+
+/** True if the value at `at` is a list of peers as dictionaries (BEP 3), or an empty list. */
+function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
+  if (bytes[at] !== letterL || at + 1 >= end) return false;
+  if (bytes[at + 1] === letterE) return true;
+  return (
+    dictionaryValueOf(bytes, at + 1, end, ip, '0') >= 0 &&
+    dictionaryValueOf(bytes, at + 1, end, portKey, 'i') >= 0
+  );
+}
+
+/** 1 if the dictionary holds peers in a form that a tracker sends, 0 if it has none, -1 if their form is wrong. */
+function peersForm(bytes: Uint8Array, start: number, end: number): -1 | 0 | 1 {
+  let form: -1 | 0 | 1 = 0;
+  const four = dictionaryValue(bytes, start, end, peers);
+  if (four >= 0) {
+    const length = declaredLength(bytes, four, end);
+    if (length < 0 ? isPeerList(bytes, four, end) : length % peerBytes === 0) form = 1;
+    else if (length >= 0) return -1;
+  }
+  const six = dictionaryValue(bytes, start, end, peers6);
+  if (six < 0) return form;
+  const length = declaredLength(bytes, six, end);
+  return length < 0 ? form : length % peer6Bytes === 0 ? 1 : -1;
+}
+
+/** True if the value at `at` begins a scrape's `files`: 20-byte keys, each with a dictionary of counts (BEP 48). */
+function isScrapeFiles(view: View, bytes: Uint8Array, at: number, end: number): boolean {
+  if (bytes[at] !== letterD || at + 1 >= end) return false;
+  const key = at + 1;
+  const value = stringEnd(bytes, key, end);
+  if (value < 0 || value >= end || value - stringStart(bytes, key, end) !== hashBytes) return false;
+  if (!hasInteger(bytes, value, end, complete) && !hasInteger(bytes, value, end, incomplete)) return false;
+  noteInfoHash(view, bytes, value - hashBytes, hashBytes);
+  return true;
+}
+
+/** True if the value at `at` is the beginning of readable text: a failure reason is a sentence for people. */
+function isSentence(bytes: Uint8Array, at: number, end: number): boolean {
+  const from = stringStart(bytes, at, end);
+  if (from < 0) return false;
+  const length = decimal(bytes, at, from - 1);
+  if (length < 0 || length > 4096) return false;
+  const to = Math.min(end, from + length);
+  for (let i = from; i < to; i++) if (bytes[i]! < 0x20 && bytes[i] !== 0x0a && bytes[i] !== 0x0d) return false;
+  return to > from || length === 0;
+}
+
+/** What the dictionary at `at` says: a finding, or -1. */
+function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
+  const hasInterval = hasInteger(bytes, at, end, interval);
+  const form = peersForm(bytes, at, end);
+  if (form < 0) {
+    view.near = oddPeers;
+    return -1;
+  }
+  const reason = dictionaryValueOf(bytes, at, end, failureReason, '0');
+  if (reason >= 0 && isSentence(bytes, reason, end)) return failureProof;
+  const counts =
+    (hasInteger(bytes, at, end, complete) ? 1 : 0) +
+    (hasInteger(bytes, at, end, incomplete) ? 1 : 0) +
+    (hasInteger(bytes, at, end, minInterval) ? 1 : 0);
+  const words =
+    (dictionaryValueOf(bytes, at, end, warningMessage, '0') >= 0 ? 1 : 0) +
+    (dictionaryValueOf(bytes, at, end, trackerId, '0') >= 0 ? 1 : 0);
+  // Some trackers leave out the interval when the client is told to stop, but never everything else as well.
+  if (form > 0 && (hasInterval || counts + words >= 2)) return peersProof;
+  const statistics = dictionaryValueOf(bytes, at, end, files, 'd');
+  if (statistics >= 0 && isScrapeFiles(view, bytes, statistics, end)) return scrapeProof;
+  return hasInterval && counts + words > 0 ? countsOnly : -1;
+}
+
+/** Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this. */
+function judge(
+  view: View,
+  bytes: Uint8Array,
+  body: number,
+  end: number,
+  inOpening: boolean,
+  waits: boolean,
+): Outcome {
+  if (bytes[body] !== letterD) return No;
+  const next = body + 1 < end ? bytes[body + 1]! : 0x31;
+  if (next < 0x31 || next > 0x39) return No;
+  // A second chunk's size line makes the rest malformed; what stands before it still speaks.
+  const whole = bencodeEnd(bytes, body, end);
+  const to = whole < 0 ? end : whole;
+  const mayGrow = whole === Incomplete && waits;
+  const finding = findingOf(view, bytes, body, to);
+  if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
+  // Counts without peers: the peers may still come.
+  if (finding === countsOnly && mayGrow) return More;
+  return inOpening ? yesInOpening(view, finding, body, to) : yesInPayload(view, finding, body, to);
+}
+
+/** True if a body can begin at `start` without a header block before it: `d` and a digit, or a chunk's size line. */
+function mayBeBody(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < 8) return false;
+  const first = bytes[start]!;
+  const second = bytes[start + 1]!;
+  if (first === letterD && second >= 0x31 && second <= 0x39) return true;
+  return (first | 0x20) <= 0x66 && bodyData(bytes, start, end) !== start;
+}
+
+function inspect(view: View): Outcome {
+  const { bytes, start, end, opening, openingStart, openingEnd } = view;
+  const kept = openingEnd - openingStart;
+  const isFirst = kept === end - start;
+  const cut = view.wireLength > end - start;
+  if (isResponse(bytes, start, end)) {
+    const body = responseBody(bytes, start, end);
+    if (body === NoBodyYet) return isFirst && !cut ? More : No;
+    return judge(view, bytes, body, end, false, isFirst && !cut && kept < enoughBytes);
+  }
+  if (kept > end - start && isResponse(opening, openingStart, openingEnd)) {
+    const body = responseBody(opening, openingStart, openingEnd);
+    if (body === NoBodyYet) return kept < enoughBytes ? More : No;
+    const outcome = judge(view, opening, body, openingEnd, true, kept < enoughBytes);
+    if (outcome !== No) return outcome;
+  }
+  if (mayBeBody(bytes, start, end))
+    return judge(view, bytes, bodyData(bytes, start, end), end, false, isFirst && !cut && kept < enoughBytes);
+  return end - start < 8 && isFirst && mayBecomeHttp(bytes, start, end) ? More : No;
+}
+
+export const httpTrackerAnswer: Detector = {
+  name: 'http-tracker-answer',
+  transport: 'tcp',
+  confidence: 'proof',
+  reference: 'BEP 3, BEP 7, BEP 23, BEP 48',
+  summary: 'bencoded answers of an HTTP tracker: peers, failure reason, scrape statistics',
+  limits: 'not inside TLS; a body with content coding (gzip, deflate) cannot be read; only the first chunk is read',
+  scope: 'packets',
+  packetsMax: 24,
+  where: 'anywhere',
+  findings: [
+    { text: 'HTTP tracker answer with peers', kind: 'http-tracker', confidence: 'proof' },
+    { text: 'HTTP tracker failure answer', kind: 'http-tracker', confidence: 'proof' },
+    { text: 'HTTP tracker scrape answer', kind: 'http-tracker', confidence: 'proof' },
+    { text: 'HTTP tracker answer, no peers seen', kind: 'http-tracker', confidence: 'strong' },
+  ],
+  nearMisses: ['bencoded answer whose peers are not multiples of 6 or 18 bytes'],
+  inspect,
+};

@@ -1,0 +1,236 @@
+/**
+ * HTTP tracker requests: announce (BEP 3, compact BEP 23, IPv6 BEP 7) and scrape (BEP 48).
+ * https://www.bittorrent.org/beps/bep_0003.html#trackers
+ *
+ * A request is recognised by the parameters of its target, in any order, on any path, host and port: an `info_hash`
+ * that decodes to exactly 20 bytes with the peer's own particulars beside it. An announce URL that is itself the value
+ * of a parameter (a search, a redirect) or stands in a header or body is never looked at.
+ */
+import { More, No, nearMiss, noteClient, yesInOpening, yesInPayload } from './detector.js';
+import type { Detector, Outcome, View } from './detector.js';
+import {
+  headerValue,
+  isGet,
+  lastSegment,
+  lineEnd,
+  mayBecomeHttp,
+  parameterEnd,
+  parameterValue,
+  queryStart,
+  requestLineWasOpen,
+} from '../lib/wire/http.js';
+import {
+  ascii,
+  decimal,
+  isCounter,
+  needle,
+  percentDecode,
+  startsWith,
+  startsWithIgnoringCase,
+} from '../lib/wire/text.js';
+
+const announceProof = 0;
+const scrapeProof = 1;
+const cutProof = 2;
+const hashOnly = 3;
+const scrapeAll = 4;
+
+const notTwentyBytes = 0;
+const nothingBeside = 1;
+
+const infoHash = ascii('info_hash=');
+const peerId = ascii('peer_id=');
+const port = ascii('port=');
+const uploaded = ascii('uploaded=');
+const downloaded = ascii('downloaded=');
+const left = ascii('left=');
+const piece = ascii('piece=');
+const announceName = ascii('announce');
+const scrapeName = ascii('scrape');
+const userAgent = needle('\nuser-agent:');
+
+const targetOffset = 4;
+const hashBytes = 20;
+const percent = 0x25;
+const dash = 0x2d;
+
+/** A counter parameter (`uploaded=`, `left=`...): 1 if it is there and a number, else 0. Clients write -1 as unknown. */
+function counter(bytes: Uint8Array, query: number, end: number, name: Uint8Array): number {
+  const at = parameterValue(bytes, query, end, name);
+  if (at < 0) return 0;
+  const to = parameterEnd(bytes, at, end);
+  return isCounter(bytes, bytes[at] === dash ? at + 1 : at, to) ? 1 : 0;
+}
+
+/** Decodes the peer-id into `view.client`; true if it is 20 bytes. */
+function readPeerId(view: View, bytes: Uint8Array, query: number, end: number): boolean {
+  const at = parameterValue(bytes, query, end, peerId);
+  if (at < 0) return false;
+  const to = parameterEnd(bytes, at, end);
+  return to < end && percentDecode(bytes, at, to, view.client) === hashBytes;
+}
+
+/** Notes the User-Agent, else the readable beginning of the peer-id that `readPeerId` left in `view.client`. */
+function noteSoftware(view: View, bytes: Uint8Array, start: number, end: number, hasPeerId: boolean): void {
+  const at = headerValue(bytes, start, end, userAgent);
+  const to = at < 0 ? at : lineEnd(bytes, at, end);
+  if (to > at && to < end) {
+    noteClient(view, bytes, at, to);
+    return;
+  }
+  view.clientLength = 0;
+  if (!hasPeerId) return;
+  while (view.clientLength < 8) {
+    const byte = view.client[view.clientLength]!;
+    if (byte <= 0x20 || byte >= 0x7f) break;
+    view.clientLength++;
+  }
+}
+
+/**
+ * A capture that keeps only the first bytes of each packet ends inside the info-hash. A path called announce or scrape
+ * whose `info_hash` is being written in escapes, at least three and one of them no character, is nothing else.
+ */
+function isCutRequest(bytes: Uint8Array, path: number, hash: number, end: number): boolean {
+  if (
+    !startsWithIgnoringCase(bytes, path, end, announceName) &&
+    !startsWithIgnoringCase(bytes, path, end, scrapeName)
+  )
+    return false;
+  let escapes = 0;
+  let binary = false;
+  for (let i = hash; i + 2 < end; i++) {
+    if (bytes[i]! <= 0x20) return false;
+    if (bytes[i] !== percent) continue;
+    escapes++;
+    // The first digit tells: 0 and 1 are control characters, 8 to f are beyond ASCII.
+    const digit = bytes[i + 1]!;
+    binary ||= digit <= 0x31 || digit >= 0x38;
+  }
+  return escapes >= 3 && binary;
+}
+
+/** Judges the request that begins at `start`. */
+function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpening: boolean): Outcome {
+  const target = start + targetOffset;
+  const query = queryStart(bytes, target, end);
+  const cut = view.wireLength > view.end - view.start;
+  if (query < 0) return judgeBare(view, bytes, target, end, inOpening);
+  if (query === end) return cut ? No : More;
+  const hash = parameterValue(bytes, query, end, infoHash);
+  if (hash < 0) return isWholeTarget(bytes, query, end) || cut ? No : More;
+  const hashEnd = parameterEnd(bytes, hash, end);
+  const path = lastSegment(bytes, target, query - 1);
+  if (hashEnd === end) {
+    if (!cut) return More;
+    return isCutRequest(bytes, path, hash, end) ? say(view, cutProof, start, end, inOpening) : No;
+  }
+  if (percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes) return nearMiss(view, notTwentyBytes);
+  const outcome = judgeHashed(view, bytes, start, query, path, end, inOpening);
+  if (outcome === No || outcome === More) view.infoHashLength = 0;
+  return outcome;
+}
+
+/** A request with an info-hash of 20 bytes: whose is it? */
+function judgeHashed(
+  view: View,
+  bytes: Uint8Array,
+  start: number,
+  query: number,
+  path: number,
+  end: number,
+  inOpening: boolean,
+): Outcome {
+  view.infoHashLength = hashBytes;
+  const hasPeerId = readPeerId(view, bytes, query, end);
+  const hasPort = hasPortNumber(bytes, query, end);
+  const counters =
+    counter(bytes, query, end, uploaded) +
+    counter(bytes, query, end, downloaded) +
+    counter(bytes, query, end, left);
+  const isAnnounce = hasPeerId ? hasPort || counters >= 2 : counters + (hasPort ? 1 : 0) >= 3;
+  const isScrape = startsWith(bytes, path, end, scrapeName);
+  if (isAnnounce || isScrape) {
+    noteSoftware(view, bytes, start, end, hasPeerId);
+    return say(view, isAnnounce ? announceProof : scrapeProof, start, end, inOpening);
+  }
+  if (!isWholeTarget(bytes, query, end)) {
+    const cut = view.wireLength > view.end - view.start;
+    return cut ? say(view, cutProof, start, end, inOpening) : More;
+  }
+  // An HTTP seed's request (BEP 17) also has an info-hash; it belongs to the web-seed detector.
+  if (parameterValue(bytes, query, end, piece) >= 0) return No;
+  if (!startsWith(bytes, path, end, announceName)) return nearMiss(view, nothingBeside);
+  noteSoftware(view, bytes, start, end, hasPeerId);
+  return say(view, hashOnly, start, end, inOpening);
+}
+
+function hasPortNumber(bytes: Uint8Array, query: number, end: number): boolean {
+  const at = parameterValue(bytes, query, end, port);
+  if (at < 0) return false;
+  const value = decimal(bytes, at, parameterEnd(bytes, at, end));
+  return value >= 0 && value <= 65_535;
+}
+
+/** A target without a query: a scrape of everything that the tracker has (BEP 48), or no tracker request. */
+function judgeBare(view: View, bytes: Uint8Array, target: number, end: number, inOpening: boolean): Outcome {
+  const targetEnd = parameterEnd(bytes, target, end);
+  const path = lastSegment(bytes, target, targetEnd);
+  if (targetEnd - path !== scrapeName.length || !startsWith(bytes, path, targetEnd, scrapeName)) return No;
+  return say(view, scrapeAll, target - targetOffset, targetEnd, inOpening);
+}
+
+/** True if the target ends in this range: the white space after it is there. */
+function isWholeTarget(bytes: Uint8Array, query: number, end: number): boolean {
+  let i = query;
+  while (i < end && bytes[i]! > 0x20) i++;
+  return i < end;
+}
+
+function say(view: View, finding: number, from: number, to: number, inOpening: boolean): Outcome {
+  const end = lineEnd(inOpening ? view.opening : view.bytes, from, to);
+  return inOpening ? yesInOpening(view, finding, from, end) : yesInPayload(view, finding, from, end);
+}
+
+function inspect(view: View): Outcome {
+  const { bytes, start, end } = view;
+  if (isGet(bytes, start, end)) return judge(view, bytes, start, end, false);
+  const { opening, openingStart, openingEnd } = view;
+  if (openingEnd - openingStart > end - start) {
+    if (!requestLineWasOpen(opening, openingStart, openingEnd, end - start)) return No;
+    return isGet(opening, openingStart, openingEnd)
+      ? judge(view, opening, openingStart, openingEnd, true)
+      : More;
+  }
+  return end - start <= targetOffset && mayBecomeHttp(bytes, start, end) ? More : No;
+}
+
+export const httpTracker: Detector = {
+  name: 'http-tracker',
+  transport: 'tcp',
+  confidence: 'proof',
+  reference: 'BEP 3, BEP 7, BEP 23, BEP 48',
+  summary: 'announce and scrape requests to an HTTP tracker, by their parameters',
+  limits:
+    'not inside TLS; a request line longer than the kept opening is not read to its end; an info_hash in ' +
+    'hexadecimal, or one inside another parameter, a header or a body, is not believed',
+  scope: 'packets',
+  packetsMax: 24,
+  where: 'anywhere',
+  findings: [
+    { text: 'HTTP tracker announce', kind: 'http-tracker', confidence: 'proof' },
+    { text: 'HTTP tracker scrape', kind: 'http-tracker', confidence: 'proof' },
+    { text: 'HTTP tracker request, cut off by the capture', kind: 'http-tracker', confidence: 'proof' },
+    {
+      text: 'announce path with an info-hash but no particulars',
+      kind: 'http-tracker',
+      confidence: 'strong',
+    },
+    { text: 'scrape path without an info-hash', kind: 'http-tracker', confidence: 'hint' },
+  ],
+  nearMisses: [
+    'info_hash parameter that is not 20 bytes',
+    'info_hash parameter without the other parameters of an announce',
+  ],
+  inspect,
+};

@@ -1,0 +1,254 @@
+/**
+ * uTP, the micro transport protocol (BEP 29): 20 bytes of header, a chain of extensions, data.
+ *
+ *     0       1         2              4          8                12        16      18
+ *     type+1  extension connection_id  timestamp  time difference  window    seq_nr  ack_nr
+ *
+ * Nothing in one header is proof, so two packets have to agree: a SYN and its answer, a SYN and its repetition, two
+ * directions whose connection ids differ by one and whose sequence numbers acknowledge each other, or two packets of
+ * one direction that carry on. A packet that could be uTP is kept (More) and the next one is compared with it. The
+ * exception is data that begins with the peer handshake of BEP 3.
+ */
+import { ascii, startsWith } from '../lib/wire/text.js';
+import {
+  More,
+  nearMiss,
+  No,
+  noteInfoHash,
+  yesInPayload,
+  type Detector,
+  type Outcome,
+  type View,
+} from './detector.js';
+
+const typeData = 0;
+const typeState = 2;
+const typeReset = 3;
+const typeSyn = 4;
+
+const headerLength = 20;
+const windowAt = 12;
+const handshake = ascii('\x13BitTorrent protocol');
+
+/** Extension 1 is the selective acknowledgement, 2 uTorrent's extension bits, 3 libtorrent's close reason. */
+const selectiveAck = 1;
+const extensionBits = 2;
+const closeReason = 3;
+const selectiveAckMax = 64;
+
+/** Largest receive window believed, bytes. libutp offers 1 MiB, uTorrent up to 8; random bytes pass one time in 64. */
+const windowMax = 0x0400_0000;
+/** STUN's magic cookie (RFC 8489) stands where the timestamp would be. */
+const stunCookie = 0x2112_a442;
+
+const second = 1_000_000;
+/** A SYN is repeated after 1 to 3 s, then at doubled intervals; libtorrent also tries again with a new connection. */
+const synRepeatMin = second / 10;
+const synRepeatMax = 120 * second;
+/** Time between two kept packets of one direction. */
+const stepMax = 20 * second;
+/** How long an answer may follow the packet that it measures, and how much clocks and queues may disturb that. */
+const answerMax = 30 * second;
+const answerSlack = second / 10;
+/** Packets in flight: how far an acknowledgement may be from the sequence number that was seen last. */
+const flightMax = 512;
+const advanceMax = 64;
+
+const synAnswered = 0;
+const synRepeated = 1;
+const synContinued = 2;
+const twoDirections = 3;
+const oneDirection = 4;
+const dataHandshake = 5;
+
+const lonePacket = 0;
+
+export const utp: Detector = {
+  name: 'utp',
+  transport: 'udp',
+  confidence: 'proof',
+  reference: 'BEP 29',
+  summary: 'uTP by two packets that agree: connection ids, sequence and acknowledgement numbers, clocks',
+  limits: 'a single SYN without answer or repetition is not believed',
+  scope: 'packets',
+  packetsMax: 24,
+  where: 'anywhere',
+  findings: [
+    { text: 'uTP connection request and its answer (BEP 29)', kind: 'utp', confidence: 'proof' },
+    { text: 'uTP connection request, sent again (BEP 29)', kind: 'utp', confidence: 'proof' },
+    { text: 'uTP connection request and data after it (BEP 29)', kind: 'utp', confidence: 'proof' },
+    {
+      text: 'uTP packets of both directions that acknowledge each other (BEP 29)',
+      kind: 'utp',
+      confidence: 'proof',
+    },
+    { text: 'uTP packets of one direction that carry on (BEP 29)', kind: 'utp', confidence: 'strong' },
+    { text: 'peer handshake inside a uTP data packet (BEP 29, BEP 3)', kind: 'utp', confidence: 'proof' },
+  ],
+  nearMisses: ['header fields of uTP, but they do not agree with the packet before'],
+  inspect(view: View): Outcome {
+    const { bytes, start, end } = view;
+    if (end - start < headerLength) return No;
+    const first = bytes[start]!;
+    if ((first & 0x0f) !== 1 || first > 0x41) return No;
+    const header = headerEnd(bytes, start, end, view.wireLength);
+    if (header < 0) return No;
+    const type = first >> 4;
+    if (type === typeData && startsWith(bytes, header, end, handshake)) return believeHandshake(view, header);
+    const other = linkToOther(view, type);
+    if (other >= 0) return yesInPayload(view, other, start, header);
+    const own = linkToOwn(view, type);
+    if (own >= 0) return yesInPayload(view, own, start, header);
+    // A reset without the request that it answers can not be compared with anything later.
+    if (type === typeReset) return nearMiss(view, lonePacket);
+    return More;
+  },
+};
+
+function believeHandshake(view: View, at: number): Outcome {
+  const to = Math.min(view.end, at + 68);
+  if (to - at >= 48) noteInfoHash(view, view.bytes, at + 28, 20);
+  return yesInPayload(view, dataHandshake, view.start, to);
+}
+
+function u16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+/** Signed 32 bits: differences modulo 2^32 come out as small positive or negative numbers. */
+function i32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
+/**
+ * Where the data of the packet `[start, end)` begins if every field by itself is as uTP has it, else -1. The packet
+ * was `wireLength` bytes long before a capture may have cut it.
+ */
+function headerEnd(bytes: Uint8Array, start: number, end: number, wireLength: number): number {
+  const first = bytes[start]!;
+  if (end - start < headerLength || (first & 0x0f) !== 1 || first > 0x41) return -1;
+  const type = first >> 4;
+  if (bytes[start + 1]! > closeReason || bytes[start + windowAt]! >= windowMax >> 24) return -1;
+  if (type === typeReset) {
+    return wireLength === headerLength && bytes[start + 1] === 0 ? start + headerLength : -1;
+  }
+  if (!hasClock(bytes, start + 4) || u16(bytes, start + 2) === 0) return -1;
+  const header = extensionsEnd(bytes, start, end);
+  if (header < 0) return -1;
+  const dataLength = wireLength - (header - start);
+  if (type === typeSyn) return dataLength === 0 && isSyn(bytes, start) ? header : -1;
+  if (type === typeData ? dataLength <= 0 : dataLength !== 0) return -1;
+  return header;
+}
+
+/**
+ * A clock in microseconds has at least three bytes that are not zero, except for 6 of 65,536 moments. That keeps out
+ * DNS, whose counters stand here, and the many protocols that fill up with zeros.
+ */
+function hasClock(bytes: Uint8Array, at: number): boolean {
+  let filled = 0;
+  for (let i = 0; i < 4; i++) if (bytes[at + i] !== 0) filled++;
+  return filled >= 3 && i32(bytes, at) !== stunCookie;
+}
+
+/** End of the extension chain, or -1 if it is not one: known types, their lengths, each type once, ends in the packet. */
+function extensionsEnd(bytes: Uint8Array, start: number, end: number): number {
+  let type = bytes[start + 1]!;
+  let at = start + headerLength;
+  let seen = 0;
+  while (type !== 0) {
+    if (type > closeReason || (seen & (1 << type)) !== 0 || end - at < 2) return -1;
+    seen |= 1 << type;
+    const length = bytes[at + 1]!;
+    if (type === selectiveAck && (length === 0 || length > selectiveAckMax || (length & 3) !== 0)) return -1;
+    if (type === extensionBits && length !== 8) return -1;
+    if (type === closeReason && length !== 4) return -1;
+    type = bytes[at]!;
+    at += 2 + length;
+  }
+  return at <= end ? at : -1;
+}
+
+/**
+ * A connection request: nothing was received, so there is no time difference and nothing to acknowledge, and no
+ * extension but the extension bits. The sequence number is 1 in BEP 29 and random in libutp and libtorrent.
+ */
+function isSyn(bytes: Uint8Array, start: number): boolean {
+  const extension = bytes[start + 1];
+  if (extension !== 0 && extension !== extensionBits) return false;
+  return i32(bytes, start + 8) === 0 && u16(bytes, start + 18) === 0 && u16(bytes, start + 16) !== 0;
+}
+
+/** Finding that links this packet to the kept one of the other direction, or -1. */
+function linkToOther(view: View, type: number): number {
+  const { bytes, start, other, otherStart } = view;
+  if (headerEnd(other, otherStart, view.otherEnd, view.otherWireLength) < 0) return -1;
+  const otherType = other[otherStart]! >> 4;
+  const id = u16(bytes, start + 2);
+  const otherId = u16(other, otherStart + 2);
+  const ack = u16(bytes, start + 18);
+  const otherSeq = u16(other, otherStart + 16);
+  if (otherType === typeSyn) {
+    // The answerer sends under the id of the request and acknowledges it; a refusal does so too.
+    const behind = (ack - otherSeq) & 0xffff;
+    if (type === typeSyn || id !== otherId || behind > (type === typeData ? advanceMax : 0)) return -1;
+    return type === typeReset || isAnswer(bytes, start, other, otherStart) ? synAnswered : -1;
+  }
+  if (type === typeSyn || type === typeReset) return -1;
+  if (id - otherId !== 1 && otherId - id !== 1) return -1;
+  if (!isNear(ack, otherSeq) || !isNear(u16(other, otherStart + 18), u16(bytes, start + 16))) return -1;
+  if (u16(bytes, start + 16) === otherSeq && ack === otherSeq) return -1;
+  return isAnswer(bytes, start, other, otherStart) ? twoDirections : -1;
+}
+
+/** True if two sequence numbers are within one flight of each other. */
+function isNear(a: number, b: number): boolean {
+  return ((a - b + flightMax) & 0xffff) <= 2 * flightMax;
+}
+
+/**
+ * The time difference of a packet is its sender's clock, when the last packet came in, minus that packet's timestamp.
+ * So timestamp minus time difference, compared with the timestamp that was seen, is how long the answer took (longer
+ * if newer packets than the kept one had come in since). Both clocks are arbitrary; this sum is not.
+ */
+function isAnswer(bytes: Uint8Array, start: number, other: Uint8Array, otherStart: number): boolean {
+  const measured = (i32(bytes, start + 4) - i32(bytes, start + 8)) | 0;
+  const took = (measured - i32(other, otherStart + 4)) | 0;
+  return took >= -answerSlack && took <= answerMax;
+}
+
+/** Finding that links this packet to the kept one of its own direction, or -1. */
+function linkToOwn(view: View, type: number): number {
+  const { bytes, start, opening, openingStart } = view;
+  if (type === typeReset) return -1;
+  if (headerEnd(opening, openingStart, view.openingEnd, view.openingWireLength) < 0) return -1;
+  const before = opening[openingStart]! >> 4;
+  const passed = (i32(bytes, start + 4) - i32(opening, openingStart + 4)) | 0;
+  const steps = (u16(bytes, start + 16) - u16(opening, openingStart + 16)) & 0xffff;
+  const id = u16(bytes, start + 2);
+  const idBefore = u16(opening, openingStart + 2);
+  if (type === typeSyn) {
+    if (before !== typeSyn || passed < synRepeatMin || passed > synRepeatMax) return -1;
+    const same = id === idBefore && steps === 0;
+    const again = id !== idBefore && steps !== 0;
+    const sameWindow = i32(bytes, start + windowAt) === i32(opening, openingStart + windowAt);
+    return sameWindow && (same || again) ? synRepeated : -1;
+  }
+  if (passed <= 0 || passed > stepMax) return -1;
+  if (before === typeSyn) {
+    return id === ((idBefore + 1) & 0xffff) && steps >= 1 && steps <= advanceMax ? synContinued : -1;
+  }
+  return before !== typeReset && id === idBefore && carriesOn(view, before, steps) ? oneDirection : -1;
+}
+
+/** Two packets of one direction, neither a request: counters and clocks move on as one sender moves them. */
+function carriesOn(view: View, before: number, steps: number): boolean {
+  const { bytes, start, opening, openingStart } = view;
+  // Data takes a number each, an acknowledgement shows the next one and takes none.
+  if (steps > advanceMax || (steps === 0 && before !== typeState)) return false;
+  const acknowledged = (u16(bytes, start + 18) - u16(opening, openingStart + 18)) & 0xffff;
+  if (acknowledged > flightMax || (steps === 0 && acknowledged === 0)) return false;
+  if (!hasClock(bytes, start + 8) || !hasClock(opening, openingStart + 8)) return false;
+  const drift = (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;
+  return drift > -10 * second && drift < 10 * second;
+}

@@ -1,0 +1,214 @@
+/**
+ * Web seeds: pieces fetched over HTTP from an ordinary server (BEP 19) or from an HTTP seed script (BEP 17).
+ * https://www.bittorrent.org/beps/bep_0019.html https://www.bittorrent.org/beps/bep_0017.html
+ *
+ * On the wire a BEP 19 request is a plain GET with a byte range; only the User-Agent tells it from a download. It is
+ * believed when the User-Agent begins with the name of a program that does nothing but BitTorrent. A name in the
+ * middle of a User-Agent proves nothing (browsers, bots and extensions carry all sorts of words).
+ */
+import { More, No, nearMiss, noteClient, yesInOpening, yesInPayload } from './detector.js';
+import type { Detector, Outcome, View } from './detector.js';
+import {
+  headEnd,
+  headerValue,
+  isGet,
+  lineEnd,
+  parameterEnd,
+  parameterValue,
+  queryStart,
+  requestHeadWasOpen,
+} from '../lib/wire/http.js';
+import {
+  ascii,
+  decimal,
+  find,
+  isDigit,
+  needle,
+  percentDecode,
+  startsWithIgnoringCase,
+} from '../lib/wire/text.js';
+
+const rangeProof = 0;
+const pieceProof = 1;
+const requestStrong = 2;
+const updaterStrong = 3;
+
+const nameInside = 0;
+
+const userAgent = needle('\nuser-agent:');
+const range = needle('\nrange:');
+const bytesUnit = ascii('bytes=');
+const infoHash = ascii('info_hash=');
+const piece = ascii('piece=');
+const torrentSuffix = ascii('.torrent');
+const insideName = needle('bittorrent');
+
+const targetOffset = 4;
+const hashBytes = 20;
+
+/** Names that begin the User-Agent of programs that do nothing but BitTorrent, as they write them in their requests. */
+const clients = [
+  'anacrolix',
+  'azureus',
+  'biglybt',
+  'bitcomet',
+  'bitlord',
+  'bitspirit',
+  'bittornado',
+  'bittorrent',
+  'bittorrentmac',
+  'bittyrant',
+  'deluge',
+  'enhanced-ctorrent',
+  'ctorrent',
+  'flud',
+  'halite',
+  'ktorrent',
+  'libretorrent',
+  'libtorrent',
+  'monotorrent',
+  'picotorrent',
+  'qbittorrent',
+  'rtorrent',
+  'tixati',
+  'torrentflux',
+  'transmission',
+  'ttorrent',
+  'utorrent',
+  'utorrentmac',
+  '\xb5torrent',
+  '\xc2\xb5torrent',
+  'vuze',
+  'webtorrent',
+].map(ascii);
+/** uTorrent's and BitTorrent's helper, which fetches pieces, but also advertisements and program updates. */
+const helper = ascii('btwebclient');
+
+/** True if a letter can begin one of the names; looked up before the list is walked. */
+const firstLetters = new Uint8Array(256);
+for (const name of [...clients, helper]) {
+  firstLetters[name[0]!] = 1;
+  if (name[0]! < 0x80) firstLetters[name[0]! - 32] = 1;
+}
+
+/**
+ * True if the name is followed by a version or nothing, as in `Transmission/3.00`, `Deluge 2.0.3`, `Azureus 4.3;`. Other
+ * words (`BitTorrent Sync`, `Transmission Remote`) make it the name of another program.
+ */
+function isWholeName(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at >= end) return true;
+  const byte = bytes[at]!;
+  if (byte === 0x2f || byte === 0x3b) return true;
+  if (byte !== 0x20 || at + 1 >= end) return false;
+  const next = bytes[at + 1]!;
+  return isDigit(next) || ((next | 0x20) === 0x76 && at + 2 < end && isDigit(bytes[at + 2]!));
+}
+
+/** 2 if the User-Agent at `at` is a BitTorrent-only program, 1 if it is their helper, 0 otherwise. */
+function clientGrade(bytes: Uint8Array, at: number, end: number): 0 | 1 | 2 {
+  if (at >= end || firstLetters[bytes[at]!] === 0) return 0;
+  if (startsWithIgnoringCase(bytes, at, end, helper)) return isWholeName(bytes, at + helper.length, end) ? 1 : 0;
+  for (let i = 0; i < clients.length; i++) {
+    const name = clients[i]!;
+    if (startsWithIgnoringCase(bytes, at, end, name) && isWholeName(bytes, at + name.length, end)) return 2;
+  }
+  return 0;
+}
+
+/** BEP 17: `?info_hash=` of 20 bytes and `&piece=` with a number. Decodes into `view.infoHash`. */
+function isPieceRequest(view: View, bytes: Uint8Array, query: number, end: number): boolean {
+  const number = parameterValue(bytes, query, end, piece);
+  if (number < 0) return false;
+  const numberEnd = parameterEnd(bytes, number, end);
+  if (numberEnd === end || decimal(bytes, number, numberEnd) < 0) return false;
+  const hash = parameterValue(bytes, query, end, infoHash);
+  if (hash < 0) return false;
+  const hashEnd = parameterEnd(bytes, hash, end);
+  if (hashEnd === end || percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes) return false;
+  view.infoHashLength = hashBytes;
+  return true;
+}
+
+/** True for targets that other detectors judge: a tracker request, or a metainfo file. */
+function isOtherTarget(bytes: Uint8Array, target: number, query: number, end: number): boolean {
+  if (query >= 0 && parameterValue(bytes, query, end, infoHash) >= 0) return true;
+  const pathEnd = query >= 0 ? query - 1 : parameterEnd(bytes, target, end);
+  return (
+    pathEnd - target >= torrentSuffix.length &&
+    startsWithIgnoringCase(bytes, pathEnd - torrentSuffix.length, pathEnd, torrentSuffix)
+  );
+}
+
+/** Judges the request that begins at `start`. `waits` says whether more of its head will be shown with this. */
+function judge(
+  view: View,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  inOpening: boolean,
+  waits: boolean,
+): Outcome {
+  const target = start + targetOffset;
+  const query = queryStart(bytes, target, end);
+  if (query === end) return waits ? More : No;
+  if (query >= 0 && isPieceRequest(view, bytes, query, end)) return say(view, pieceProof, start, end, inOpening);
+  const agent = headerValue(bytes, start, end, userAgent);
+  // A head is searched for its end only when something in it was not found.
+  if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
+  const agentEnd = lineEnd(bytes, agent, end);
+  const grade = clientGrade(bytes, agent, agentEnd);
+  if (grade === 0) return nameIn(view, bytes, agent, agentEnd);
+  if (isOtherTarget(bytes, target, query, end)) return No;
+  const ranges = headerValue(bytes, start, end, range);
+  const isRange = ranges >= 0 && startsWithIgnoringCase(bytes, ranges, end, bytesUnit);
+  if (!isRange && waits && headEnd(bytes, start, end) < 0) return More;
+  noteClient(view, bytes, agent, agentEnd);
+  const finding = grade === 1 ? updaterStrong : isRange ? rangeProof : requestStrong;
+  return say(view, finding, start, end, inOpening);
+}
+
+/** Not a client's User-Agent; the report wants to know when it mentions the name all the same. */
+function nameIn(view: View, bytes: Uint8Array, from: number, to: number): Outcome {
+  return find(bytes, from, to, insideName) >= 0 ? nearMiss(view, nameInside) : No;
+}
+
+function say(view: View, finding: number, from: number, end: number, inOpening: boolean): Outcome {
+  const head = headEnd(inOpening ? view.opening : view.bytes, from, end);
+  const to = head < 0 ? end : head;
+  return inOpening ? yesInOpening(view, finding, from, to) : yesInPayload(view, finding, from, to);
+}
+
+function inspect(view: View): Outcome {
+  const { bytes, start, end, opening, openingStart, openingEnd } = view;
+  const kept = openingEnd - openingStart;
+  if (isGet(bytes, start, end)) {
+    const waits = kept === end - start && view.wireLength === end - start;
+    return judge(view, bytes, start, end, false, waits);
+  }
+  if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;
+  return isGet(opening, openingStart, openingEnd)
+    ? judge(view, opening, openingStart, openingEnd, true, true)
+    : No;
+}
+
+export const webSeed: Detector = {
+  name: 'web-seed',
+  transport: 'tcp',
+  confidence: 'proof',
+  reference: 'BEP 17, BEP 19',
+  summary: 'pieces fetched from a web server by a BitTorrent-only client, or from an HTTP seed',
+  limits:
+    'not inside TLS; clients that call themselves a browser, or a general downloader, look like a download; ' +
+    'FTP web seeds are not recognised',
+  scope: 'packets',
+  packetsMax: 16,
+  where: 'anywhere',
+  findings: [
+    { text: 'byte range fetched by a BitTorrent client', kind: 'web-seed', confidence: 'proof' },
+    { text: 'piece fetched from an HTTP seed', kind: 'web-seed', confidence: 'proof' },
+    { text: 'request of a BitTorrent client to a web server', kind: 'web-seed', confidence: 'strong' },
+    { text: "request of uTorrent's or BitTorrent's web helper", kind: 'web-seed', confidence: 'strong' },
+  ],
+  nearMisses: ['User-Agent that mentions BitTorrent but is not a BitTorrent client'],
+  inspect,
+};

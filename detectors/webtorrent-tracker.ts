@@ -1,0 +1,245 @@
+/**
+ * WebTorrent's tracker protocol: JSON messages in WebSocket text frames (RFC 6455), which trade WebRTC offers and
+ * answers for an info-hash. No BEP; the reference is the bittorrent-tracker package and aquatic_ws_protocol.
+ * https://github.com/webtorrent/bittorrent-tracker
+ *
+ * A message is believed when an action goes with an info-hash of 20 Latin-1 characters and with at least one more
+ * member that only this protocol has; words inside other members or inside texts are never looked at.
+ */
+import { More, No, nearMiss, noteClient, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
+import type { Detector, Outcome, View } from './detector.js';
+import { headEnd, isGet, isResponse, statusCode } from '../lib/wire/http.js';
+import { isJsonNumber, jsonIs, jsonLatin1, jsonMember, jsonStringEnd } from '../lib/wire/json.js';
+import { ascii, find, needle } from '../lib/wire/text.js';
+import {
+  frameLength,
+  framePayload,
+  isMasked,
+  isTextFrame,
+  mayBeFrame,
+  NoFrame,
+  unmask,
+  unmaskedByte,
+  unmaskedBytes,
+  unmaskedBytesMax,
+} from '../lib/wire/websocket.js';
+
+const announceProof = 0;
+const scrapeProof = 1;
+const offerStrong = 2;
+
+const compressed = 0;
+
+const action = ascii('"action"');
+const announceValue = ascii('"announce"');
+const scrapeValue = ascii('"scrape"');
+const infoHash = ascii('"info_hash"');
+const peerId = ascii('"peer_id"');
+const files = ascii('"files"');
+const sdp = ascii('"sdp"');
+const offer = ascii('"offer"');
+const answer = ascii('"answer"');
+/** Members that go with an info-hash in announces, their answers, and relayed offers and answers. */
+const companions = [
+  peerId,
+  offer,
+  answer,
+  ...['offers', 'offer_id', 'to_peer_id', 'numwant', 'failure reason'].map((name) => ascii(`"${name}"`)),
+];
+const numbers = ['interval', 'complete', 'incomplete', 'uploaded', 'downloaded', 'left'].map((name) =>
+  ascii(`"${name}"`),
+);
+const upgrade = needle('\nsec-websocket-key:');
+
+const openBrace = 0x7b;
+const openBracket = 0x5b;
+const quote = 0x22;
+const hashBytes = 20;
+const switchingProtocols = 101;
+const compressedText = 0x41;
+/** Frames looked at in one kept opening. */
+const framesMax = 8;
+/** A kept opening this long is near its bound: nothing more is waited for. */
+const enoughBytes = 4000;
+
+/** Reads the info-hash member into `view.infoHash`; true if it is 20 characters. */
+function readInfoHash(view: View, bytes: Uint8Array, at: number, end: number): boolean {
+  let value = jsonMember(bytes, at, end, infoHash);
+  // A scrape may name several in a list.
+  if (value >= 0 && bytes[value] === openBracket) value++;
+  return jsonLatin1(bytes, value, end, view.infoHash) === hashBytes;
+}
+
+function hasCompanion(bytes: Uint8Array, at: number, end: number): boolean {
+  for (let i = 0; i < companions.length; i++) if (jsonMember(bytes, at, end, companions[i]!) >= 0) return true;
+  let counts = 0;
+  for (let i = 0; i < numbers.length; i++)
+    if (isJsonNumber(bytes, jsonMember(bytes, at, end, numbers[i]!), end)) counts++;
+  return counts >= 2;
+}
+
+/** A scrape's answer: `files` is an object whose first key, if any, is an info-hash of 20 characters. */
+function isScrapeAnswer(view: View, bytes: Uint8Array, at: number, end: number): boolean {
+  const value = jsonMember(bytes, at, end, files);
+  if (value < 0 || bytes[value] !== openBrace || value + 1 >= end || bytes[value + 1] !== quote) return false;
+  return (
+    jsonStringEnd(bytes, value + 1, end) > 0 &&
+    jsonLatin1(bytes, value + 1, end, view.infoHash) === hashBytes
+  );
+}
+
+/** True if `name` is a session description: an object with an `sdp` member. */
+function isDescription(bytes: Uint8Array, at: number, end: number, name: Uint8Array): boolean {
+  const value = jsonMember(bytes, at, end, name);
+  return value >= 0 && jsonMember(bytes, value, end, sdp) >= 0;
+}
+
+/** What the object at `at` says: a finding, or -1. Leaves the info-hash noted when there is one. */
+function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
+  const what = jsonMember(bytes, at, end, action);
+  const announces = jsonIs(bytes, what, end, announceValue);
+  const scrapes = !announces && jsonIs(bytes, what, end, scrapeValue);
+  if (what >= 0 && !announces && !scrapes) return -1;
+  if (readInfoHash(view, bytes, at, end)) {
+    if (scrapes || (announces && hasCompanion(bytes, at, end)) || isOldAnnounce(view, bytes, at, end)) {
+      noteInfoHash(view, view.infoHash, 0, hashBytes);
+      return scrapes ? scrapeProof : announceProof;
+    }
+    return -1;
+  }
+  if (scrapes && isScrapeAnswer(view, bytes, at, end)) {
+    noteInfoHash(view, view.infoHash, 0, hashBytes);
+    return scrapeProof;
+  }
+  if (!announces) return -1;
+  return isDescription(bytes, at, end, offer) || isDescription(bytes, at, end, answer) ? offerStrong : -1;
+}
+
+/** Messages of the first trackers had no action: the peer-id and an offer list, or an answer, stand in for it. */
+function isOldAnnounce(view: View, bytes: Uint8Array, at: number, end: number): boolean {
+  return (
+    jsonLatin1(bytes, jsonMember(bytes, at, end, peerId), end, view.client) === hashBytes &&
+    hasCompanion(bytes, at, end)
+  );
+}
+
+function notePeerId(view: View, bytes: Uint8Array, at: number, end: number): void {
+  view.clientLength = 0;
+  if (jsonLatin1(bytes, jsonMember(bytes, at, end, peerId), end, view.client) === hashBytes)
+    noteClient(view, view.client, 0, 8);
+}
+
+/**
+ * Judges the text frame at `at`, whose head is whole: a finding, or -1. Only a payload that begins as an object is
+ * unmasked.
+ */
+function judgeFrame(view: View, bytes: Uint8Array, at: number, payload: number, end: number): number {
+  const to = Math.min(end, payload + Math.min(frameLength(bytes, at), unmaskedBytesMax));
+  if (to - payload < 16) return -1;
+  if (!isMasked(bytes, at)) {
+    if (bytes[payload] !== openBrace) return -1;
+    const finding = findingOf(view, bytes, payload, to);
+    if (finding >= 0) notePeerId(view, bytes, payload, to);
+    return finding;
+  }
+  if (unmaskedByte(bytes, payload, 0) !== openBrace) return -1;
+  const length = unmask(bytes, payload, to);
+  const finding = findingOf(view, unmaskedBytes(), 0, length);
+  if (finding >= 0) notePeerId(view, unmaskedBytes(), 0, length);
+  return finding;
+}
+
+/** Walks the frames of the kept stream from `at` on. */
+function walk(view: View, at: number): Outcome {
+  const { opening, openingStart, openingEnd } = view;
+  const waits = openingEnd - openingStart < enoughBytes;
+  for (let frames = 0; frames < framesMax; frames++) {
+    if (at >= openingEnd) return waits ? More : No;
+    if ((opening[at]! & 0x4f) === compressedText) return nearMiss(view, compressed);
+    if (!mayBeFrame(opening, at, openingEnd)) return No;
+    const payload = framePayload(opening, at, openingEnd);
+    if (payload === NoFrame) return waits ? More : No;
+    const next = payload + frameLength(opening, at);
+    if (isTextFrame(opening, at, openingEnd)) {
+      const finding = judgeFrame(view, opening, at, payload, openingEnd);
+      // An offer names its info-hash last: while the message is not whole, the rest is worth waiting for.
+      if (finding >= 0 && !(finding === offerStrong && next > openingEnd && waits))
+        return yesInOpening(view, finding, at, Math.min(next, openingEnd));
+    }
+    if (next >= openingEnd) return waits ? More : No;
+    at = next;
+  }
+  return No;
+}
+
+/** The kept stream: an upgrade and its frames, or frames from the beginning when the start was not seen. */
+function judgeOpening(view: View): Outcome {
+  const { opening, openingStart, openingEnd } = view;
+  const first = opening[openingStart]!;
+  if (first === 0x47 || first === 0x48) {
+    if (!isUpgrade(opening, openingStart, openingEnd)) return No;
+    const head = headEnd(opening, openingStart, openingEnd);
+    return head < 0 ? More : walk(view, head);
+  }
+  return isTextFrame(opening, openingStart, openingEnd) ? walk(view, openingStart) : No;
+}
+
+/** True if a WebSocket handshake (RFC 6455 section 4) begins at `start`: the client's request or the server's 101. */
+function isUpgrade(bytes: Uint8Array, start: number, end: number): boolean {
+  if (isGet(bytes, start, end)) return find(bytes, start, end, upgrade) >= 0;
+  return isResponse(bytes, start, end) && statusCode(bytes, start, end) === switchingProtocols;
+}
+
+function inspect(view: View): Outcome {
+  const { bytes, start, end } = view;
+  const length = end - start;
+  if (length < 2) return No;
+  const kept = view.openingEnd - view.openingStart;
+  const isText = (bytes[start]! & 0x7f) === 0x01;
+  if (isText) {
+    const payload = framePayload(bytes, start, end);
+    const finding = payload === NoFrame ? -1 : judgeFrame(view, bytes, start, payload, end);
+    const whole = payload !== NoFrame && payload + frameLength(bytes, start) <= end;
+    const waits = kept >= length && kept < enoughBytes && view.wireLength === length;
+    if (finding >= 0 && (whole || !waits || finding !== offerStrong))
+      return yesInPayload(view, finding, start, end);
+    // Only a stream that is being kept can show the rest.
+    if (kept === length) return !whole && waits && mayBeObject(bytes, start, end) ? More : No;
+  }
+  if (kept > length) return judgeOpening(view);
+  return kept === length && (bytes[start] === 0x47 || bytes[start] === 0x48) && isUpgrade(bytes, start, end)
+    ? walkOrWait(view)
+    : No;
+}
+
+/** True unless the payload's first byte is there and is no brace. */
+function mayBeObject(bytes: Uint8Array, start: number, end: number): boolean {
+  const payload = framePayload(bytes, start, end);
+  if (payload === NoFrame || payload >= end) return true;
+  return (isMasked(bytes, start) ? unmaskedByte(bytes, payload, 0) : bytes[payload]) === openBrace;
+}
+
+/** A handshake as first payload: frames may follow at once, else they are waited for. */
+function walkOrWait(view: View): Outcome {
+  const head = headEnd(view.opening, view.openingStart, view.openingEnd);
+  return head < 0 ? More : walk(view, head);
+}
+
+export const webtorrentTracker: Detector = {
+  name: 'webtorrent-tracker',
+  transport: 'tcp',
+  confidence: 'proof',
+  reference: 'RFC 6455; bittorrent-tracker (no BEP)',
+  summary: "WebTorrent's announce, scrape, offer and answer messages over WebSocket",
+  limits: 'not inside TLS (wss, the usual case); messages compressed with permessage-deflate cannot be read',
+  scope: 'packets',
+  packetsMax: 16,
+  where: 'anywhere',
+  findings: [
+    { text: 'WebTorrent tracker announce', kind: 'webtorrent', confidence: 'proof' },
+    { text: 'WebTorrent tracker scrape', kind: 'webtorrent', confidence: 'proof' },
+    { text: 'WebRTC offer relayed by a tracker', kind: 'webtorrent', confidence: 'strong' },
+  ],
+  nearMisses: ['compressed WebSocket message'],
+  inspect,
+};

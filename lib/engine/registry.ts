@@ -1,0 +1,52 @@
+/**
+ * The detectors as the engine uses them: split by transport, one bit each, with the masks that say who is asked when.
+ * The registry is passed in by cmd/; the engine knows only the interface.
+ */
+import type { Confidence, Detector, Transport, View } from '../../detectors/detector.js';
+import { invariant } from '../invariant.js';
+import { inspectedPacketsMax } from '../limits.js';
+import { gradeHint, gradeProof, gradeStrong } from './evidence.js';
+
+export interface Registry {
+  readonly detectors: readonly Detector[];
+  /** Names of other protocols; index 0 is "none recognised". */
+  readonly otherProtocols: readonly string[];
+  recogniseOther(view: View, transport: Transport): number;
+}
+
+/** Detectors of one transport. Bit i of every mask stands for `detectors[i]`. */
+export class DetectorSet {
+  readonly detectors: readonly Detector[];
+  /** Index in the whole registry, for evidence. */
+  readonly ids: readonly number[];
+  readonly all: number;
+  /** Those that read the opening; the rest look at packets. */
+  readonly opening: number;
+  /** Those asked when the start of the flow was seen, and when it was not. */
+  readonly atStart: number;
+  readonly inMiddle: number;
+  /** Who is still asked about the n-th payload packet of a side; index 0 to inspectedPacketsMax + 1. */
+  readonly askedAt: Int32Array;
+
+  constructor(registry: readonly Detector[], transport: Transport) {
+    const ids = registry.flatMap((detector, id) => (detector.transport === transport ? [id] : []));
+    this.ids = ids;
+    this.detectors = ids.map((id) => registry[id]!);
+    invariant(this.detectors.length <= 31, 'a transport has at most 31 detectors, one bit each');
+    this.all = this.#mask(() => true);
+    this.opening = this.#mask((detector) => detector.scope === 'opening');
+    this.atStart = this.#mask((detector) => detector.where !== 'middle');
+    this.inMiddle = this.#mask((detector) => detector.where !== 'start');
+    this.askedAt = Int32Array.from({ length: inspectedPacketsMax + 2 }, (_, n) =>
+      this.#mask((detector) => n <= detector.packetsMax),
+    );
+  }
+
+  #mask(wanted: (detector: Detector) => boolean): number {
+    return this.detectors.reduce((mask, detector, bit) => (wanted(detector) ? mask | (1 << bit) : mask), 0);
+  }
+}
+
+export function gradeOf(confidence: Confidence): number {
+  return confidence === 'proof' ? gradeProof : confidence === 'strong' ? gradeStrong : gradeHint;
+}

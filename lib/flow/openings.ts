@@ -1,0 +1,125 @@
+/**
+ * Openings: the first bytes of a side that some detector wants to see whole, in a bounded pool. TCP segments are put
+ * where they belong, whatever their order; a byte that has arrived stays as it arrived first, and a later copy with
+ * other content is counted as a conflict. UDP keeps one datagram. Nothing is kept for a side that nobody asked about,
+ * so most flows never come here.
+ *
+ * When full: the opening taken longest ago is taken over; its flow is judged by what it had.
+ */
+import { invariant } from '../invariant.js';
+import { openingBytes, openingsMax } from '../limits.js';
+
+const bitmapBytes = openingBytes >> 3;
+
+export class OpeningPool {
+  /** All openings behind each other, `openingBytes` apart. */
+  readonly bytes: Uint8Array;
+  /** Contiguous bytes from the opening's start. */
+  readonly length: Int32Array;
+  /** UDP: length of the kept datagram on the wire. */
+  readonly wireLength: Int32Array;
+  /** Flow slot that owns the opening, or -1. */
+  readonly owner: Int32Array;
+  /** 0 client, 1 server. */
+  readonly side: Uint8Array;
+  /** Openings taken over because the pool was full. */
+  takenOver = 0;
+  /** Bytes that arrived twice with different content. */
+  conflicts = 0;
+
+  readonly #present: Uint8Array;
+  readonly #count: number;
+  readonly #free: Int32Array;
+  #freeCount: number;
+  #hand = 0;
+
+  constructor(count: number = openingsMax) {
+    invariant(count > 0 && count <= openingsMax, `openings out of range: ${count}`);
+    this.#count = count;
+    this.bytes = new Uint8Array(count * openingBytes);
+    this.#present = new Uint8Array(count * bitmapBytes);
+    this.length = new Int32Array(count);
+    this.wireLength = new Int32Array(count);
+    this.owner = new Int32Array(count).fill(-1);
+    this.side = new Uint8Array(count);
+    this.#free = Int32Array.from({ length: count }, (_, i) => count - 1 - i);
+    this.#freeCount = count;
+  }
+
+  /** Openings in use. */
+  get used(): number {
+    return this.#count - this.#freeCount;
+  }
+
+  /** First byte of an opening in `bytes`. */
+  start(opening: number): number {
+    return opening * openingBytes;
+  }
+
+  /** The opening that `take` would take over, or -1 while there is a free one. Its owner must be told first. */
+  next(): number {
+    return this.#freeCount > 0 ? -1 : this.#hand;
+  }
+
+  /** An empty opening for one side of a flow. */
+  take(slot: number, side: number): number {
+    let opening: number;
+    if (this.#freeCount > 0) opening = this.#free[--this.#freeCount]!;
+    else {
+      opening = this.#hand;
+      this.#hand = opening + 1 === this.#count ? 0 : opening + 1;
+      this.takenOver++;
+    }
+    this.owner[opening] = slot;
+    this.side[opening] = side;
+    this.length[opening] = 0;
+    this.wireLength[opening] = 0;
+    this.#present.fill(0, opening * bitmapBytes, (opening + 1) * bitmapBytes);
+    return opening;
+  }
+
+  /** Gives an opening back. */
+  release(opening: number): void {
+    this.owner[opening] = -1;
+    this.#free[this.#freeCount++] = opening;
+  }
+
+  /**
+   * Puts `[start, end)` at `offset` of a TCP opening (negative: its beginning lies before the opening) and returns the
+   * contiguous length afterwards. What lies beyond the opening's end is not kept.
+   */
+  put(opening: number, offset: number, bytes: Uint8Array, start: number, end: number): number {
+    let from = start;
+    let to = offset;
+    if (to < 0) {
+      from -= to;
+      to = 0;
+    }
+    const base = opening * openingBytes;
+    const bits = opening * bitmapBytes;
+    const stop = Math.min(end, from + openingBytes - to);
+    const own = this.bytes;
+    const present = this.#present;
+    for (; from < stop; from++, to++) {
+      const bit = 1 << (to & 7);
+      const at = bits + (to >> 3);
+      if ((present[at]! & bit) === 0) {
+        present[at]! |= bit;
+        own[base + to] = bytes[from]!;
+      } else if (own[base + to] !== bytes[from]) this.conflicts++;
+    }
+    let length = this.length[opening]!;
+    while (length < openingBytes && (present[bits + (length >> 3)]! & (1 << (length & 7))) !== 0) length++;
+    this.length[opening] = length;
+    return length;
+  }
+
+  /** Keeps one datagram, in place of an earlier one; cut to openingBytes. */
+  keepDatagram(opening: number, bytes: Uint8Array, start: number, end: number, wireLength: number): void {
+    const length = Math.min(end - start, openingBytes);
+    const base = opening * openingBytes;
+    for (let i = 0; i < length; i++) this.bytes[base + i] = bytes[start + i]!;
+    this.length[opening] = length;
+    this.wireLength[opening] = wireLength;
+  }
+}

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { fakePacket } from './testing.js';
+import * as t from './table.js';
+
+const ended: number[] = [];
+
+function table(flowsMax = 64, options: Partial<t.FlowTableOptions> = {}): t.FlowTable {
+  ended.length = 0;
+  return new t.FlowTable({ flowsMax, hashSeed: 7, onEnd: (slot) => ended.push(slot), ...options });
+}
+
+const flags = (flows: t.FlowTable, slot: number): number => flows.state[slot * t.stateStride + t.sFlags]!;
+
+test('both directions find one flow, and the client is who sent the SYN', () => {
+  const flows = table();
+  const answer = fakePacket({ from: ['10.0.0.2', 6881], to: ['10.0.0.1', 50000], flags: 0x12 });
+  assert.equal(flows.find(answer), -1);
+  const slot = flows.insert(answer, 1e6, 1, 0);
+  assert.equal(flows.find(answer), slot);
+  const fromServer = flows.fromA;
+  assert.equal(
+    fromServer,
+    (flags(flows, slot) & t.flagClientIsA) === 0,
+    'a SYN with ACK comes from the server',
+  );
+  const syn = fakePacket({ from: ['10.0.0.1', 50000], to: ['10.0.0.2', 6881], flags: 0x02 });
+  assert.equal(flows.find(syn), slot);
+  assert.equal(flows.fromA, !fromServer);
+  assert.equal(flows.size, 1);
+});
+
+test('without a SYN a well-known port on one side is the server', () => {
+  const flows = table();
+  const packet = fakePacket({ proto: 'udp', from: ['9.9.9.9', 53], to: ['10.0.0.1', 40000] });
+  flows.find(packet);
+  const slot = flows.insert(packet, 0, 1, 0);
+  flows.find(packet);
+  assert.equal(flows.fromA, (flags(flows, slot) & t.flagClientIsA) === 0);
+});
+
+test('protocol, version, ports, every address word and the tunnel tell flows apart', () => {
+  const flows = table();
+  const variants = [
+    fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2] }),
+    fakePacket({ proto: 'udp', from: ['10.0.0.1', 1], to: ['10.0.0.2', 2] }),
+    fakePacket({ from: ['10.0.0.1', 2], to: ['10.0.0.2', 1] }),
+    fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2], tunnel: ['1.1.1.1', '2.2.2.2'] }),
+    fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2], tunnel: ['1.1.1.1', '2.2.2.3'] }),
+    fakePacket({ from: ['2001:db8::1', 1], to: ['2001:db8::2', 2] }),
+    fakePacket({ from: ['2001:db8::1', 1], to: ['2001:db8:0:1::2', 2] }),
+    fakePacket({ from: ['2001:db8::1', 1], to: ['2001:db8::1:0:2', 2] }),
+    fakePacket({ from: ['2001:db8::1', 1], to: ['2001:db9::2', 2] }),
+  ];
+  for (const packet of variants) {
+    assert.equal(flows.find(packet), -1);
+    flows.insert(packet, 0, 1, 0);
+  }
+  assert.equal(new Set(variants.map((packet) => flows.find(packet))).size, variants.length);
+});
+
+test('a tunnel seen in the other direction is the same tunnel', () => {
+  const flows = table();
+  const there = fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2], tunnel: ['1.1.1.1', '2.2.2.2'] });
+  flows.find(there);
+  const slot = flows.insert(there, 0, 1, 0);
+  assert.equal(
+    flows.find(fakePacket({ from: ['10.0.0.2', 2], to: ['10.0.0.1', 1], tunnel: ['2.2.2.2', '1.1.1.1'] })),
+    slot,
+  );
+});
+
+test('when full, an unanswered flow goes before an answered one', () => {
+  const flows = table(64);
+  for (let i = 0; i < 64; i++) {
+    const packet = fakePacket({ proto: 'udp', from: ['10.0.0.1', 1000 + i], to: ['10.0.0.2', 9] });
+    flows.find(packet);
+    const slot = flows.insert(packet, i, 1, 0);
+    flows.counters[slot * t.counterStride + t.packetsOf] = 1;
+    flows.counters[slot * t.counterStride + t.packetsOf + 1] = i % 4 === 3 ? 0 : 1;
+  }
+  for (let i = 0; i < 8; i++) {
+    const packet = fakePacket({ proto: 'udp', from: ['10.0.0.3', 2000 + i], to: ['10.0.0.2', 9] });
+    flows.find(packet);
+    flows.insert(packet, 100, 1, 0);
+  }
+  assert.equal(flows.size, 64);
+  assert.equal(flows.evicted, 8);
+  const ports = ended.slice(0, 8).map((slot) => slot % 4);
+  assert.deepEqual([...new Set(ports)], [3], 'only unanswered ones were ended');
+});
+
+test('idle flows end by packet time, closed connections sooner, and a clock running backwards ends nothing', () => {
+  const flows = table(64, { idleTcpSeconds: 600, idleUdpSeconds: 180 });
+  const udp = fakePacket({ proto: 'udp', from: ['10.0.0.1', 1], to: ['10.0.0.2', 2] });
+  const tcp = fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2] });
+  const closed = fakePacket({ from: ['10.0.0.1', 3], to: ['10.0.0.2', 2] });
+  for (const packet of [udp, tcp, closed]) {
+    flows.find(packet);
+    flows.insert(packet, 1000e6, 1, 0);
+  }
+  flows.state[flows.find(closed) * t.stateStride + t.sFlags]! |= t.flagReset;
+  flows.age(0);
+  assert.equal(flows.size, 3);
+  flows.age(1021e6);
+  assert.equal(flows.find(closed), -1);
+  flows.age(1181e6);
+  assert.equal(flows.find(udp), -1);
+  assert.notEqual(flows.find(tcp), -1);
+  flows.age(1601e6);
+  assert.equal(flows.size, 0);
+});
+
+test('endAll goes on where it stopped and leaves a table like new', () => {
+  const flows = table();
+  for (let i = 0; i < 10; i++) {
+    const packet = fakePacket({ from: ['10.0.0.1', 100 + i], to: ['10.0.0.2', 2] });
+    flows.find(packet);
+    flows.insert(packet, 0, 1, 0);
+  }
+  assert.equal(flows.endAll(4), false);
+  assert.equal(flows.endAll(4), false);
+  assert.equal(flows.endAll(4), true);
+  assert.deepEqual(ended, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(flows.size, 0);
+  const packet = fakePacket({ from: ['10.0.0.1', 100], to: ['10.0.0.2', 2] });
+  assert.equal(flows.find(packet), -1);
+  assert.equal(flows.insert(packet, 0, 1, 0), 0);
+});
+
+test('property: behaves like a map of five-tuples, whatever the order of insertions and endings', () => {
+  const step = fc.record({
+    host: fc.integer({ min: 1, max: 6 }),
+    port: fc.integer({ min: 1, max: 8 }),
+    udp: fc.boolean(),
+    six: fc.boolean(),
+    swap: fc.boolean(),
+    remove: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const flows = table(4096);
+      const model = new Map<string, number>();
+      for (const { host, port, udp, six, swap, remove } of steps) {
+        const a: [string, number] = [six ? `2001:db8::${host}` : `10.0.0.${host}`, port];
+        const b: [string, number] = [six ? '2001:db8::ff' : '10.0.0.255', 2];
+        const packet = fakePacket({ proto: udp ? 'udp' : 'tcp', from: swap ? b : a, to: swap ? a : b });
+        const key = `${host} ${port} ${udp} ${six}`;
+        const slot = flows.find(packet);
+        assert.equal(slot, model.get(key) ?? -1);
+        if (slot < 0) model.set(key, flows.insert(packet, 0, 1, 0));
+        else if (remove) {
+          flows.end(slot);
+          model.delete(key);
+        }
+      }
+      assert.equal(flows.size, model.size);
+    }),
+    { numRuns: 100 },
+  );
+});

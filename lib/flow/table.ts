@@ -1,0 +1,424 @@
+/**
+ * The flow table: every flow that is being watched, in a few typed arrays, so that a packet finds its flow in tens of
+ * nanoseconds and nothing is ever allocated after construction.
+ *
+ *     heads[hash] ──> slot ──> slot ──> -1          one chain per bucket, linked through keys[k + next]
+ *
+ *     keys      12 x int32   | protocol, version | ports | endpoint A | endpoint B | tunnel | next |
+ *     counters   8 x float64 | first, last seen | bytes, packets per side | payload bytes |
+ *     state     16 x int32   | flags | verdict | pending detectors | openings | evidence ... |
+ *     outer     12 x int32   | outermost addresses and ports, written only for tunnelled flows |
+ *
+ * A and B are the two endpoints in a fixed order (address words, then port), so both directions find the same slot;
+ * the flag ClientIsA says which of them opened the flow.
+ *
+ * When full: of `sampleSlots` slots under a moving hand the least valuable is ended: first a flow that was never
+ * answered, then the one idle for longest. A flood of single packets therefore pushes out other single packets.
+ */
+import { invariant } from '../invariant.js';
+import {
+  flowsMaxHighest,
+  flowsMaxLowest,
+  idleClosedSeconds,
+  idleTcpSeconds,
+  idleUdpSeconds,
+} from '../limits.js';
+import { protocolTcp, tcpAck, tcpSyn, type Packet } from '../wire/packet.js';
+
+export const keyStride = 12;
+/** Protocol in the low byte, IP version above it. */
+export const keyMeta = 0;
+/** A's port in the high, B's in the low half. */
+export const keyPorts = 1;
+export const keyA = 2;
+export const keyB = 6;
+/** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
+export const keyTunnel = 10;
+const keyNext = 11;
+
+export const counterStride = 8;
+export const firstSeen = 0;
+export const lastSeen = 1;
+/** Wire bytes and packets; client first, server one further. */
+export const bytesOf = 2;
+export const packetsOf = 4;
+/** Payload bytes of both sides, on the wire. */
+export const payloadBytes = 6;
+/** Payload bytes before the deciding packet; valid when decided. */
+export const payloadBeforeDecision = 7;
+
+export const stateStride = 16;
+export const sFlags = 0;
+/** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
+export const sVerdict = 1;
+/** Detectors still asked, one bit each; client, then server. */
+export const sPending = 2;
+/** Inspected payload packets; client, then server. */
+export const sInspected = 4;
+/** TCP: sequence number of the opening's first byte; client, then server. */
+export const sBase = 6;
+/** Opening in the pool or -1; client, then server. */
+export const sOpening = 8;
+/** Stream bytes inspected without keeping them; client, then server. */
+export const sConsumed = 10;
+/** Newest evidence item or -1. */
+export const sEvidence = 12;
+/** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
+export const sNoted = 13;
+/** Number within the flow of the deciding packet, 0 if none. */
+export const sDecidedPacket = 14;
+/** Frame number of the first packet in its file. */
+export const sFirstFrame = 15;
+
+export const outerStride = 12;
+
+export const flagUsed = 1;
+export const flagClientIsA = 2;
+/** SYN of the client, of the server (one bit further): that side's opening begins at its stream's first byte. */
+export const flagSynClient = 4;
+export const flagSynServer = 8;
+/** Base sequence number known; client, server. */
+export const flagBaseClient = 16;
+export const flagBaseServer = 32;
+export const flagFinClient = 64;
+export const flagFinServer = 128;
+export const flagReset = 256;
+/** Nothing is asked about this flow any more. */
+export const flagDone = 512;
+export const flagTunnelled = 1024;
+/** `explain` follows this flow. */
+export const flagTraced = 2048;
+/** Any payload seen. */
+export const flagPayload = 4096;
+
+const sampleSlots = 16;
+const sweepSlots = 32;
+
+export interface FlowTableOptions {
+  /** Flows at once, limits.flowsMaxLowest to limits.flowsMaxHighest. */
+  readonly flowsMax: number;
+  /** Secret of the hash, so that nobody can aim at one chain. */
+  readonly hashSeed: number;
+  readonly idleTcpSeconds?: number;
+  readonly idleUdpSeconds?: number;
+  /** Called for each flow that ends, while its slot is still whole. */
+  readonly onEnd: (slot: number) => void;
+}
+
+export class FlowTable {
+  readonly capacity: number;
+  readonly keys: Int32Array;
+  readonly counters: Float64Array;
+  readonly state: Int32Array;
+  readonly outer: Int32Array;
+  /** File of the first packet, deciding frame: two words per slot, cold. */
+  readonly cold: Int32Array;
+  /** Set by `find`: the packet came from endpoint A. */
+  fromA = false;
+  /** Flows in the table now. */
+  size = 0;
+  /** Flows ended early because the table was full. */
+  evicted = 0;
+
+  readonly #heads: Int32Array;
+  readonly #mask: number;
+  readonly #seed: number;
+  readonly #onEnd: (slot: number) => void;
+  readonly #idleTcp: number;
+  readonly #idleUdp: number;
+  readonly #free: Int32Array;
+  #freeCount = 0;
+  #highWater = 0;
+  #hand = 0;
+  #endCursor = 0;
+  #hash = 0;
+
+  /** @throws InvariantError if flowsMax is outside its limits. */
+  constructor(options: FlowTableOptions) {
+    const { flowsMax } = options;
+    invariant(
+      flowsMax >= flowsMaxLowest && flowsMax <= flowsMaxHighest,
+      `flowsMax out of range: ${flowsMax}`,
+    );
+    this.capacity = flowsMax;
+    const buckets = 1 << (32 - Math.clz32(flowsMax - 1));
+    this.#mask = buckets - 1;
+    this.#heads = new Int32Array(buckets).fill(-1);
+    this.keys = new Int32Array(flowsMax * keyStride);
+    this.counters = new Float64Array(flowsMax * counterStride);
+    this.state = new Int32Array(flowsMax * stateStride);
+    this.outer = new Int32Array(flowsMax * outerStride);
+    this.cold = new Int32Array(flowsMax * 2);
+    this.#free = new Int32Array(flowsMax);
+    this.#seed = options.hashSeed | 0;
+    this.#onEnd = options.onEnd;
+    this.#idleTcp = (options.idleTcpSeconds ?? idleTcpSeconds) * 1e6;
+    this.#idleUdp = (options.idleUdpSeconds ?? idleUdpSeconds) * 1e6;
+  }
+
+  /** The slot of the packet's flow, or -1. Sets `fromA`; `insert` may follow only for this packet. */
+  find(packet: Packet): number {
+    const forward = this.#isForward(packet);
+    this.fromA = forward;
+    const meta = packet.protocol | (packet.ipVersion << 8);
+    const ports = forward
+      ? (packet.sourcePort << 16) | packet.destinationPort
+      : (packet.destinationPort << 16) | packet.sourcePort;
+    const tunnel = packet.depth === 0 ? 0 : tunnelKey(packet);
+    this.#hash = this.#hashOf(packet, meta, ports, tunnel);
+    const keys = this.keys;
+    let slot = this.#heads[this.#hash]!;
+    while (slot >= 0) {
+      const k = slot * keyStride;
+      if (
+        keys[k + keyPorts] === ports &&
+        keys[k + keyMeta] === meta &&
+        keys[k + keyTunnel] === tunnel &&
+        this.#sameAddresses(packet, k, forward)
+      ) {
+        return slot;
+      }
+      slot = keys[k + keyNext]!;
+    }
+    return -1;
+  }
+
+  /** Makes a flow of the packet that `find` did not find; ends another one when the table is full. */
+  insert(packet: Packet, timeMicros: number, frame: number, file: number): number {
+    if (this.size === this.capacity) this.#evict(timeMicros);
+    const slot = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#highWater++;
+    this.size++;
+    this.#writeKey(packet, slot);
+    const c = slot * counterStride;
+    this.counters.fill(0, c, c + counterStride);
+    this.counters[c + firstSeen] = timeMicros;
+    this.counters[c + lastSeen] = timeMicros;
+    const s = slot * stateStride;
+    this.state.fill(0, s, s + stateStride);
+    const clientIsA = sourceIsClient(packet) === this.fromA;
+    this.state[s + sFlags] =
+      flagUsed | (clientIsA ? flagClientIsA : 0) | (packet.depth > 0 ? flagTunnelled : 0);
+    this.state[s + sVerdict] = 255 << 16;
+    this.state[s + sOpening] = -1;
+    this.state[s + sOpening + 1] = -1;
+    this.state[s + sEvidence] = -1;
+    this.state[s + sNoted] = packet.tunnel << 16;
+    this.state[s + sFirstFrame] = frame;
+    this.cold[slot * 2] = file;
+    this.cold[slot * 2 + 1] = 0;
+    if (packet.depth > 0) this.#writeOuter(packet, slot, clientIsA === this.fromA);
+    return slot;
+  }
+
+  /** Ends a flow: hands it to onEnd and frees its slot. */
+  end(slot: number): void {
+    this.#onEnd(slot);
+    this.#unlink(slot);
+    this.state[slot * stateStride + sFlags] = 0;
+    this.#free[this.#freeCount++] = slot;
+    this.size--;
+  }
+
+  /** Looks at a few slots under the moving hand and ends what has been idle for too long. Call once per batch. */
+  age(nowMicros: number): void {
+    const count = Math.min(sweepSlots, this.#highWater);
+    for (let i = 0; i < count; i++) {
+      const slot = this.#advance();
+      if ((this.state[slot * stateStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, nowMicros)) {
+        this.end(slot);
+      }
+    }
+  }
+
+  /** True if the flow has been silent for longer than its kind may be. A clock that runs backwards ends nothing. */
+  isIdle(slot: number, nowMicros: number): boolean {
+    const flags = this.state[slot * stateStride + sFlags]!;
+    const tcp = (this.keys[slot * keyStride + keyMeta]! & 0xff) === protocolTcp;
+    const closed =
+      (flags & flagReset) !== 0 ||
+      (flags & (flagFinClient | flagFinServer)) === (flagFinClient | flagFinServer);
+    const limit = !tcp ? this.#idleUdp : closed ? idleClosedSeconds * 1e6 : this.#idleTcp;
+    return nowMicros - this.counters[slot * counterStride + lastSeen]! > limit;
+  }
+
+  /**
+   * Ends up to `limit` flows, in the order of their slots, which is that of their first packets unless slots were
+   * reused. True when the table is empty and ready for another world; call again otherwise, with nothing in between.
+   */
+  endAll(limit: number = Number.MAX_SAFE_INTEGER): boolean {
+    const used = this.#highWater;
+    let left = limit;
+    for (; this.#endCursor < used; this.#endCursor++) {
+      if ((this.state[this.#endCursor * stateStride + sFlags]! & flagUsed) === 0) continue;
+      if (left-- === 0) return false;
+      this.end(this.#endCursor);
+    }
+    this.#endCursor = 0;
+    this.#highWater = 0;
+    this.#freeCount = 0;
+    this.#hand = 0;
+    return true;
+  }
+
+  #advance(): number {
+    const slot = this.#hand;
+    this.#hand = slot + 1 >= this.#highWater ? 0 : slot + 1;
+    return slot;
+  }
+
+  #evict(nowMicros: number): void {
+    let worst = -1;
+    let worstScore = -1;
+    for (let i = 0; i < sampleSlots; i++) {
+      const slot = this.#advance();
+      const c = slot * counterStride;
+      const answered = this.counters[c + packetsOf]! > 0 && this.counters[c + packetsOf + 1]! > 0;
+      const idle = Math.max(0, nowMicros - this.counters[c + lastSeen]!);
+      const score = idle + (answered ? 0 : 1e12);
+      if (score > worstScore) {
+        worstScore = score;
+        worst = slot;
+      }
+    }
+    this.evicted++;
+    this.end(worst);
+  }
+
+  #unlink(slot: number): void {
+    const keys = this.keys;
+    const hash = this.#hashOfSlot(slot);
+    const next = keys[slot * keyStride + keyNext]!;
+    let at = this.#heads[hash]!;
+    if (at === slot) {
+      this.#heads[hash] = next;
+      return;
+    }
+    while (keys[at * keyStride + keyNext] !== slot) at = keys[at * keyStride + keyNext]!;
+    keys[at * keyStride + keyNext] = next;
+  }
+
+  /** True if the source is endpoint A: the lower address, then the lower port. */
+  #isForward(packet: Packet): boolean {
+    if (packet.source0 !== packet.destination0) return packet.source0 < packet.destination0;
+    if (packet.source1 !== packet.destination1) return packet.source1 < packet.destination1;
+    if (packet.source2 !== packet.destination2) return packet.source2 < packet.destination2;
+    if (packet.source3 !== packet.destination3) return packet.source3 < packet.destination3;
+    return packet.sourcePort <= packet.destinationPort;
+  }
+
+  #sameAddresses(packet: Packet, k: number, forward: boolean): boolean {
+    const keys = this.keys;
+    const source = k + (forward ? keyA : keyB);
+    const destination = k + (forward ? keyB : keyA);
+    return (
+      keys[source] === packet.source0 &&
+      keys[destination] === packet.destination0 &&
+      (packet.ipVersion === 4 ||
+        (keys[source + 1] === packet.source1 &&
+          keys[source + 2] === packet.source2 &&
+          keys[source + 3] === packet.source3 &&
+          keys[destination + 1] === packet.destination1 &&
+          keys[destination + 2] === packet.destination2 &&
+          keys[destination + 3] === packet.destination3))
+    );
+  }
+
+  #hashOf(packet: Packet, meta: number, ports: number, tunnel: number): number {
+    // Addresses are combined in an order-free way, so that the hash needs no ordered copy.
+    let h = mix(this.#seed ^ ports, meta ^ tunnel);
+    h = mix(h, packet.source0 ^ packet.destination0);
+    h = mix(h, (packet.source0 + packet.destination0) | 0);
+    if (packet.ipVersion !== 4) {
+      h = mix(h, (packet.source1 + packet.destination1) ^ (packet.source2 + packet.destination2));
+      h = mix(h, packet.source3 + packet.destination3);
+    }
+    return (h ^ (h >>> 15)) & this.#mask;
+  }
+
+  #hashOfSlot(slot: number): number {
+    const keys = this.keys;
+    const k = slot * keyStride;
+    let h = mix(this.#seed ^ keys[k + keyPorts]!, keys[k + keyMeta]! ^ keys[k + keyTunnel]!);
+    h = mix(h, keys[k + keyA]! ^ keys[k + keyB]!);
+    h = mix(h, (keys[k + keyA]! + keys[k + keyB]!) | 0);
+    if (keys[k + keyMeta]! >>> 8 !== 4) {
+      h = mix(h, (keys[k + keyA + 1]! + keys[k + keyB + 1]!) ^ (keys[k + keyA + 2]! + keys[k + keyB + 2]!));
+      h = mix(h, keys[k + keyA + 3]! + keys[k + keyB + 3]!);
+    }
+    return (h ^ (h >>> 15)) & this.#mask;
+  }
+
+  #writeKey(packet: Packet, slot: number): void {
+    const keys = this.keys;
+    const k = slot * keyStride;
+    const forward = this.fromA;
+    const source = k + (forward ? keyA : keyB);
+    const destination = k + (forward ? keyB : keyA);
+    keys[k + keyMeta] = packet.protocol | (packet.ipVersion << 8);
+    keys[k + keyPorts] = forward
+      ? (packet.sourcePort << 16) | packet.destinationPort
+      : (packet.destinationPort << 16) | packet.sourcePort;
+    keys[source] = packet.source0;
+    keys[source + 1] = packet.source1;
+    keys[source + 2] = packet.source2;
+    keys[source + 3] = packet.source3;
+    keys[destination] = packet.destination0;
+    keys[destination + 1] = packet.destination1;
+    keys[destination + 2] = packet.destination2;
+    keys[destination + 3] = packet.destination3;
+    keys[k + keyTunnel] = packet.depth === 0 ? 0 : tunnelKey(packet);
+    keys[k + keyNext] = this.#heads[this.#hash]!;
+    this.#heads[this.#hash] = slot;
+  }
+
+  /** Outer endpoints, the client's side first: version, protocol, 4 + 4 address words, ports. */
+  #writeOuter(packet: Packet, slot: number, sourceFirst: boolean): void {
+    const outer = this.outer;
+    const o = slot * outerStride;
+    const source = o + (sourceFirst ? 2 : 6);
+    const destination = o + (sourceFirst ? 6 : 2);
+    outer[o] = packet.outerVersion;
+    outer[o + 1] = packet.outerProtocol;
+    outer[source] = packet.outerSource0;
+    outer[source + 1] = packet.outerSource1;
+    outer[source + 2] = packet.outerSource2;
+    outer[source + 3] = packet.outerSource3;
+    outer[destination] = packet.outerDestination0;
+    outer[destination + 1] = packet.outerDestination1;
+    outer[destination + 2] = packet.outerDestination2;
+    outer[destination + 3] = packet.outerDestination3;
+    outer[o + 10] = sourceFirst ? packet.outerSourcePort : packet.outerDestinationPort;
+    outer[o + 11] = sourceFirst ? packet.outerDestinationPort : packet.outerSourcePort;
+  }
+}
+
+/** One round of murmur3's mixing: cheap, and every bit of `value` reaches the low bits. */
+function mix(h: number, value: number): number {
+  let k = Math.imul(value, 0xcc9e2d51);
+  k = (k << 15) | (k >>> 17);
+  h ^= Math.imul(k, 0x1b873593);
+  h = (h << 13) | (h >>> 19);
+  h = (Math.imul(h, 5) + 0xe6546b64) | 0;
+  return h ^ (h >>> 16);
+}
+
+/** Same for both directions; never 0, which stands for "not tunnelled". */
+function tunnelKey(packet: Packet): number {
+  const h =
+    mix(packet.outerSource0, packet.outerSource3) +
+    mix(packet.outerDestination0, packet.outerDestination3) +
+    packet.outerProtocol;
+  return h | 1;
+}
+
+/**
+ * Who opened the flow, told from its first seen packet: a SYN comes from the client, a SYN with ACK from the server;
+ * otherwise a well-known port on one side only is the server's, and else the first sender is the client.
+ */
+function sourceIsClient(packet: Packet): boolean {
+  if (packet.protocol === protocolTcp && (packet.tcpFlags & tcpSyn) !== 0)
+    return (packet.tcpFlags & tcpAck) === 0;
+  const wellKnownSource = packet.sourcePort < 1024;
+  const wellKnownDestination = packet.destinationPort < 1024;
+  return wellKnownSource === wellKnownDestination || wellKnownDestination;
+}

@@ -1,0 +1,172 @@
+/**
+ * What the table and HTML reports remember of a scan. Clear flows are only counted, so a million of them cost no
+ * memory; every list has a bound and counts what it left out.
+ */
+import type { Confidence, Kind } from '../../detectors/detector.js';
+import type { Verdict } from '../engine/verdict.js';
+import { HostTable, hostOf } from './hosts.js';
+import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
+
+/** Different info-hashes, client names and near-miss reasons kept. When full: further ones are only counted. */
+export const talliedMax = 5000;
+const hostsPerTallyMax = 100;
+const examplesMax = 3;
+
+/** The flows with most bytes, at most `max` of them; holds up to twice as many while it collects. */
+export class TopFlows {
+  readonly #max: number;
+  #flows: FlowReport[] = [];
+  /** Flows offered, kept or not. */
+  offered = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(flow: FlowReport): void {
+    this.offered++;
+    this.#flows.push(flow);
+    if (this.#flows.length >= 2 * this.#max) this.#cut();
+  }
+
+  list(): readonly FlowReport[] {
+    this.#cut();
+    return this.#flows;
+  }
+
+  #cut(): void {
+    this.#flows.sort((a, b) => b.bytes - a.bytes || a.flow_id - b.flow_id);
+    this.#flows.length = Math.min(this.#flows.length, this.#max);
+  }
+}
+
+export interface TallyEntry {
+  readonly text: string;
+  flows: number;
+  bytes: number;
+  readonly hosts: Set<string>;
+}
+
+/** Counts distinct texts (info-hashes, client names) with the hosts that used them. */
+export class Tally {
+  readonly #entries = new Map<string, TallyEntry>();
+  /** Mentions that found no place. */
+  leftOut = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  add(text: string, bytes: number, host: string): void {
+    let entry = this.#entries.get(text);
+    if (entry === undefined) {
+      if (this.#entries.size >= talliedMax) {
+        this.leftOut++;
+        return;
+      }
+      entry = { text, flows: 0, bytes: 0, hosts: new Set() };
+      this.#entries.set(text, entry);
+    }
+    entry.flows++;
+    entry.bytes += bytes;
+    if (entry.hosts.size < hostsPerTallyMax) entry.hosts.add(host);
+  }
+
+  list(): TallyEntry[] {
+    return [...this.#entries.values()].sort((a, b) => b.flows - a.flows || b.bytes - a.bytes);
+  }
+}
+
+export interface KindEntry {
+  readonly kind: Kind;
+  flows: number;
+  bytes: number;
+  readonly confidence: Record<Confidence, number>;
+}
+
+export interface NearMissEntry {
+  readonly detector: string;
+  readonly kind: Kind;
+  readonly finding: string;
+  times: number;
+  readonly examples: { readonly flow: FlowReport; readonly item: EvidenceReport }[];
+}
+
+export interface AggregateLimits {
+  readonly flowsMax: number;
+  readonly suspectsMax: number;
+}
+
+export class Aggregate {
+  readonly bytesByVerdict: Record<Verdict, number> = { unknown: 0, clear: 0, suspect: 0, bittorrent: 0 };
+  readonly kinds = new Map<Kind, KindEntry>();
+  readonly hosts = new HostTable();
+  readonly infoHashes = new Tally();
+  readonly software = new Tally();
+  readonly nearMisses = new Map<string, NearMissEntry>();
+  nearMissesLeftOut = 0;
+  nearMissFlows = 0;
+  readonly top: TopFlows;
+  readonly suspects: TopFlows;
+
+  constructor(limits: AggregateLimits) {
+    this.top = new TopFlows(limits.flowsMax);
+    this.suspects = new TopFlows(limits.suspectsMax);
+  }
+
+  add(flow: EndedFlow): void {
+    this.bytesByVerdict[flow.verdict] += flow.bytes;
+    const spoke = flow.verdict === 'bittorrent' || flow.verdict === 'suspect';
+    if (!spoke && flow.nearMissCount === 0) return;
+    const report = flow.report();
+    if (flow.verdict === 'bittorrent') this.#addBitTorrent(report);
+    if (flow.verdict === 'suspect') this.suspects.add(report);
+    if (report.near_misses.length > 0) this.#addNearMisses(report);
+  }
+
+  #addBitTorrent(flow: FlowReport): void {
+    this.top.add(flow);
+    this.hosts.add(flow);
+    if (flow.kind !== null) this.#addKind(flow.kind, flow);
+    const { host } = hostOf(flow);
+    for (const hash of flow.info_hashes) this.infoHashes.add(hash, flow.bytes, host);
+    for (const name of flow.client_software) this.software.add(name, flow.bytes, host);
+  }
+
+  #addKind(kind: Kind, flow: FlowReport): void {
+    let entry = this.kinds.get(kind);
+    if (entry === undefined) {
+      entry = { kind, flows: 0, bytes: 0, confidence: { proof: 0, strong: 0, hint: 0 } };
+      this.kinds.set(kind, entry);
+    }
+    entry.flows++;
+    entry.bytes += flow.bytes;
+    if (flow.confidence !== null) entry.confidence[flow.confidence]++;
+  }
+
+  #addNearMisses(flow: FlowReport): void {
+    this.nearMissFlows++;
+    for (const item of flow.near_misses) {
+      const key = `${item.detector}\0${item.finding}`;
+      let entry = this.nearMisses.get(key);
+      if (entry === undefined) {
+        if (this.nearMisses.size >= talliedMax) {
+          this.nearMissesLeftOut++;
+          continue;
+        }
+        entry = { detector: item.detector, kind: item.kind, finding: item.finding, times: 0, examples: [] };
+        this.nearMisses.set(key, entry);
+      }
+      entry.times++;
+      if (entry.examples.length < examplesMax) entry.examples.push({ flow, item });
+    }
+  }
+
+  kindList(): KindEntry[] {
+    return [...this.kinds.values()].sort((a, b) => b.bytes - a.bytes || b.flows - a.flows);
+  }
+
+  nearMissList(): NearMissEntry[] {
+    return [...this.nearMisses.values()].sort((a, b) => b.times - a.times);
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * An ended flow read out of the engine's tables. One instance serves a whole scan: it points at a slot, and builds the
+ * full record only when a writer asks for it.
+ */
+import { kinds, type Confidence, type Kind } from '../../detectors/detector.js';
+import type { Engine } from '../engine/engine.js';
+import { gradeNear, grades } from '../engine/evidence.js';
+import { reasons, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
+import * as t from '../flow/table.js';
+import { addressText } from '../wire/address.js';
+import { protocolTcp, tunnelNames } from '../wire/packet.js';
+import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
+
+/** ISO 8601 UTC with microseconds; "" outside the years 1 to 9999 that a date can show. */
+export function timeText(micros: number): string {
+  const millis = Math.floor(micros / 1000);
+  if (Math.abs(millis) > 8.64e15) return '';
+  const rest = String(Math.floor(micros) - millis * 1000).padStart(3, '0');
+  return new Date(millis).toISOString().replace(/Z$/, `${rest}Z`);
+}
+
+export class EndedFlowView implements EndedFlow {
+  #engine: Engine | null = null;
+  #slot = 0;
+  #id = 0;
+  readonly #fileName: (index: number) => string;
+  #timeBase = Number.NaN;
+  #timeBaseText = '';
+
+  constructor(fileName: (index: number) => string) {
+    this.#fileName = fileName;
+  }
+
+  /** Points at the next ended flow, which gets the next id. */
+  show(engine: Engine, slot: number): void {
+    this.#engine = engine;
+    this.#slot = slot;
+    this.#id++;
+  }
+
+  get #from(): Engine {
+    if (this.#engine === null) throw new Error('no flow shown yet');
+    return this.#engine;
+  }
+
+  #state(index: number): number {
+    return this.#from.flows.state[this.#slot * t.stateStride + index]!;
+  }
+
+  #counter(index: number): number {
+    return this.#from.flows.counters[this.#slot * t.counterStride + index]!;
+  }
+
+  get verdict(): Verdict {
+    const standing = verdicts[this.#state(t.sVerdict) & 0xff]!;
+    return standing === 'unknown' && this.protocol !== null ? 'clear' : standing;
+  }
+
+  get kind(): Kind | null {
+    return kinds[(this.#state(t.sVerdict) >>> 16) & 0xff] ?? null;
+  }
+
+  get protocol(): string | null {
+    const other = (this.#state(t.sNoted) >>> 8) & 0xff;
+    return other === 0 ? null : this.#from.registry.otherProtocols[other]!;
+  }
+
+  /** `explain` followed this flow. */
+  get traced(): boolean {
+    return (this.#state(t.sFlags) & t.flagTraced) !== 0;
+  }
+
+  get packets(): number {
+    return this.#counter(t.packetsOf) + this.#counter(t.packetsOf + 1);
+  }
+
+  get bytes(): number {
+    return this.#counter(t.bytesOf) + this.#counter(t.bytesOf + 1);
+  }
+
+  get firstSeenMicros(): number {
+    return this.#counter(t.firstSeen);
+  }
+
+  get lastSeenMicros(): number {
+    return this.#counter(t.lastSeen);
+  }
+
+  get nearMissCount(): number {
+    const { evidence } = this.#from.inspector;
+    let count = 0;
+    for (let item = this.#state(t.sEvidence); item >= 0; item = evidence.next[item]!) {
+      if (evidence.grade[item] === gradeNear) count++;
+    }
+    return count;
+  }
+
+  report(): FlowReport {
+    const { flows } = this.#from;
+    const k = this.#slot * t.keyStride;
+    const version = flows.keys[k + t.keyMeta]! >>> 8;
+    const proto = (flows.keys[k + t.keyMeta]! & 0xff) === protocolTcp ? 'tcp' : 'udp';
+    const clientIsA = (this.#state(t.sFlags) & t.flagClientIsA) !== 0;
+    const a = addressText(version, flows.keys, k + t.keyA);
+    const b = addressText(version, flows.keys, k + t.keyB);
+    const portA = flows.keys[k + t.keyPorts]! >>> 16;
+    const portB = flows.keys[k + t.keyPorts]! & 0xffff;
+    const verdict = this.verdict;
+    const decided = verdict === 'bittorrent';
+    const judged = decided || verdict === 'suspect';
+    const items = this.#items();
+    const evidence = items.filter((item) => item.confidence !== 'near');
+    return {
+      file: this.#fileName(flows.cold[this.#slot * 2]!),
+      flow_id: this.#id,
+      proto,
+      client: clientIsA ? a : b,
+      client_port: clientIsA ? portA : portB,
+      server: clientIsA ? b : a,
+      server_port: clientIsA ? portB : portA,
+      ...this.#tunnel(),
+      first_packet: this.#state(t.sFirstFrame),
+      packets: this.packets,
+      bytes: this.bytes,
+      packets_to_server: this.#counter(t.packetsOf),
+      packets_to_client: this.#counter(t.packetsOf + 1),
+      bytes_to_server: this.#counter(t.bytesOf),
+      bytes_to_client: this.#counter(t.bytesOf + 1),
+      first_seen: this.#time(this.firstSeenMicros),
+      last_seen: this.#time(this.lastSeenMicros),
+      verdict,
+      reason: this.#reason(verdict),
+      kind: judged ? this.kind : null,
+      confidence: judged ? (grades[(this.#state(t.sVerdict) >>> 24) & 3] as Confidence) : null,
+      protocol: this.protocol,
+      decided_packet: decided ? this.#state(t.sDecidedPacket) : null,
+      decided_frame: decided ? flows.cold[this.#slot * 2 + 1]! : null,
+      payload_bytes_before_decision: decided ? this.#counter(t.payloadBeforeDecision) : null,
+      evidence,
+      near_misses: items.filter((item) => item.confidence === 'near'),
+      info_hashes: distinct(evidence.map((item) => item.info_hash)),
+      client_software: distinct(evidence.map((item) => item.client_software)),
+    };
+  }
+
+  #reason(verdict: Verdict): Reason {
+    if (verdict === 'clear') return 'other-protocol';
+    if (verdict !== 'unknown') return reasons[(this.#state(t.sVerdict) >>> 8) & 0xff]!;
+    const flags = this.#state(t.sFlags);
+    if ((flags & t.flagPayload) === 0) return 'no-payload';
+    return (flags & t.flagDone) === 0 ? 'inspecting' : 'nothing-matched';
+  }
+
+  #tunnel(): Pick<FlowReport, 'outer' | 'tunnel'> {
+    if ((this.#state(t.sFlags) & t.flagTunnelled) === 0) return {};
+    const { outer } = this.#from.flows;
+    const o = this.#slot * t.outerStride;
+    const tunnel = tunnelNames[(this.#state(t.sNoted) >>> 16) & 0xff]!;
+    const version = outer[o]!;
+    const [clientPort, serverPort] = [outer[o + 10]!, outer[o + 11]!];
+    if (clientPort === 0 && serverPort === 0) return { tunnel };
+    return {
+      tunnel,
+      outer: [addressText(version, outer, o + 2), clientPort, addressText(version, outer, o + 6), serverPort],
+    };
+  }
+
+  /** All items, oldest first. */
+  #items(): EvidenceReport[] {
+    const { registry, inspector } = this.#from;
+    const { evidence } = inspector;
+    const items: EvidenceReport[] = [];
+    for (let i = this.#state(t.sEvidence); i >= 0; i = evidence.next[i]!) {
+      const detector = registry.detectors[evidence.detector[i]!]!;
+      const near = evidence.grade[i] === gradeNear;
+      const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
+      const infoHash = evidence.infoHash(i);
+      const client = evidence.client(i);
+      items.unshift({
+        detector: detector.name,
+        kind: finding.kind,
+        finding: near ? detector.nearMisses[evidence.finding[i]!]! : finding.text,
+        confidence: near ? 'near' : finding.confidence,
+        side: evidence.side[i] === 0 ? 'client' : 'server',
+        packet: evidence.packet[i]!,
+        frame: evidence.frame[i]!,
+        time: this.#time(evidence.timeMicros[i]!),
+        of: evidence.inOpening[i] === 1 ? 'opening' : 'payload',
+        offset: evidence.offset[i]!,
+        length: evidence.length[i]!,
+        ...(infoHash === '' ? {} : { info_hash: infoHash }),
+        ...(client === '' ? {} : { client_software: client }),
+      });
+    }
+    return items;
+  }
+
+  /** Time text; the part down to the second is kept from call to call, as flows that end together began together. */
+  #time(micros: number): string {
+    const second = Math.floor(micros / 1e6);
+    if (second !== this.#timeBase) {
+      this.#timeBase = second;
+      this.#timeBaseText = timeText(second * 1e6).replace(/\d{6}Z$/, '');
+    }
+    return `${this.#timeBaseText}${String(Math.floor(micros) - second * 1e6).padStart(6, '0')}Z`;
+  }
+}
+
+function distinct(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))];
+}

@@ -1,0 +1,176 @@
+/**
+ * Suricata EVE JSON lines, so that existing dashboards read the result. The published schema (etc/schema.json of
+ * Suricata 6 to 8) forbids unknown fields nearly everywhere and empty arrays since 8. What is ours therefore goes only
+ * into lists of free strings that all these versions know, as "name:value": `alert.metadata.tag` and `traffic.label`.
+ * `pcap_filename` is not used because the schema of Suricata 6 does not know it; the label `file:` carries the name.
+ */
+import type { Confidence, Kind } from '../../detectors/detector.js';
+import { jsonText, printable } from './escape.js';
+import { parseIsoMicros } from './format.js';
+import type { FlowReport, ReportFactory } from './report.js';
+
+interface Signature {
+  /** Range 1,000,000 to 1,999,999 is reserved for local rules. A number is never reused for another meaning. */
+  readonly id: number;
+  readonly text: string;
+  /** What Suricata calls the protocol, or would if it knew it. */
+  readonly appProto: string;
+}
+
+export const signatures: Readonly<Record<Kind, Signature>> = {
+  peer: { id: 1_660_001, text: 'SWARMGATE BitTorrent peer connection (TCP)', appProto: 'bittorrent' },
+  utp: { id: 1_660_002, text: 'SWARMGATE BitTorrent peer connection (uTP)', appProto: 'bittorrent-utp' },
+  dht: { id: 1_660_003, text: 'SWARMGATE BitTorrent DHT', appProto: 'bittorrent-dht' },
+  'udp-tracker': { id: 1_660_004, text: 'SWARMGATE BitTorrent UDP tracker', appProto: 'bittorrent-tracker' },
+  'http-tracker': { id: 1_660_005, text: 'SWARMGATE BitTorrent HTTP tracker', appProto: 'http' },
+  lsd: { id: 1_660_006, text: 'SWARMGATE BitTorrent local service discovery', appProto: 'bittorrent-lsd' },
+  webtorrent: { id: 1_660_007, text: 'SWARMGATE WebTorrent tracker (WebSocket)', appProto: 'websocket' },
+  'web-seed': { id: 1_660_008, text: 'SWARMGATE BitTorrent web seed (HTTP)', appProto: 'http' },
+  'torrent-file': { id: 1_660_009, text: 'SWARMGATE BitTorrent .torrent file download', appProto: 'http' },
+};
+const signatureOfNoKind: Signature = { id: 1_660_000, text: 'SWARMGATE BitTorrent', appProto: 'bittorrent' };
+const signatureRevision = 1;
+/** Class and priority of Suricata's "policy-violation", which rule sets use for peer-to-peer traffic. */
+const alertCategory = 'Potential Corporate Privacy Violation';
+const alertSeverity = 1;
+
+const severityWords: Readonly<Record<Confidence, string>> = {
+  proof: 'Major',
+  strong: 'Minor',
+  hint: 'Informational',
+};
+
+const noTime = '1970-01-01T00:00:00.000000+0000';
+
+/** "2026-01-31T12:34:56.123456Z" as Suricata writes it; a time that no such text can show becomes 1970. */
+export function eveTime(iso: string): string {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/.test(iso) ? `${iso.slice(0, -1)}+0000` : noTime;
+}
+
+function signatureOf(flow: FlowReport): Signature {
+  return flow.kind === null ? signatureOfNoKind : signatures[flow.kind];
+}
+
+function appProto(flow: FlowReport): string | undefined {
+  if (flow.verdict === 'bittorrent') return signatureOf(flow).appProto;
+  return flow.protocol ?? undefined;
+}
+
+function head(flow: FlowReport, time: string, type: 'alert' | 'flow'): Record<string, unknown> {
+  const app = appProto(flow);
+  return {
+    timestamp: eveTime(time),
+    flow_id: flow.flow_id,
+    ...(type === 'alert' && flow.decided_frame !== null ? { pcap_cnt: flow.decided_frame } : {}),
+    event_type: type,
+    src_ip: flow.client,
+    src_port: flow.client_port,
+    dest_ip: flow.server,
+    dest_port: flow.server_port,
+    proto: flow.proto === 'tcp' ? 'TCP' : 'UDP',
+    ...(app === undefined ? {} : { app_proto: app }),
+    ...tunnel(flow),
+  };
+}
+
+function tunnel(flow: FlowReport): Record<string, unknown> {
+  if (flow.outer === undefined) return {};
+  const [srcIp, srcPort, destIp, destPort] = flow.outer;
+  return {
+    tunnel: {
+      src_ip: srcIp,
+      src_port: srcPort,
+      dest_ip: destIp,
+      dest_port: destPort,
+      proto: 'UDP',
+      depth: 1,
+    },
+  };
+}
+
+/** When the flow became BitTorrent: the time of the deciding packet. */
+function decidedAt(flow: FlowReport): string {
+  const deciding = flow.evidence.find((item) => item.packet === flow.decided_packet);
+  return deciding?.time ?? flow.evidence.at(-1)?.time ?? flow.first_seen;
+}
+
+function alertTags(flow: FlowReport): string[] {
+  const tags = [`file:${flow.file}`, `reason:${flow.reason}`];
+  if (flow.kind !== null) tags.push(`kind:${flow.kind}`);
+  if (flow.confidence !== null) tags.push(`confidence:${flow.confidence}`);
+  if (flow.decided_frame !== null) tags.push(`decided_frame:${flow.decided_frame}`);
+  if (flow.decided_packet !== null) tags.push(`decided_packet:${flow.decided_packet}`);
+  if (flow.payload_bytes_before_decision !== null) {
+    tags.push(`payload_bytes_before_decision:${flow.payload_bytes_before_decision}`);
+  }
+  for (const detector of new Set(flow.evidence.map((item) => item.detector)))
+    tags.push(`detector:${detector}`);
+  for (const hash of flow.info_hashes) tags.push(`info_hash:${hash}`);
+  for (const name of flow.client_software) tags.push(`client:${printable(name)}`);
+  return tags;
+}
+
+function alertEvent(flow: FlowReport): Record<string, unknown> {
+  const signature = signatureOf(flow);
+  return {
+    ...head(flow, decidedAt(flow), 'alert'),
+    alert: {
+      action: 'allowed',
+      gid: 1,
+      signature_id: signature.id,
+      rev: signatureRevision,
+      signature: signature.text,
+      category: alertCategory,
+      severity: alertSeverity,
+      metadata: {
+        signature_severity: [severityWords[flow.confidence ?? 'hint']],
+        tag: alertTags(flow),
+      },
+    },
+  };
+}
+
+const endWords = {
+  closed: { state: 'closed', reason: 'timeout' },
+  idle: { state: null, reason: 'timeout' },
+  evicted: { state: null, reason: 'forced' },
+  'end-of-input': { state: null, reason: 'shutdown' },
+} as const;
+
+function flowEvent(flow: FlowReport): Record<string, unknown> {
+  const ended = endWords[flow.ended ?? 'end-of-input'];
+  const answered = flow.packets_to_server > 0 && flow.packets_to_client > 0;
+  const seconds = Math.floor((parseIsoMicros(flow.last_seen) - parseIsoMicros(flow.first_seen)) / 1e6);
+  const label = [`file:${flow.file}`, `verdict:${flow.verdict}`, `reason:${flow.reason}`];
+  if (flow.kind !== null) label.push(`kind:${flow.kind}`);
+  if (flow.tunnel !== undefined) label.push(`tunnel:${flow.tunnel}`);
+  return {
+    ...head(flow, flow.last_seen, 'flow'),
+    flow: {
+      pkts_toserver: flow.packets_to_server,
+      pkts_toclient: flow.packets_to_client,
+      bytes_toserver: flow.bytes_to_server,
+      bytes_toclient: flow.bytes_to_client,
+      start: eveTime(flow.first_seen),
+      end: eveTime(flow.last_seen),
+      age: Number.isFinite(seconds) ? Math.max(0, seconds) : 0,
+      state: ended.state ?? (answered ? 'established' : 'new'),
+      reason: ended.reason,
+      alerted: flow.verdict === 'bittorrent',
+    },
+    traffic: { ...(flow.verdict === 'bittorrent' ? { id: ['bittorrent'] } : {}), label },
+  };
+}
+
+export const eve: ReportFactory = (output) => {
+  return {
+    flow(flow) {
+      const record = flow.report();
+      if (record.verdict === 'bittorrent') output.write(`${jsonText(alertEvent(record))}\n`);
+      output.write(`${jsonText(flowEvent(record))}\n`);
+    },
+    end() {
+      // Nothing is held back: every flow was written when it ended.
+    },
+  };
+};

@@ -1,0 +1,171 @@
+/**
+ * HTTP/1.x messages (RFC 9112) in byte ranges: request targets and their query, header fields, and where a response's
+ * body begins. Only what a detector needs to read a message from a prefix: nothing is validated for its own sake.
+ */
+import {
+  ascii,
+  decimal,
+  find,
+  hexDigit,
+  indexOfByte,
+  isBeginningOf,
+  needle,
+  startsWith,
+  type Needle,
+} from './text.js';
+
+const get = ascii('GET ');
+const versionOne = ascii('HTTP/1.');
+const blankLine = needle('\r\n\r\n');
+const bareBlankLine = needle('\n\n');
+
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const space = 0x20;
+const questionMark = 0x3f;
+const ampersand = 0x26;
+
+/** Longest request line that is waited for: the part of a stream that is kept. Announces are under 1 KiB. */
+const requestLineMax = 4096;
+
+/** No body in this range: the header block is not over, or ends where the range ends. */
+export const NoBodyYet = -2;
+
+/** True if `[start, end)` begins a GET request. */
+export function isGet(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start > 4 && bytes[start] === 0x47 && startsWith(bytes, start, end, get);
+}
+
+/** True if `[start, end)` begins an HTTP/1.x response. */
+export function isResponse(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start > 7 && bytes[start] === 0x48 && startsWith(bytes, start, end, versionOne);
+}
+
+/** True if `[start, end)` is so short that it may become a GET request or a response. */
+export function mayBecomeHttp(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    end > start && (isBeginningOf(bytes, start, end, get) || isBeginningOf(bytes, start, end, versionOne))
+  );
+}
+
+/** Where the line at `at` ends (its CR or LF), or `end`. */
+export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
+  let i = at;
+  while (i < end && bytes[i] !== lineFeed && bytes[i] !== carriageReturn) i++;
+  return i;
+}
+
+/**
+ * True if a stream that begins with a GET request still lacked the end of its request line before the last
+ * `newBytes` bytes came, and is short enough to wait for: only then must the line be read from the stream.
+ */
+export function requestLineWasOpen(
+  stream: Uint8Array,
+  start: number,
+  end: number,
+  newBytes: number,
+): boolean {
+  const before = end - newBytes;
+  if (before <= start || before - start > requestLineMax || stream[start] !== 0x47) return false;
+  return indexOfByte(stream, start, before, lineFeed) === before;
+}
+
+/** As requestLineWasOpen, for the whole header block of a GET request. */
+export function requestHeadWasOpen(
+  stream: Uint8Array,
+  start: number,
+  end: number,
+  newBytes: number,
+): boolean {
+  const before = end - newBytes;
+  if (before <= start || before - start > requestLineMax || stream[start] !== 0x47) return false;
+  return headEnd(stream, start, before) < 0;
+}
+
+/** First byte after the empty line that ends the header block, or -1. Bare line feeds are accepted (RFC 9112 2.2). */
+export function headEnd(bytes: Uint8Array, start: number, end: number): number {
+  const proper = find(bytes, start, end, blankLine);
+  if (proper >= 0) return proper + 4;
+  // The bare form is looked for only in a line that shows it: a head with CR LF has none before its end.
+  const firstLine = indexOfByte(bytes, start, end, lineFeed);
+  if (firstLine === end || (firstLine > start && bytes[firstLine - 1] === carriageReturn)) return -1;
+  const bare = find(bytes, firstLine, end, bareBlankLine);
+  return bare < 0 ? -1 : bare + 2;
+}
+
+/**
+ * Where the value of a header field begins (white space skipped), or -1. `name` is a needle of line feed, field name
+ * and colon, so that it is found at the start of a line only.
+ */
+export function headerValue(bytes: Uint8Array, start: number, end: number, name: Needle): number {
+  let at = find(bytes, start, end, name);
+  if (at < 0) return -1;
+  at += name.text.length;
+  while (at < end && (bytes[at] === space || bytes[at] === 0x09)) at++;
+  return at;
+}
+
+/** First byte after the target's `?`, -1 if the target ends without one, or `end` if the range ends first. */
+export function queryStart(bytes: Uint8Array, target: number, end: number): number {
+  for (let i = target; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte === questionMark) return i + 1;
+    if (byte <= space) return -1;
+  }
+  return end;
+}
+
+/** Where the parameter value at `at` ends: its `&`, or the white space that ends the target, or `end`. */
+export function parameterEnd(bytes: Uint8Array, at: number, end: number): number {
+  let i = at;
+  while (i < end && bytes[i]! > space && bytes[i] !== ampersand) i++;
+  return i;
+}
+
+/**
+ * Where the value of the first parameter called `name` (with its `=`) begins, or -1. `query` is where a parameter
+ * begins; the search ends with the target, so what other parameters hold inside their values is never taken for one.
+ */
+export function parameterValue(bytes: Uint8Array, query: number, end: number, name: Uint8Array): number {
+  const first = name[0];
+  let at = query;
+  while (at < end) {
+    if (bytes[at] === first && startsWith(bytes, at, end, name)) return at + name.length;
+    at = parameterEnd(bytes, at, end);
+    if (at >= end || bytes[at] !== ampersand) return -1;
+    at++;
+  }
+  return -1;
+}
+
+/** First byte of the last path segment of the target `[target, pathEnd)`; its query is already cut off. */
+export function lastSegment(bytes: Uint8Array, target: number, pathEnd: number): number {
+  let i = pathEnd;
+  while (i > target && bytes[i - 1] !== 0x2f) i--;
+  return i;
+}
+
+/**
+ * Where the data of a response body begins that follows a header block at `head`, or that a segment begins with: past
+ * the size line of a first chunk (RFC 9112 section 7.1), else at `head`.
+ */
+export function bodyData(bytes: Uint8Array, head: number, end: number): number {
+  let at = head;
+  while (at < end && at - head < 8 && hexDigit(bytes[at]!) >= 0) at++;
+  if (at === head) return head;
+  if (bytes[at] === 0x3b) at = lineEnd(bytes, at, Math.min(end, at + 64));
+  return at + 1 < end && bytes[at] === carriageReturn && bytes[at + 1] === lineFeed ? at + 2 : head;
+}
+
+/** Where the body data of the response at `start` begins, or NoBodyYet. */
+export function responseBody(bytes: Uint8Array, start: number, end: number): number {
+  const body = headEnd(bytes, start, end);
+  if (body < 0 || body >= end) return NoBodyYet;
+  const data = bodyData(bytes, body, end);
+  return data >= end ? NoBodyYet : data;
+}
+
+/** Status code of the response at `start`, or -1. */
+export function statusCode(bytes: Uint8Array, start: number, end: number): number {
+  return end - start < 12 ? -1 : decimal(bytes, start + 9, start + 12);
+}

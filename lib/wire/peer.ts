@@ -1,0 +1,187 @@
+/**
+ * One message of the peer protocol in place: a 4-byte length, an id, a body (BEP 3; BEP 5 port; BEP 6 FAST; BEP 10
+ * extended, with BEP 9 metadata and BEP 11 peer exchange inside; BEP 52 hashes). A length prefix and a small id are
+ * common among protocols, so each message that fits is also weighed: how much in it do only BitTorrent's rules explain?
+ */
+import {
+  bencodeEnd,
+  dictionaryValue,
+  dictionaryValueOf,
+  Incomplete,
+  integerValue,
+  stringLength,
+} from './bencode.js';
+import { ascii } from './text.js';
+
+/** Not a message of the peer protocol. */
+export const NotMessage = -1;
+
+/**
+ * Weights. Eight says as much as a request for a usual block: 17 bytes in which 102 of 136 bits can have no other
+ * value; the header of a usual block fixes 69 of 104. Random bytes look so less than once in 10^20 packets.
+ */
+export const weightNone = 0;
+export const weightSmall = 1;
+export const weightBlock = 2;
+export const weightDictionary = 3;
+export const weightUsualBlock = 8;
+export const weightKnownExtension = 9;
+export const weightExtensionHandshake = 10;
+
+export const idInterestedMax = 3;
+export const idHave = 4;
+export const idBitfield = 5;
+export const idRequest = 6;
+export const idPiece = 7;
+export const idCancel = 8;
+const idPort = 9;
+const idSuggest = 13;
+const idHaveAll = 14;
+const idHaveNone = 15;
+const idReject = 16;
+const idAllowedFast = 17;
+export const idExtended = 20;
+const idHashRequest = 21;
+const idHashes = 22;
+const idHashReject = 23;
+
+/** libtorrent's ceiling is 2^21 pieces of a torrent, other clients stay below. */
+const piecesMax = 0x20_0000;
+const bitfieldMax = 1 + piecesMax / 8;
+/** 16 KiB is what everybody asks for; BEP 3 speaks of 128 KiB as the most that was ever accepted. */
+const usualBlock = 16_384;
+const blockMax = 131_072;
+const pieceBytesMax = 0x1000_0000;
+const extendedMax = 1 << 20;
+/** Extended messages that are not bencode are short: upload_only 1 byte, lt_donthave 4, ut_holepunch up to 24. */
+const binaryExtensionMax = 24;
+const hashLength = 32;
+const hashHeader = 49;
+const hashesMax = hashHeader + 8192 * hashLength;
+const hashLayersMax = 64;
+
+const keyM = ascii('m');
+const keyMsgType = ascii('msg_type');
+const keyPiece = ascii('piece');
+const keyAdded = ascii('added');
+const keyAdded6 = ascii('added6');
+const keyDropped = ascii('dropped');
+const peerLength = 6;
+const peer6Length = 18;
+const letterD = 0x64;
+const metadataData = 1;
+
+export function u32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/**
+ * Weight of the message at `at`, or NotMessage. At least its length and id (5 bytes) must lie before `end`; the rest
+ * may be cut off there, and what cannot be seen weighs nothing. Keep-alives (length 0) are the caller's.
+ */
+export function messageWeight(bytes: Uint8Array, at: number, end: number): number {
+  const length = u32(bytes, at);
+  const whole = at + 4 + length <= end;
+  const body = at + 5;
+  const id = bytes[at + 4]!;
+  switch (id) {
+    case 0:
+    case 1:
+    case 2:
+    case idInterestedMax:
+    case idHaveAll:
+    case idHaveNone:
+      return length === 1 ? weightSmall : NotMessage;
+    case idHave:
+    case idSuggest:
+    case idAllowedFast:
+      if (length !== 5) return NotMessage;
+      if (!whole) return weightNone;
+      return u32(bytes, body) < piecesMax ? weightSmall : NotMessage;
+    case idBitfield:
+      return length >= 2 && length <= bitfieldMax ? weightNone : NotMessage;
+    case idRequest:
+    case idCancel:
+    case idReject:
+      if (length !== 13) return NotMessage;
+      return whole ? blockWeight(bytes, body, u32(bytes, body + 8)) : weightNone;
+    case idPiece:
+      if (length < 10 || length > 9 + blockMax) return NotMessage;
+      return end - body >= 8 ? blockWeight(bytes, body, length - 9) : weightNone;
+    case idPort:
+      if (length !== 3) return NotMessage;
+      return !whole ? weightNone : (bytes[body]! | bytes[body + 1]!) !== 0 ? weightSmall : NotMessage;
+    case idExtended:
+      if (length < 2 || length > extendedMax) return NotMessage;
+      return extendedWeight(bytes, body, Math.min(end, at + 4 + length), whole);
+    case idHashRequest:
+    case idHashes:
+    case idHashReject:
+      return hashWeight(bytes, at, end, id, length);
+    default:
+      return NotMessage;
+  }
+}
+
+/** Piece index, offset in the piece and block length, as in request, cancel, reject and piece. */
+function blockWeight(bytes: Uint8Array, at: number, length: number): number {
+  const begin = u32(bytes, at + 4);
+  if (u32(bytes, at) >= piecesMax || begin >= pieceBytesMax) return NotMessage;
+  if (length === 0 || length > blockMax) return NotMessage;
+  const aligned = begin % usualBlock === 0;
+  if (aligned && length === usualBlock) return weightUsualBlock;
+  return aligned || begin % length === 0 ? weightBlock : NotMessage;
+}
+
+/** BEP 52: root of the pieces, base layer, index, length (a power of two), proof layers; in `hashes` the hashes too. */
+function hashWeight(bytes: Uint8Array, at: number, end: number, id: number, length: number): number {
+  if (id === idHashes) {
+    if (length < hashHeader + hashLength || length > hashesMax || (length - hashHeader) % hashLength !== 0) {
+      return NotMessage;
+    }
+  } else if (length !== hashHeader) return NotMessage;
+  const fields = at + 5 + hashLength;
+  if (end - fields < 16) return weightNone;
+  const count = u32(bytes, fields + 8);
+  if (u32(bytes, fields) >= hashLayersMax || u32(bytes, fields + 12) >= hashLayersMax) return NotMessage;
+  if (count < 2 || count > 8192 || (count & (count - 1)) !== 0) return NotMessage;
+  return u32(bytes, fields + 4) % count === 0 ? weightUsualBlock : NotMessage;
+}
+
+/** `[at, end)` is the extended message's own id and its body, all of it if `whole`. */
+function extendedWeight(bytes: Uint8Array, at: number, end: number, whole: boolean): number {
+  const body = at + 1;
+  if (body >= end) return weightNone;
+  if (bytes[body] !== letterD) {
+    return bytes[at] !== 0 && whole && end - body <= binaryExtensionMax ? weightNone : NotMessage;
+  }
+  const dictionary = bencodeEnd(bytes, body, end);
+  if (dictionary < 0 && (whole || dictionary !== Incomplete)) return NotMessage;
+  if (bytes[at] === 0) {
+    if (dictionary >= 0 && dictionary !== end) return NotMessage;
+    if (dictionaryValueOf(bytes, body, end, keyM, 'd') >= 0) return weightExtensionHandshake;
+    return dictionary < 0 ? weightSmall : weightDictionary;
+  }
+  return knownExtensionWeight(bytes, body, end, dictionary);
+}
+
+/** ut_metadata (BEP 9) or ut_pex (BEP 11), told apart by their keys, since every peer numbers extensions itself. */
+function knownExtensionWeight(bytes: Uint8Array, body: number, end: number, dictionary: number): number {
+  const type = dictionaryValueOf(bytes, body, end, keyMsgType, 'i');
+  if (type >= 0 && dictionaryValueOf(bytes, body, end, keyPiece, 'i') >= 0) {
+    const data = integerValue(bytes, type, end) === metadataData;
+    return dictionary >= 0 && dictionary !== end && !data ? NotMessage : weightKnownExtension;
+  }
+  if (dictionary >= 0 && dictionary !== end) return NotMessage;
+  if (isPeerString(bytes, body, end, keyAdded, peerLength)) return weightKnownExtension;
+  if (isPeerString(bytes, body, end, keyAdded6, peer6Length)) return weightKnownExtension;
+  if (isPeerString(bytes, body, end, keyDropped, peerLength)) return weightKnownExtension;
+  return dictionary < 0 ? weightSmall : weightDictionary;
+}
+
+function isPeerString(bytes: Uint8Array, at: number, end: number, key: Uint8Array, unit: number): boolean {
+  const value = dictionaryValue(bytes, at, end, key);
+  if (value < 0) return false;
+  const length = stringLength(bytes, value, end);
+  return length >= 0 && length % unit === 0;
+}

@@ -1,0 +1,201 @@
+/**
+ * IP in IP (RFC 2003, 2473, 4213), GRE (RFC 2784, 2890, PPTP's version 1 in RFC 2637), VXLAN (RFC 7348), GTP-U (3GPP TS
+ * 29.281), Teredo (RFC 4380) and L2TP version 2 (RFC 2661). A tunnel is opened here and entered (depth, outer fields)
+ * only when the IP header inside has been checked.
+ */
+import {
+  type Cursor,
+  protocolGre,
+  protocolIpv4,
+  type Step,
+  stepEthernet,
+  stepIpv4,
+  stepIpv6,
+  stepPpp,
+  tooShort,
+  tunnel4in6,
+  tunnel6in4,
+  tunnelGre,
+  tunnelGtpU,
+  tunnelIp6ip6,
+  tunnelIpip,
+  tunnelL2tp,
+  tunnelTeredo,
+  tunnelVxlan,
+  word,
+} from './cursor.js';
+import { decodeEtherType } from './ethernet.js';
+import { Ok, OtherProtocol, type Packet } from './packet.js';
+
+const portVxlan = 4789;
+/** Linux's VXLAN port from before the assignment, still its default without `dstport`. */
+const portVxlanLinux = 8472;
+const portGtpU = 2152;
+const portL2tp = 1701;
+
+/** Opens IP in IP or GRE as `packet.protocol` says; the cursor covers the IP payload. */
+export function openIpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  if (packet.protocol === protocolGre) return openGre(packet, bytes, cursor);
+  const outer4 = packet.ipVersion === 4;
+  if (packet.protocol === protocolIpv4) {
+    cursor.tunnel = outer4 ? tunnelIpip : tunnel4in6;
+    return stepIpv4;
+  }
+  cursor.tunnel = outer4 ? tunnel6in4 : tunnelIp6ip6;
+  return stepIpv6;
+}
+
+const greChecksum = 0x8000;
+const greRouting = 0x4000;
+const greKey = 0x2000;
+const greSequence = 0x1000;
+const greAcknowledgement = 0x0080;
+const greVersionMask = 0x0007;
+const greTypeEthernet = 0x6558;
+const greTypePpp = 0x880b;
+const greTypeErspan = 0x88be;
+const greTypeErspan3 = 0x22eb;
+
+function openGre(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  const at = cursor.at;
+  if (cursor.end - at < 4) return tooShort(packet, cursor);
+  const flags = (bytes[at]! << 8) | bytes[at + 1]!;
+  const type = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  const version = flags & greVersionMask;
+  // Source routing of RFC 1701 was withdrawn; nobody sends it.
+  if (version > 1 || (flags & greRouting) !== 0) return OtherProtocol;
+  let length = 4;
+  if (version === 1) {
+    if (type !== greTypePpp || (flags & greKey) === 0) return OtherProtocol;
+    // Key field holds payload length and call id; an acknowledgement alone has no sequence number and no payload.
+    if ((flags & greSequence) === 0) return OtherProtocol;
+    length += (flags & greAcknowledgement) !== 0 ? 12 : 8;
+  } else {
+    if ((flags & greChecksum) !== 0) length += 4;
+    if ((flags & greKey) !== 0) length += 4;
+    if ((flags & greSequence) !== 0) length += 4;
+    if (type === greTypeErspan && (flags & greSequence) !== 0) length += 8;
+    if (type === greTypeErspan3) length += erspan3Length(bytes, at + length, cursor.end);
+  }
+  if (cursor.end - at < length) return tooShort(packet, cursor);
+  cursor.at = at + length;
+  cursor.tunnel = tunnelGre;
+  if (version === 1) return stepPpp;
+  if (type === greTypeEthernet || type === greTypeErspan || type === greTypeErspan3) return stepEthernet;
+  return type < 0x0600 ? OtherProtocol : decodeEtherType(packet, bytes, cursor, type);
+}
+
+/** ERSPAN type III: 12 bytes, and 8 more with the platform sub-header (last bit). */
+function erspan3Length(bytes: Uint8Array, at: number, end: number): number {
+  return at + 12 <= end && (bytes[at + 11]! & 1) !== 0 ? 20 : 12;
+}
+
+/**
+ * Opens a tunnel in the payload of the UDP packet just decoded, or returns Ok if nothing there looks like one. Ports
+ * only choose which structure is tried; Teredo is tried on all, since its peers use any port.
+ */
+export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  const at = packet.payloadStart;
+  const end = packet.payloadEnd;
+  if (end - at < 12) return Ok;
+  let step = Ok as Step;
+  cursor.end = end;
+  cursor.wireEnd = at + packet.payloadWireLength;
+  if (usesPort(packet, portVxlan) || usesPort(packet, portVxlanLinux)) step = openVxlan(bytes, cursor, at);
+  else if (usesPort(packet, portGtpU)) step = openGtpU(bytes, cursor, at);
+  else if (usesPort(packet, portL2tp)) step = openL2tp(bytes, cursor, at);
+  return step === Ok ? openTeredo(bytes, cursor, at) : step;
+}
+
+function usesPort(packet: Packet, port: number): boolean {
+  return packet.destinationPort === port || packet.sourcePort === port;
+}
+
+/** Flags with the network identifier bit (the group policy bit may be set as well), last byte reserved. */
+function openVxlan(bytes: Uint8Array, cursor: Cursor, at: number): Step {
+  if ((bytes[at]! & 0x7f) !== 0x08 || bytes[at + 7] !== 0) return Ok;
+  cursor.at = at + 8;
+  cursor.tunnel = tunnelVxlan;
+  return stepEthernet;
+}
+
+/** Version 1, protocol type 1, message type 255 (G-PDU), length, then optional fields and extension headers. */
+function openGtpU(bytes: Uint8Array, cursor: Cursor, start: number): Step {
+  const flags = bytes[start]!;
+  if (flags >> 4 !== 3 || (flags & 0x08) !== 0 || bytes[start + 1] !== 255) return Ok;
+  const length = (bytes[start + 2]! << 8) | bytes[start + 3]!;
+  if (start + 8 + length !== cursor.wireEnd) return Ok;
+  let at = start + 8;
+  if ((flags & 0x07) !== 0) {
+    let next = (flags & 0x04) !== 0 ? bytes[start + 11]! : 0;
+    at += 4;
+    // Each extension header: length in units of 4 bytes, content, type of the next one. At least 4 bytes per turn.
+    while (next !== 0) {
+      if (at >= cursor.end) return Ok;
+      const size = bytes[at]! << 2;
+      if (size === 0 || at + size > cursor.end) return Ok;
+      next = bytes[at + size - 1]!;
+      at += size;
+    }
+  }
+  return openBare(bytes, cursor, at, tunnelGtpU);
+}
+
+/** Version 2 data message: flags say which of length, sequence numbers and offset are there. */
+function openL2tp(bytes: Uint8Array, cursor: Cursor, start: number): Step {
+  const flags = (bytes[start]! << 8) | bytes[start + 1]!;
+  const control = 0x8000;
+  const reserved = 0x34f0;
+  if ((flags & (control | reserved)) !== 0 || (flags & 0x0f) !== 2) return Ok;
+  let at = start + 2;
+  if ((flags & 0x4000) !== 0) {
+    const length = (bytes[at]! << 8) | bytes[at + 1]!;
+    if (start + length > cursor.wireEnd) return Ok;
+    at += 2;
+  }
+  at += 4;
+  if ((flags & 0x0800) !== 0) at += 4;
+  if ((flags & 0x0200) !== 0) {
+    if (at + 2 > cursor.end) return Ok;
+    at += 2 + ((bytes[at]! << 8) | bytes[at + 1]!);
+  }
+  if (at >= cursor.end) return Ok;
+  cursor.at = at;
+  cursor.tunnel = tunnelL2tp;
+  return stepPpp;
+}
+
+const teredoPrefix = 0x2001_0000;
+const teredoAuthentication = 0x0001;
+const teredoOrigin = 0x0000;
+const teredoOriginLength = 8;
+
+/**
+ * Optional authentication and origin indications (RFC 4380 section 5.1.1), then an IPv6 packet that fills the datagram
+ * to the byte and has a Teredo address on one side. Router solicitations have none, but they carry ICMPv6 and would be
+ * reported as the outer UDP flow anyway.
+ */
+function openTeredo(bytes: Uint8Array, cursor: Cursor, start: number): Step {
+  let at = start;
+  const end = cursor.end;
+  if (((bytes[at]! << 8) | bytes[at + 1]!) === teredoAuthentication) {
+    at += 4 + bytes[at + 2]! + bytes[at + 3]! + 9;
+  }
+  if (at + 2 <= end && ((bytes[at]! << 8) | bytes[at + 1]!) === teredoOrigin) at += teredoOriginLength;
+  if (end - at < 40 || bytes[at]! >> 4 !== 6) return Ok;
+  const length = (bytes[at + 4]! << 8) | bytes[at + 5]!;
+  if (at + 40 + length !== cursor.wireEnd) return Ok;
+  if (word(bytes, at + 8) !== teredoPrefix && word(bytes, at + 24) !== teredoPrefix) return Ok;
+  cursor.at = at;
+  cursor.tunnel = tunnelTeredo;
+  return stepIpv6;
+}
+
+function openBare(bytes: Uint8Array, cursor: Cursor, at: number, tunnel: number): Step {
+  if (at >= cursor.end) return Ok;
+  const nibble = bytes[at]! >> 4;
+  if (nibble !== 4 && nibble !== 6) return Ok;
+  cursor.at = at;
+  cursor.tunnel = tunnel;
+  return nibble === 4 ? stepIpv4 : stepIpv6;
+}
