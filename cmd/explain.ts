@@ -9,7 +9,7 @@ import type { FlowReport } from '../lib/report/report.js';
 import { parseAddress } from '../lib/wire/address.js';
 import type { Packet } from '../lib/wire/packet.js';
 import { exitIncomplete, exitOk, UserError } from './errors.js';
-import { listInputs } from './inputs.js';
+import { listInputs, refuseRepeated, unprotectDash } from './inputs.js';
 import { Scanner } from './scanner.js';
 
 interface ExplainArguments {
@@ -176,7 +176,12 @@ async function run(options: ExplainArguments): Promise<number> {
 
 function build(yargs: Argv): Argv<ExplainArguments> {
   return yargs
-    .positional('file', { describe: 'a capture file', type: 'string', demandOption: true })
+    .positional('file', {
+      describe: 'a capture file',
+      type: 'string',
+      demandOption: true,
+      coerce: unprotectDash,
+    })
     .option('flow', {
       describe: 'flow_id of the scan, or PROTO:ADDRESS:PORT-ADDRESS:PORT',
       type: 'string',
@@ -189,7 +194,9 @@ function build(yargs: Argv): Argv<ExplainArguments> {
     })
     .option('json', { describe: 'one JSON object with the whole trace', type: 'boolean', default: false })
     .conflicts('flow', 'frame')
-    .check(({ flow, frame }) => {
+    .check((options) => {
+      refuseRepeated(options, ['flow', 'frame']);
+      const { flow, frame } = options;
       if (flow === undefined && frame === undefined) {
         throw new UserError('bad-argument', 'which flow? give --frame N or --flow FLOW');
       }

@@ -3,6 +3,27 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from './errors.js';
 
+/** How `-` travels through yargs, which would take a lone dash for an option without a name. */
+const dash = '\0-';
+
+/** The command line with each lone `-` made safe for yargs. */
+export function protectDash(words: readonly string[]): string[] {
+  return words.map((word) => (word === '-' ? dash : word));
+}
+
+/** Gives a protected `-` back; other words are left as they are. */
+export function unprotectDash(word: string): string {
+  return word === dash ? '-' : word;
+}
+
+/** Refuses an option with one value that was given several times. @throws UserError 'bad-argument' */
+export function refuseRepeated(options: Readonly<Record<string, unknown>>, names: readonly string[]): void {
+  for (const name of names) {
+    if (Array.isArray(options[name]))
+      throw new UserError('bad-argument', `--${name} was given more than once`);
+  }
+}
+
 export interface Input {
   readonly path: string;
   /** Found in a folder: if it is no capture it is passed over, not refused. */

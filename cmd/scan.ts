@@ -6,7 +6,7 @@ import { logLevels, makeLog, type LogLevel } from '../lib/report/log.js';
 import { Progress } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
-import { listInputs } from './inputs.js';
+import { listInputs, refuseRepeated, unprotectDash } from './inputs.js';
 import { ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
@@ -29,6 +29,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       type: 'string',
       array: true,
       demandOption: true,
+      coerce: (files: string[]) => files.map(unprotectDash),
     })
     .option('format', {
       alias: 'f',
@@ -69,6 +70,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       describe: 'how much to log to stderr',
     })
     .check((options) => {
+      refuseRepeated(options, ['format', 'output', 'flows-max', 'log-level']);
       const flowsMax = options['flows-max'];
       if (Number.isInteger(flowsMax) && flowsMax >= flowsMaxLowest && flowsMax <= flowsMaxHighest)
         return true;

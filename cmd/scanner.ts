@@ -142,6 +142,7 @@ export class Scanner {
       const wireLength = batch.wireLength[i]!;
       const time = batch.timeMicros[i]!;
       this.#bytes += wireLength;
+      packet.timeMicros = time;
       let outcome = decodePacket(
         packet,
         bytes,
@@ -153,14 +154,14 @@ export class Scanner {
       if (outcome === Fragment && this.fragments.offer(packet, time)) outcome = packet.outcome;
       this.#outcomes[outcome]! += 1;
       if (outcome === Ok) {
-        engine.packet(packet, time, wireLength, batch.frame[i]!, file);
+        engine.packet(packet, wireLength, batch.frame[i]!, file);
         if (onPacket !== undefined) onPacket(engine, packet, batch.frame[i]!);
       } else if (outcome === UnsupportedLink) this.#countLink(batch.linkType[i]!);
     }
     this.#noteTime(batch.timeMicros[0]!);
     const last = batch.timeMicros[count - 1]!;
     this.#noteTime(last);
-    engine.flows.age(last);
+    engine.flows.age(packet);
   }
 
   #noteTime(time: number): void {

@@ -8,6 +8,7 @@ import { version } from '../lib/version.js';
 import { detectorsCommand } from './detectors.js';
 import { exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
+import { protectDash } from './inputs.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
@@ -15,7 +16,7 @@ const epilogue = `Exit status: 0 done, 1 something could not be read or written 
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
-  const parser = yargs([...words])
+  const parser = yargs(protectDash(words))
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
     .command(scanCommand)
@@ -23,7 +24,6 @@ export async function main(words: readonly string[]): Promise<void> {
     .command(detectorsCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
-    .parserConfiguration({ 'duplicate-arguments-array': false })
     .help()
     .alias('h', 'help')
     .version(version)

@@ -68,11 +68,9 @@ const announce = 2;
 const response = 3;
 const responsePeers = 4;
 const error = 5;
-const cutQuery = 6;
-const cutResponse = 7;
-const unusualQuery = 8;
-const unusualResponse = 9;
-const unusualError = 10;
+const unusualQuery = 6;
+const unusualResponse = 7;
+const unusualError = 8;
 
 const brokenBencode = 0;
 const notKrpc = 1;
@@ -96,8 +94,6 @@ export const dht: Detector = {
     { text: 'DHT response (BEP 5)', kind: 'dht', confidence: 'proof' },
     { text: 'DHT response that names peers (BEP 5)', kind: 'dht', confidence: 'proof' },
     { text: 'DHT error (BEP 5)', kind: 'dht', confidence: 'proof' },
-    { text: 'DHT query, cut off by the capture (BEP 5)', kind: 'dht', confidence: 'proof' },
-    { text: 'DHT response, cut off by the capture (BEP 5)', kind: 'dht', confidence: 'proof' },
     {
       text: 'query in the form of the DHT, of unknown name or with unusual arguments (BEP 5)',
       kind: 'dht',
@@ -216,7 +212,7 @@ function readCut(view: View, bytes: Uint8Array, start: number, end: number): Out
   if (hash >= 0 && stringLength(bytes, hash, end) === idLength) {
     noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
   }
-  return yesInPayload(view, a >= 0 ? cutQuery : cutResponse, start, end);
+  return yesInPayload(view, a >= 0 ? query : response, start, end);
 }
 
 /** True if the string at `at` begins with `20:`, whether or not all of it is there. */

@@ -103,7 +103,8 @@ function isSentence(bytes: Uint8Array, at: number, end: number): boolean {
   const length = decimal(bytes, at, from - 1);
   if (length < 0 || length > 4096) return false;
   const to = Math.min(end, from + length);
-  for (let i = from; i < to; i++) if (bytes[i]! < 0x20 && bytes[i] !== 0x0a && bytes[i] !== 0x0d) return false;
+  for (let i = from; i < to; i++)
+    if (bytes[i]! < 0x20 && bytes[i] !== 0x0a && bytes[i] !== 0x0d) return false;
   return to > from || length === 0;
 }
 
@@ -166,7 +167,8 @@ function mayBeBody(bytes: Uint8Array, start: number, end: number): boolean {
 function inspect(view: View): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
   const kept = openingEnd - openingStart;
-  const isFirst = kept === end - start;
+  // Waiting is possible where a stream begins to be kept: with its first bytes, or here when nothing is kept.
+  const isFirst = kept === end - start || kept === 0;
   const cut = view.wireLength > end - start;
   if (isResponse(bytes, start, end)) {
     const body = responseBody(bytes, start, end);
@@ -190,7 +192,8 @@ export const httpTrackerAnswer: Detector = {
   confidence: 'proof',
   reference: 'BEP 3, BEP 7, BEP 23, BEP 48',
   summary: 'bencoded answers of an HTTP tracker: peers, failure reason, scrape statistics',
-  limits: 'not inside TLS; a body with content coding (gzip, deflate) cannot be read; only the first chunk is read',
+  limits:
+    'not inside TLS; a body with content coding (gzip, deflate) cannot be read; only the first chunk is read',
   scope: 'packets',
   packetsMax: 24,
   where: 'anywhere',

@@ -31,12 +31,11 @@ import {
 
 const announceProof = 0;
 const scrapeProof = 1;
-const cutProof = 2;
-const hashOnly = 3;
-const scrapeAll = 4;
+const hashOnly = 2;
 
 const notTwentyBytes = 0;
 const nothingBeside = 1;
+const scrapeAll = 2;
 
 const infoHash = ascii('info_hash=');
 const peerId = ascii('peer_id=');
@@ -115,7 +114,7 @@ function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpen
   const target = start + targetOffset;
   const query = queryStart(bytes, target, end);
   const cut = view.wireLength > view.end - view.start;
-  if (query < 0) return judgeBare(view, bytes, target, end, inOpening);
+  if (query < 0) return judgeBare(view, bytes, target, end);
   if (query === end) return cut ? No : More;
   const hash = parameterValue(bytes, query, end, infoHash);
   if (hash < 0) return isWholeTarget(bytes, query, end) || cut ? No : More;
@@ -123,7 +122,9 @@ function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpen
   const path = lastSegment(bytes, target, query - 1);
   if (hashEnd === end) {
     if (!cut) return More;
-    return isCutRequest(bytes, path, hash, end) ? say(view, cutProof, start, end, inOpening) : No;
+    return isCutRequest(bytes, path, hash, end)
+      ? say(view, announceOrScrape(bytes, path, end), start, end, inOpening)
+      : No;
   }
   if (percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes) return nearMiss(view, notTwentyBytes);
   const outcome = judgeHashed(view, bytes, start, query, path, end, inOpening);
@@ -156,13 +157,18 @@ function judgeHashed(
   }
   if (!isWholeTarget(bytes, query, end)) {
     const cut = view.wireLength > view.end - view.start;
-    return cut ? say(view, cutProof, start, end, inOpening) : More;
+    if (!cut) return More;
+    return isCutRequest(bytes, path, query, end) ? say(view, announceProof, start, end, inOpening) : No;
   }
   // An HTTP seed's request (BEP 17) also has an info-hash; it belongs to the web-seed detector.
   if (parameterValue(bytes, query, end, piece) >= 0) return No;
   if (!startsWith(bytes, path, end, announceName)) return nearMiss(view, nothingBeside);
   noteSoftware(view, bytes, start, end, hasPeerId);
   return say(view, hashOnly, start, end, inOpening);
+}
+
+function announceOrScrape(bytes: Uint8Array, path: number, end: number): number {
+  return startsWithIgnoringCase(bytes, path, end, scrapeName) ? scrapeProof : announceProof;
 }
 
 function hasPortNumber(bytes: Uint8Array, query: number, end: number): boolean {
@@ -172,12 +178,15 @@ function hasPortNumber(bytes: Uint8Array, query: number, end: number): boolean {
   return value >= 0 && value <= 65_535;
 }
 
-/** A target without a query: a scrape of everything that the tracker has (BEP 48), or no tracker request. */
-function judgeBare(view: View, bytes: Uint8Array, target: number, end: number, inOpening: boolean): Outcome {
+/**
+ * A target without a query: a scrape of everything that the tracker has (BEP 48), or no tracker request. The path alone
+ * is no evidence, because programs that collect web pages or metrics are called scrapers too.
+ */
+function judgeBare(view: View, bytes: Uint8Array, target: number, end: number): Outcome {
   const targetEnd = parameterEnd(bytes, target, end);
   const path = lastSegment(bytes, target, targetEnd);
-  if (targetEnd - path !== scrapeName.length || !startsWith(bytes, path, targetEnd, scrapeName)) return No;
-  return say(view, scrapeAll, target - targetOffset, targetEnd, inOpening);
+  const isScrape = targetEnd - path === scrapeName.length && startsWith(bytes, path, targetEnd, scrapeName);
+  return isScrape ? nearMiss(view, scrapeAll) : No;
 }
 
 /** True if the target ends in this range: the white space after it is there. */
@@ -220,17 +229,16 @@ export const httpTracker: Detector = {
   findings: [
     { text: 'HTTP tracker announce', kind: 'http-tracker', confidence: 'proof' },
     { text: 'HTTP tracker scrape', kind: 'http-tracker', confidence: 'proof' },
-    { text: 'HTTP tracker request, cut off by the capture', kind: 'http-tracker', confidence: 'proof' },
     {
       text: 'announce path with an info-hash but no particulars',
       kind: 'http-tracker',
       confidence: 'strong',
     },
-    { text: 'scrape path without an info-hash', kind: 'http-tracker', confidence: 'hint' },
   ],
   nearMisses: [
     'info_hash parameter that is not 20 bytes',
     'info_hash parameter without the other parameters of an announce',
+    'scrape path without an info-hash',
   ],
   inspect,
 };

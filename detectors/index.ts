@@ -4,10 +4,15 @@ import { dht } from './dht.js';
 import { httpTracker } from './http-tracker.js';
 import { httpTrackerAnswer } from './http-tracker-answer.js';
 import { lsd } from './lsd.js';
+import { otherProtocols, recogniseOther } from './other-protocols.js';
 import { peerHandshake } from './peer-handshake.js';
 import { peerMessages } from './peer-messages.js';
+import { torrentFile } from './torrent-file.js';
 import { udpTracker } from './udp-tracker.js';
 import { utp } from './utp.js';
+import { webDownload } from './web-download.js';
+import { webSeed } from './web-seed.js';
+import { webtorrentTracker } from './webtorrent-tracker.js';
 
 export const detectors: readonly Detector[] = [
   peerHandshake,
@@ -17,8 +22,12 @@ export const detectors: readonly Detector[] = [
   httpTracker,
   httpTrackerAnswer,
   lsd,
+  webtorrentTracker,
+  webSeed,
+  webDownload,
+  torrentFile,
   peerMessages,
 ];
 
 /** What the engine is given. */
-export const registry = { detectors, otherProtocols: [''], recogniseOther: () => 0 };
+export const registry = { detectors, otherProtocols, recogniseOther };

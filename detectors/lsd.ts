@@ -19,7 +19,6 @@ const infoHashName = ascii('infohash:');
 const portName = ascii('port:');
 
 const announced = 0;
-const cutOff = 1;
 
 const noInfoHash = 0;
 
@@ -38,18 +37,7 @@ export const lsd: Detector = {
   scope: 'packets',
   packetsMax: 4,
   where: 'anywhere',
-  findings: [
-    {
-      text: 'local service discovery: BT-SEARCH with port and info-hash (BEP 14)',
-      kind: 'lsd',
-      confidence: 'proof',
-    },
-    {
-      text: 'local service discovery: BT-SEARCH, cut off before its info-hash (BEP 14)',
-      kind: 'lsd',
-      confidence: 'proof',
-    },
-  ],
+  findings: [{ text: 'local service discovery: BT-SEARCH (BEP 14)', kind: 'lsd', confidence: 'proof' }],
   nearMisses: ['BT-SEARCH without a port and an info-hash'],
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
@@ -82,7 +70,8 @@ function readHeaders(view: View, bytes: Uint8Array, start: number, end: number):
     noteHexHash(view, bytes, hash, digits);
     return yesInPayload(view, announced, start, Math.min(end, hash + digits));
   }
-  if (view.wireLength > end - start) return yesInPayload(view, cutOff, start, end);
+  // The request line is BEP 14's own; a capture that cut the datagram leaves nothing else it could be.
+  if (view.wireLength > end - start) return yesInPayload(view, announced, start, end);
   return nearMiss(view, noInfoHash);
 }
 

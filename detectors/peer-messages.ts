@@ -74,7 +74,7 @@ export const peerMessages: Detector = {
   summary:
     'peer protocol from the middle of a stream: chains of messages, extension protocol, PEX, FAST, hashes',
   limits:
-    'haves, chokes, bitfields and keep-alives alone are not believed; packets inside a block say nothing',
+    'fewer than four different haves, chokes, bitfields and keep-alives are not believed; packets inside a block say nothing',
   scope: 'packets',
   packetsMax: 32,
   where: 'middle',
@@ -97,7 +97,7 @@ export const peerMessages: Detector = {
   nearMisses: ['lengths and ids as in the peer protocol, but nothing in them that only BitTorrent explains'],
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
-    // Every length is below 2^24.
+    // Every length is below 2^24, so a first byte that is not zero ends it here for nearly all traffic.
     const payloadFits = end - start >= 5 && bytes[start] === 0 && walk(bytes, start, end);
     if (payloadFits && found.weight >= strongWeight) return grade(view, bytes, false);
     if (payloadFits && answersOther(view)) return yesInPayload(view, requestAndPiece, start, start + 13);

@@ -173,7 +173,9 @@ function inspect(view: View): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
   const length = end - start;
   const kept = openingEnd - openingStart;
-  const waits = kept >= length && kept < enoughBytes && view.wireLength === length;
+  const isFirst = kept === length || kept === 0;
+  // Waiting is possible where a stream begins to be kept: with its first bytes, or here when nothing is kept.
+  const waits = (isFirst ? length : kept) < enoughBytes && view.wireLength === length;
   if (kept > length) {
     const first = opening[openingStart]!;
     let outcome: Outcome = No;
@@ -182,9 +184,7 @@ function inspect(view: View): Outcome {
       outcome = judgeResponse(view, opening, openingStart, openingEnd, true, waits);
     if (outcome !== No) return outcome;
   }
-  const isFirst = kept === length;
-  if (isResponse(bytes, start, end))
-    return judgeResponse(view, bytes, start, end, false, isFirst && waits);
+  if (isResponse(bytes, start, end)) return judgeResponse(view, bytes, start, end, false, isFirst && waits);
   // A body without its head: a second segment, FTP data, or a plain stream.
   if (beginsDictionary(bytes, start, end)) return judgeBody(view, bytes, start, end, false, isFirst && waits);
   if (!isFirst || length >= shortBytes) return No;

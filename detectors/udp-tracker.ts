@@ -184,7 +184,8 @@ function hashesAsked(view: View): number {
 }
 
 function isMessage(bytes: Uint8Array, from: number, end: number): boolean {
-  for (let i = from; i < end; i++) if (bytes[i]! < 0x20 || bytes[i] === 0x7f) return i > from && bytes[i] === 0;
+  for (let i = from; i < end; i++)
+    if (bytes[i]! < 0x20 || bytes[i] === 0x7f) return i > from && bytes[i] === 0;
   return end > from;
 }
 
@@ -199,7 +200,8 @@ function judgeAnswer(view: View): Outcome {
     noteAnnounce(view, other, otherStart, grade);
     return yesInPayload(view, answeredProof, start, end);
   }
-  if (!isScrapeRequest(other, otherStart, otherEnd, otherWireLength) || !answers(view, scrapeAction)) return No;
+  if (!isScrapeRequest(other, otherStart, otherEnd, otherWireLength) || !answers(view, scrapeAction))
+    return No;
   if (otherEnd - otherStart >= scrapeHeadBytes + hashBytes)
     noteInfoHash(view, other, otherStart + scrapeHeadBytes, hashBytes);
   return yesInPayload(view, answeredProof, start, end);
@@ -247,7 +249,8 @@ function isRandom(bytes: Uint8Array, from: number): boolean {
 function inspect(view: View): Outcome {
   const { bytes, start, end, wireLength } = view;
   const length = end - start;
-  if (length < connectBytes) return length >= 12 && isConnect(bytes, start, length, wireLength) ? cutConnect(view) : answerOrNo(view);
+  if (length < connectBytes)
+    return length >= 12 && isConnect(bytes, start, length, wireLength) ? cutConnect(view) : answerOrNo(view);
   const action = word(bytes, start + actionAt);
   if (action === connectAction && isConnect(bytes, start, length, wireLength))
     return yesInPayload(view, connectProof, start, start + connectBytes);
@@ -285,7 +288,12 @@ function knowsConnection(view: View): boolean {
 function answerOrNo(view: View): Outcome {
   const { bytes, start, end } = view;
   // Answers begin with their action, 0 to 3, in four bytes.
-  if (end - start < scrapeAnswerHead || bytes[start] !== 0 || bytes[start + 1] !== 0 || bytes[start + 2] !== 0)
+  if (
+    end - start < scrapeAnswerHead ||
+    bytes[start] !== 0 ||
+    bytes[start + 1] !== 0 ||
+    bytes[start + 2] !== 0
+  )
     return No;
   if (bytes[start + 3]! > errorAction) return No;
   const outcome = view.otherEnd > view.otherStart ? judgeAnswer(view) : No;
@@ -298,7 +306,8 @@ export const udpTracker: Detector = {
   confidence: 'proof',
   reference: 'BEP 15, BEP 41',
   summary: 'UDP tracker connect, announce and scrape, and answers that fit a request',
-  limits: 'answers without their requests (one direction captured) are a hint at most; scrapes need their answer',
+  limits:
+    'answers without their requests (one direction captured) are a hint at most; scrapes need their answer',
   scope: 'packets',
   packetsMax: 12,
   where: 'anywhere',
@@ -307,7 +316,11 @@ export const udpTracker: Detector = {
     { text: 'UDP tracker announce request', kind: 'udp-tracker', confidence: 'proof' },
     { text: 'UDP tracker request and its answer', kind: 'udp-tracker', confidence: 'proof' },
     { text: 'announce request of an unnamed client, unanswered', kind: 'udp-tracker', confidence: 'strong' },
-    { text: 'connect and announce answers of a UDP tracker, unasked', kind: 'udp-tracker', confidence: 'hint' },
+    {
+      text: 'connect and announce answers of a UDP tracker, unasked',
+      kind: 'udp-tracker',
+      confidence: 'hint',
+    },
   ],
   nearMisses: [],
   inspect,

@@ -64,7 +64,9 @@ function judge(
   if (query === end) return waits ? More : No;
   if (asksForTorrent(bytes, target, query, end)) {
     const to = indexOfByte(bytes, start, end, lineFeed);
-    return inOpening ? yesInOpening(view, torrentHint, start, to) : yesInPayload(view, torrentHint, start, to);
+    return inOpening
+      ? yesInOpening(view, torrentHint, start, to)
+      : yesInPayload(view, torrentHint, start, to);
   }
   const agent = headerValue(bytes, start, end, userAgent);
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
@@ -80,7 +82,7 @@ function inspect(view: View): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
   const kept = openingEnd - openingStart;
   if (isGet(bytes, start, end)) {
-    const waits = kept === end - start && view.wireLength === end - start;
+    const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
     return judge(view, bytes, start, end, false, waits);
   }
   if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;

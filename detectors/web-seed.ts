@@ -107,7 +107,8 @@ function isWholeName(bytes: Uint8Array, at: number, end: number): boolean {
 /** 2 if the User-Agent at `at` is a BitTorrent-only program, 1 if it is their helper, 0 otherwise. */
 function clientGrade(bytes: Uint8Array, at: number, end: number): 0 | 1 | 2 {
   if (at >= end || firstLetters[bytes[at]!] === 0) return 0;
-  if (startsWithIgnoringCase(bytes, at, end, helper)) return isWholeName(bytes, at + helper.length, end) ? 1 : 0;
+  if (startsWithIgnoringCase(bytes, at, end, helper))
+    return isWholeName(bytes, at + helper.length, end) ? 1 : 0;
   for (let i = 0; i < clients.length; i++) {
     const name = clients[i]!;
     if (startsWithIgnoringCase(bytes, at, end, name) && isWholeName(bytes, at + name.length, end)) return 2;
@@ -151,7 +152,8 @@ function judge(
   const target = start + targetOffset;
   const query = queryStart(bytes, target, end);
   if (query === end) return waits ? More : No;
-  if (query >= 0 && isPieceRequest(view, bytes, query, end)) return say(view, pieceProof, start, end, inOpening);
+  if (query >= 0 && isPieceRequest(view, bytes, query, end))
+    return say(view, pieceProof, start, end, inOpening);
   const agent = headerValue(bytes, start, end, userAgent);
   // A head is searched for its end only when something in it was not found.
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
@@ -182,7 +184,7 @@ function inspect(view: View): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
   const kept = openingEnd - openingStart;
   if (isGet(bytes, start, end)) {
-    const waits = kept === end - start && view.wireLength === end - start;
+    const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
     return judge(view, bytes, start, end, false, waits);
   }
   if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;

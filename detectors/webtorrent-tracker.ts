@@ -71,7 +71,8 @@ function readInfoHash(view: View, bytes: Uint8Array, at: number, end: number): b
 }
 
 function hasCompanion(bytes: Uint8Array, at: number, end: number): boolean {
-  for (let i = 0; i < companions.length; i++) if (jsonMember(bytes, at, end, companions[i]!) >= 0) return true;
+  for (let i = 0; i < companions.length; i++)
+    if (jsonMember(bytes, at, end, companions[i]!) >= 0) return true;
   let counts = 0;
   for (let i = 0; i < numbers.length; i++)
     if (isJsonNumber(bytes, jsonMember(bytes, at, end, numbers[i]!), end)) counts++;
@@ -83,8 +84,7 @@ function isScrapeAnswer(view: View, bytes: Uint8Array, at: number, end: number):
   const value = jsonMember(bytes, at, end, files);
   if (value < 0 || bytes[value] !== openBrace || value + 1 >= end || bytes[value + 1] !== quote) return false;
   return (
-    jsonStringEnd(bytes, value + 1, end) > 0 &&
-    jsonLatin1(bytes, value + 1, end, view.infoHash) === hashBytes
+    jsonStringEnd(bytes, value + 1, end) > 0 && jsonLatin1(bytes, value + 1, end, view.infoHash) === hashBytes
   );
 }
 
@@ -200,11 +200,12 @@ function inspect(view: View): Outcome {
     const payload = framePayload(bytes, start, end);
     const finding = payload === NoFrame ? -1 : judgeFrame(view, bytes, start, payload, end);
     const whole = payload !== NoFrame && payload + frameLength(bytes, start) <= end;
-    const waits = kept >= length && kept < enoughBytes && view.wireLength === length;
+    const isFirst = kept === length || kept === 0;
+    const waits = Math.max(kept, length) < enoughBytes && view.wireLength === length;
     if (finding >= 0 && (whole || !waits || finding !== offerStrong))
       return yesInPayload(view, finding, start, end);
     // Only a stream that is being kept can show the rest.
-    if (kept === length) return !whole && waits && mayBeObject(bytes, start, end) ? More : No;
+    if (isFirst) return !whole && waits && mayBeObject(bytes, start, end) ? More : No;
   }
   if (kept > length) return judgeOpening(view);
   return kept === length && (bytes[start] === 0x47 || bytes[start] === 0x48) && isUpgrade(bytes, start, end)

@@ -89,7 +89,9 @@ class Bench {
     });
   }
   send(fake: FakePacket, time = this.#frame): number {
-    return this.engine.packet(fakePacket(fake), time, 100, ++this.#frame, 0);
+    const packet = fakePacket(fake);
+    packet.timeMicros = time;
+    return this.engine.packet(packet, 100, ++this.#frame, 0);
   }
   end(): FlowReport[] {
     this.engine.flows.endAll();

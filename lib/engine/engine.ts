@@ -60,26 +60,25 @@ export class Engine {
   }
 
   /**
-   * Takes one packet whose decode outcome was Ok and returns the standing verdict of its flow.
-   * @param timeMicros packet time, microseconds since 1970
+   * Takes one packet whose decode outcome was Ok, with its time set, and returns the standing verdict of its flow.
    * @param wireBytes length of the frame on the wire
    * @param frame number in its file, from 1
    * @param file index of the file, for reports
    */
-  packet(packet: Packet, timeMicros: number, wireBytes: number, frame: number, file: number): VerdictCode {
+  packet(packet: Packet, wireBytes: number, frame: number, file: number): VerdictCode {
     const flows = this.flows;
     let slot = flows.find(packet);
     if (slot >= 0 && packet.protocol === protocolTcp && this.#isNewConnection(packet, slot)) {
       flows.end(slot);
       slot = flows.find(packet);
     }
-    if (slot < 0) slot = this.#newFlow(packet, timeMicros, frame, file);
+    if (slot < 0) slot = this.#newFlow(packet, frame, file);
     const s = slot * stateStride;
     const c = slot * counterStride;
     const state = flows.state;
     const counters = flows.counters;
     const side = flows.fromA === ((state[s + sFlags]! & flagClientIsA) !== 0) ? 0 : 1;
-    counters[c + lastSeen] = timeMicros;
+    counters[c + lastSeen] = packet.timeMicros;
     counters[c + bytesOf + side]! += wireBytes;
     counters[c + packetsOf + side]! += 1;
     if (packet.protocol === protocolTcp) this.#followTcp(packet, s, side);
@@ -89,8 +88,8 @@ export class Engine {
         const sighting = this.inspector.sighting;
         sighting.side = side;
         sighting.frame = frame;
-        sighting.timeMicros = timeMicros;
-        sighting.packet = counters[c + packetsOf]! + counters[c + packetsOf + 1]!;
+        sighting.timeMicros = packet.timeMicros;
+        sighting.packet = (counters[c + packetsOf]! + counters[c + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
       }
       state[s + sFlags]! |= flagPayload;
@@ -99,8 +98,8 @@ export class Engine {
     return (state[s + sVerdict]! & 0xff) as VerdictCode;
   }
 
-  #newFlow(packet: Packet, timeMicros: number, frame: number, file: number): number {
-    const slot = this.flows.insert(packet, timeMicros, frame, file);
+  #newFlow(packet: Packet, frame: number, file: number): number {
+    const slot = this.flows.insert(packet, frame, file);
     this.inspector.begin(slot, packet.protocol);
     if (this.#tracer?.wants(packet, frame) === true)
       this.flows.state[slot * stateStride + sFlags]! |= flagTraced;

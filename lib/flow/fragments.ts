@@ -114,21 +114,23 @@ export class FragmentTable {
   }
 
   /**
-   * Takes a packet whose outcome is Fragment; `timeMicros` is packet time in microseconds. True when its datagram is
+   * Takes a packet whose outcome is Fragment, at `packet.timeMicros`; a caller that has not set it may give the time
+   * here, but the data plane leaves it out, since V8 boxes a double argument. True when its datagram is
    * whole: the packet then was decoded again from memory of this table, valid until the next offer, and its outcome
    * tells what it is. A fragment that only then comes to light (a tunnel packet in pieces that holds a piece) is
    * offered in turn, so the outcome after true is never Fragment unless tunnels are nested beyond limits. False when
    * more is needed or the fragment was discarded; the packet then still describes a fragment.
    */
-  offer(packet: Packet, timeMicros: number): boolean {
-    this.#expire(timeMicros);
-    let slot = this.#take(packet, timeMicros);
+  offer(packet: Packet, timeMicros?: number): boolean {
+    if (timeMicros !== undefined) packet.timeMicros = timeMicros;
+    this.#expire(packet);
+    let slot = this.#take(packet);
     if (slot === none) return false;
     for (let nested = 0; nested < tunnelDepthMax; nested++) {
       this.#decode(packet, slot);
       // Off the age list, but not free yet: a nested fragment must not be copied onto the memory it is read from.
       this.#unlink(slot);
-      const inner: number = packet.outcome === Fragment ? this.#take(packet, timeMicros) : none;
+      const inner: number = packet.outcome === Fragment ? this.#take(packet) : none;
       this.#release(slot);
       if (packet.outcome !== Fragment) return true;
       if (inner === none) return false;
@@ -140,10 +142,10 @@ export class FragmentTable {
   }
 
   /** Stores a fragment. The slot of its datagram if that is whole now, else -1. */
-  #take(packet: Packet, timeMicros: number): number {
+  #take(packet: Packet): number {
     this.counters.fragments++;
     let slot = this.#find(packet);
-    if (slot === none) slot = this.#open(packet, timeMicros);
+    if (slot === none) slot = this.#open(packet);
     if (this.#isBlocked[slot] === 1) {
       this.counters.blocked++;
       return none;
@@ -269,7 +271,7 @@ export class FragmentTable {
     return none;
   }
 
-  #open(packet: Packet, timeMicros: number): number {
+  #open(packet: Packet): number {
     if (this.#free === none) {
       if (this.#isBlocked[this.#oldest] === 0) this.counters.evicted++;
       this.#drop(this.#oldest);
@@ -283,7 +285,7 @@ export class FragmentTable {
     else this.#newer[this.#newest] = slot;
     this.#newest = slot;
     writeKey(this.#keys, slot * keyWords, packet);
-    this.#created[slot] = timeMicros;
+    this.#created[slot] = packet.timeMicros;
     this.#headerLength[slot] = 0;
     this.#dataLength[slot] = -1;
     this.#highest[slot] = 0;
@@ -302,9 +304,9 @@ export class FragmentTable {
     while (this.#oldest !== none) this.#drop(this.#oldest);
   }
 
-  #expire(timeMicros: number): void {
+  #expire(packet: Packet): void {
     while (this.#oldest !== none) {
-      const age = timeMicros - this.#created[this.#oldest]!;
+      const age = packet.timeMicros - this.#created[this.#oldest]!;
       if (age <= this.#timeoutMicros && age >= -this.#timeoutMicros) return;
       if (this.#isBlocked[this.#oldest] === 0) this.counters.timedOut++;
       this.#drop(this.#oldest);

@@ -184,15 +184,15 @@ export class FlowTable {
   }
 
   /** Makes a flow of the packet that `find` did not find; ends another one when the table is full. */
-  insert(packet: Packet, timeMicros: number, frame: number, file: number): number {
-    if (this.size === this.capacity) this.#evict(timeMicros);
+  insert(packet: Packet, frame: number, file: number): number {
+    if (this.size === this.capacity) this.#evict(packet);
     const slot = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#highWater++;
     this.size++;
     this.#writeKey(packet, slot);
     const c = slot * counterStride;
     this.counters.fill(0, c, c + counterStride);
-    this.counters[c + firstSeen] = timeMicros;
-    this.counters[c + lastSeen] = timeMicros;
+    this.counters[c + firstSeen] = packet.timeMicros;
+    this.counters[c + lastSeen] = packet.timeMicros;
     const s = slot * stateStride;
     this.state.fill(0, s, s + stateStride);
     const clientIsA = sourceIsClient(packet) === this.fromA;
@@ -219,33 +219,33 @@ export class FlowTable {
     this.size--;
   }
 
-  /** Looks at a few slots under the moving hand and ends what has been idle for too long. Call once per batch. */
-  age(nowMicros: number): void {
+  /** Looks at a few slots under the moving hand and ends what was idle too long at the packet's time. Once per batch. */
+  age(packet: Packet): void {
     const count = Math.min(sweepSlots, this.#highWater);
     for (let i = 0; i < count; i++) {
       const slot = this.#advance();
-      if ((this.state[slot * stateStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, nowMicros)) {
+      if ((this.state[slot * stateStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, packet)) {
         this.end(slot);
       }
     }
   }
 
   /** True if the flow has been silent for longer than its kind may be. A clock that runs backwards ends nothing. */
-  isIdle(slot: number, nowMicros: number): boolean {
+  isIdle(slot: number, packet: Packet): boolean {
     const flags = this.state[slot * stateStride + sFlags]!;
     const tcp = (this.keys[slot * keyStride + keyMeta]! & 0xff) === protocolTcp;
     const closed =
       (flags & flagReset) !== 0 ||
       (flags & (flagFinClient | flagFinServer)) === (flagFinClient | flagFinServer);
     const limit = !tcp ? this.#idleUdp : closed ? idleClosedSeconds * 1e6 : this.#idleTcp;
-    return nowMicros - this.counters[slot * counterStride + lastSeen]! > limit;
+    return packet.timeMicros - this.counters[slot * counterStride + lastSeen]! > limit;
   }
 
   /**
    * Ends up to `limit` flows, in the order of their slots, which is that of their first packets unless slots were
    * reused. True when the table is empty and ready for another world; call again otherwise, with nothing in between.
    */
-  endAll(limit: number = Number.MAX_SAFE_INTEGER): boolean {
+  endAll(limit = 0x7fffffff): boolean {
     const used = this.#highWater;
     let left = limit;
     for (; this.#endCursor < used; this.#endCursor++) {
@@ -266,14 +266,14 @@ export class FlowTable {
     return slot;
   }
 
-  #evict(nowMicros: number): void {
+  #evict(packet: Packet): void {
     let worst = -1;
     let worstScore = -1;
     for (let i = 0; i < sampleSlots; i++) {
       const slot = this.#advance();
       const c = slot * counterStride;
       const answered = this.counters[c + packetsOf]! > 0 && this.counters[c + packetsOf + 1]! > 0;
-      const idle = Math.max(0, nowMicros - this.counters[c + lastSeen]!);
+      const idle = Math.max(0, packet.timeMicros - this.counters[c + lastSeen]!);
       const score = idle + (answered ? 0 : 1e12);
       if (score > worstScore) {
         worstScore = score;

@@ -97,29 +97,60 @@ test('pcap-parser sees the same packets in the classic captures of the corpus', 
   t.diagnostic(`${files.length} files, ${count} packets`);
 });
 
-/** Frame number, wire length, captured length and microseconds of each frame; null when tshark refuses the file. */
-function tshark(path: string): { lines: string[]; complaint: string } {
-  const fields = ['frame.number', 'frame.len', 'frame.cap_len', 'frame.time_epoch'].flatMap((name) => [
-    '-e',
-    name,
-  ]);
-  const result = spawnSync('tshark', ['-n', '-r', path, '-T', 'fields', ...fields], {
+interface TsharkFrame {
+  readonly lengths: string;
+  /** Null for a Simple Packet Block, and for a block that is shown as a frame but holds no packet. */
+  readonly timeMicros: number | null;
+  /** False for the frames that tshark makes of journal entries and Sysdig events. */
+  readonly packet: boolean;
+}
+
+/** The frames that tshark sees by their number, and what it says on stderr. */
+function tshark(path: string): { frames: Map<number, TsharkFrame>; complaint: string } {
+  const fields = ['frame.number', 'frame.len', 'frame.cap_len', 'frame.time_epoch', 'frame.protocols'];
+  const asked = fields.flatMap((name) => ['-e', name]);
+  const result = spawnSync('tshark', ['-n', '-r', path, '-T', 'fields', ...asked], {
     encoding: 'utf8',
     maxBuffer: 256 * 1024 * 1024,
   });
-  const lines = result.stdout.split('\n').filter((line) => line !== '');
-  return { lines: lines.map(tsharkLine), complaint: result.stderr.replace(/^Running as user.*\n/, '') };
+  const frames = new Map<number, TsharkFrame>();
+  for (const line of result.stdout.split('\n')) {
+    if (line === '') continue;
+    const [frame, length, captured, time, protocols] = line.split('\t');
+    const [seconds, fraction] = (time ?? '').split('.');
+    frames.set(Number(frame), {
+      lengths: `${Math.max(Number(length), Number(captured))} ${captured ?? ''}`,
+      timeMicros: fraction === undefined ? null : Number(seconds) * 1_000_000 + Number(fraction.slice(0, 6)),
+      packet: !/^(systemd_journal|sysdig)/.test(protocols ?? ''),
+    });
+  }
+  return { frames, complaint: result.stderr.replace(/^Running as user.*\n/, '').trim() };
 }
 
-function tsharkLine(line: string): string {
-  const [frame, length, captured, time] = line.split('\t');
-  const [seconds, fraction] = (time === undefined || time === '' ? '0.000000' : time).split('.');
-  const micros = Number(seconds) * 1_000_000 + Number(fraction!.slice(0, 6));
-  return `${frame} ${Math.max(Number(length), Number(captured))} ${captured} ${micros}`;
-}
-
-function ourLine(packet: ReadPacket): string {
-  return `${packet.frame} ${packet.wireLength} ${packet.hex.length / 2} ${packet.timeMicros}`;
+/** How our reading of a file differs from tshark's, in words; nothing if it does not. */
+async function differences(path: string): Promise<{ count: number; found: string[] }> {
+  const { packets: ours, warnings } = await readAll(await openCaptureFile(path));
+  const { frames, complaint } = tshark(path);
+  // tshark stops at a section of unknown version; we step over it, as the draft asks.
+  if (complaint.includes('unknown SHB version')) return { count: ours.length, found: [] };
+  const found: string[] = [];
+  for (const packet of ours) {
+    const theirs = frames.get(packet.frame);
+    frames.delete(packet.frame);
+    const lengths = `${packet.wireLength} ${packet.hex.length / 2}`;
+    // Beyond 2^53 microseconds ours are clamped.
+    const time = Math.min(theirs?.timeMicros ?? packet.timeMicros, Number.MAX_SAFE_INTEGER);
+    if (theirs?.lengths !== lengths || time !== packet.timeMicros) {
+      found.push(`${path} frame ${packet.frame}: ${lengths} ${packet.timeMicros}, ${JSON.stringify(theirs)}`);
+    }
+  }
+  for (const [frame, theirs] of frames) {
+    if (theirs.packet && theirs.timeMicros !== null) found.push(`${path} frame ${frame} only in tshark`);
+  }
+  if (warnings.length > 0 !== /cut short|damaged|corrupt/.test(complaint)) {
+    found.push(`${path}: we say ${JSON.stringify(warnings)}, tshark says "${complaint}"`);
+  }
+  return { count: ours.length, found };
 }
 
 const noTshark = spawnSync('tshark', ['--version']).error === undefined ? false : 'tshark is not installed';
@@ -135,37 +166,31 @@ test('tshark sees the same frames in generated captures of every kind', { skip: 
   ]);
   for (const [index, bytes] of files.entries()) {
     await withFile(bytes, async (path) => {
-      const { packets: ours } = await readAll(await openCaptureFile(path));
-      assert.deepEqual(ours.map(ourLine), tshark(path).lines, `generated file ${index}`);
+      const result = await differences(path);
+      assert.deepEqual(result, { count: packets.length, found: [] }, `generated file ${index}`);
     });
   }
 });
 
-test(
-  'tshark sees the same frames in the corpus files that pcap-parser cannot read',
-  { skip: noTshark },
-  async (t) => {
-    const folder = corpusFolder();
-    if (folder === null) {
-      t.skip('the corpus is not beside this checkout');
-      return;
-    }
-    const all = corpusFiles(folder, ['0a0d0d0a', '4d3cb2a1', 'a1b23c4d', '34cdb2a1']);
-    // A sample of one in six unless everything is asked for: tshark takes a third of a second to start.
-    const files =
-      process.env['SWARMGATE_JUDGE_ALL'] === '1' ? all : all.filter((_, index) => index % 6 === 0);
-    let count = 0;
-    for (const path of files) {
-      const { packets: ours, warnings } = await readAll(await openCaptureFile(path));
-      const theirs = tshark(path);
-      assert.deepEqual(ours.map(ourLine), theirs.lines, `${path}: ${theirs.complaint}`);
-      assert.equal(
-        warnings.length > 0,
-        /cut short|damaged|corrupt/.test(theirs.complaint),
-        `${path}: ${theirs.complaint}`,
-      );
-      count += ours.length;
-    }
-    t.diagnostic(`${files.length} of ${all.length} files, ${count} frames`);
-  },
-);
+const tsharkTitle = 'tshark sees the same frames in the corpus files that pcap-parser cannot read';
+
+test(tsharkTitle, { skip: noTshark }, async (t) => {
+  const folder = corpusFolder();
+  if (folder === null) {
+    t.skip('the corpus is not beside this checkout');
+    return;
+  }
+  const all = corpusFiles(folder, ['0a0d0d0a', '4d3cb2a1', 'a1b23c4d', '34cdb2a1']);
+  // A sample unless everything is asked for: tshark takes a third of a second to start.
+  const everything = process.env['SWARMGATE_JUDGE_ALL'] === '1';
+  const files = everything ? all : all.filter((_, index) => index % 12 === 0);
+  let count = 0;
+  const found: string[] = [];
+  for (const path of files) {
+    const result = await differences(path);
+    count += result.count;
+    found.push(...result.found);
+  }
+  assert.deepEqual(found, []);
+  t.diagnostic(`${files.length} of ${all.length} files, ${count} frames`);
+});

@@ -24,7 +24,7 @@ export class PacketBatch {
   /** Time stamp, whole microseconds since 1970-01-01 UTC. */
   readonly timeMicros: Float64Array;
   /** Frame number in its file from 1, as Wireshark counts. */
-  readonly frame: Float64Array;
+  readonly frame: Int32Array;
 
   constructor(capacity: number = batchPacketsMax) {
     this.capacity = capacity;
@@ -33,7 +33,7 @@ export class PacketBatch {
     this.wireLength = new Int32Array(capacity);
     this.linkType = new Int32Array(capacity);
     this.timeMicros = new Float64Array(capacity);
-    this.frame = new Float64Array(capacity);
+    this.frame = new Int32Array(capacity);
   }
 }
 

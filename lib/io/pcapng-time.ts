@@ -36,8 +36,18 @@ export class TimeScale {
     this.#offsetMicros = offsetSeconds * 1_000_000;
   }
 
-  /** Whole microseconds since 1970, rounded down, of the stamp with these two unsigned 32-bit halves. */
+  /**
+   * Whole microseconds since 1970, rounded down, of the stamp with these two unsigned 32-bit halves. Stamps beyond what
+   * a double counts exactly (the year 2255) are nonsense that damaged files do hold; they are clamped, so that whoever
+   * makes a date of them gets one.
+   */
   micros(high: number, low: number): number {
+    const micros = this.#unbounded(high, low);
+    if (micros > Number.MAX_SAFE_INTEGER) return Number.MAX_SAFE_INTEGER;
+    return micros < -Number.MAX_SAFE_INTEGER ? -Number.MAX_SAFE_INTEGER : micros;
+  }
+
+  #unbounded(high: number, low: number): number {
     if (this.#bits >= 0) return this.#binary(high, low) + this.#offsetMicros;
     if (this.#divisor === 1) return (high * twoTo32 + low) * this.#multiplier + this.#offsetMicros;
     let upper = Math.floor(high / this.#divisor);

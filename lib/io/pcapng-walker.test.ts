@@ -17,7 +17,7 @@ const two = { bytes: new SeededRandom(2).bytes(44), timeMicros: start + 5, linkT
 const orders: PcapngOptions[] = [{}, { bigEndian: true }];
 
 test('sections of different byte order have their own interfaces, and frames count on', async () => {
-  const file = concat(...[0, 1, 0, 1].map((order) => pcapngFile([one, two], orders[order]!)));
+  const file = concat(...[0, 1, 0, 1].map((order) => pcapngFile([one, two], orders[order])));
   const { packets, codes } = await readBytes(file, 50);
   assert.deepEqual(packets, expected([one, two, one, two, one, two, one, two]));
   assert.deepEqual(codes, []);

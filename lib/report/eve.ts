@@ -6,8 +6,8 @@
  */
 import type { Confidence, Kind } from '../../detectors/detector.js';
 import { jsonText, printable } from './escape.js';
-import { parseIsoMicros } from './format.js';
-import type { FlowReport, ReportFactory } from './report.js';
+import { quoted } from './flow-json.js';
+import type { EndedFlow, FlowReport, ReportFactory } from './report.js';
 
 interface Signature {
   /** Range 1,000,000 to 1,999,999 is reserved for local rules. A number is never reused for another meaning. */
@@ -51,41 +51,13 @@ function signatureOf(flow: FlowReport): Signature {
   return flow.kind === null ? signatureOfNoKind : signatures[flow.kind];
 }
 
-function appProto(flow: FlowReport): string | undefined {
+function appProto(flow: FlowReport): string | null {
   if (flow.verdict === 'bittorrent') return signatureOf(flow).appProto;
-  return flow.protocol ?? undefined;
+  return flow.protocol;
 }
 
-function head(flow: FlowReport, time: string, type: 'alert' | 'flow'): Record<string, unknown> {
-  const app = appProto(flow);
-  return {
-    timestamp: eveTime(time),
-    flow_id: flow.flow_id,
-    ...(type === 'alert' && flow.decided_frame !== null ? { pcap_cnt: flow.decided_frame } : {}),
-    event_type: type,
-    src_ip: flow.client,
-    src_port: flow.client_port,
-    dest_ip: flow.server,
-    dest_port: flow.server_port,
-    proto: flow.proto === 'tcp' ? 'TCP' : 'UDP',
-    ...(app === undefined ? {} : { app_proto: app }),
-    ...tunnel(flow),
-  };
-}
-
-function tunnel(flow: FlowReport): Record<string, unknown> {
-  if (flow.outer === undefined) return {};
-  const [srcIp, srcPort, destIp, destPort] = flow.outer;
-  return {
-    tunnel: {
-      src_ip: srcIp,
-      src_port: srcPort,
-      dest_ip: destIp,
-      dest_port: destPort,
-      proto: 'UDP',
-      depth: 1,
-    },
-  };
+function tunnel([srcIp, srcPort, destIp, destPort]: NonNullable<FlowReport['outer']>): object {
+  return { src_ip: srcIp, src_port: srcPort, dest_ip: destIp, dest_port: destPort, proto: 'UDP', depth: 1 };
 }
 
 /** When the flow became BitTorrent: the time of the deciding packet. */
@@ -113,7 +85,17 @@ function alertTags(flow: FlowReport): string[] {
 function alertEvent(flow: FlowReport): Record<string, unknown> {
   const signature = signatureOf(flow);
   return {
-    ...head(flow, decidedAt(flow), 'alert'),
+    timestamp: eveTime(decidedAt(flow)),
+    flow_id: flow.flow_id,
+    ...(flow.decided_frame === null ? {} : { pcap_cnt: flow.decided_frame }),
+    event_type: 'alert',
+    src_ip: flow.client,
+    src_port: flow.client_port,
+    dest_ip: flow.server,
+    dest_port: flow.server_port,
+    proto: flow.proto === 'tcp' ? 'TCP' : 'UDP',
+    app_proto: signature.appProto,
+    ...(flow.outer === undefined ? {} : { tunnel: tunnel(flow.outer) }),
     alert: {
       action: 'allowed',
       gid: 1,
@@ -137,29 +119,37 @@ const endWords = {
   'end-of-input': { state: null, reason: 'shutdown' },
 } as const;
 
-function flowEvent(flow: FlowReport): Record<string, unknown> {
+/** Written as text: every flow of a scan has this event, and building objects for it costs several times as much. */
+function flowEvent(flow: FlowReport, seconds: number): string {
   const ended = endWords[flow.ended ?? 'end-of-input'];
   const answered = flow.packets_to_server > 0 && flow.packets_to_client > 0;
-  const seconds = Math.floor((parseIsoMicros(flow.last_seen) - parseIsoMicros(flow.first_seen)) / 1e6);
-  const label = [`file:${flow.file}`, `verdict:${flow.verdict}`, `reason:${flow.reason}`];
-  if (flow.kind !== null) label.push(`kind:${flow.kind}`);
-  if (flow.tunnel !== undefined) label.push(`tunnel:${flow.tunnel}`);
-  return {
-    ...head(flow, flow.last_seen, 'flow'),
-    flow: {
-      pkts_toserver: flow.packets_to_server,
-      pkts_toclient: flow.packets_to_client,
-      bytes_toserver: flow.bytes_to_server,
-      bytes_toclient: flow.bytes_to_client,
-      start: eveTime(flow.first_seen),
-      end: eveTime(flow.last_seen),
-      age: Number.isFinite(seconds) ? Math.max(0, seconds) : 0,
-      state: ended.state ?? (answered ? 'established' : 'new'),
-      reason: ended.reason,
-      alerted: flow.verdict === 'bittorrent',
-    },
-    traffic: { ...(flow.verdict === 'bittorrent' ? { id: ['bittorrent'] } : {}), label },
-  };
+  const found = flow.verdict === 'bittorrent';
+  const app = appProto(flow);
+  const end = eveTime(flow.last_seen);
+  const outer = flow.outer === undefined ? '' : `,"tunnel":${jsonText(tunnel(flow.outer))}`;
+  return (
+    `{"timestamp":"${end}","flow_id":${flow.flow_id},"event_type":"flow",` +
+    `"src_ip":${quoted(flow.client)},"src_port":${flow.client_port},` +
+    `"dest_ip":${quoted(flow.server)},"dest_port":${flow.server_port},` +
+    `"proto":"${flow.proto === 'tcp' ? 'TCP' : 'UDP'}"${app === null ? '' : `,"app_proto":${quoted(app)}`}${outer},` +
+    `"flow":{"pkts_toserver":${flow.packets_to_server},"pkts_toclient":${flow.packets_to_client},` +
+    `"bytes_toserver":${flow.bytes_to_server},"bytes_toclient":${flow.bytes_to_client},` +
+    `"start":"${eveTime(flow.first_seen)}","end":"${end}","age":${seconds},` +
+    `"state":"${ended.state ?? (answered ? 'established' : 'new')}","reason":"${ended.reason}","alerted":${String(found)}},` +
+    `"traffic":{${found ? '"id":["bittorrent"],' : ''}"label":[${flowLabels(flow)}]}}\n`
+  );
+}
+
+function flowLabels(flow: FlowReport): string {
+  const fixed = `${quoted(`file:${flow.file}`)},"verdict:${flow.verdict}","reason:${flow.reason}"`;
+  const kind = flow.kind === null ? '' : `,"kind:${flow.kind}"`;
+  return fixed + kind + (flow.tunnel === undefined ? '' : `,${quoted(`tunnel:${flow.tunnel}`)}`);
+}
+
+/** Whole seconds between first and last packet; 0 where the capture's clock makes no sense. */
+function ageSeconds(flow: EndedFlow): number {
+  const seconds = Math.floor((flow.lastSeenMicros - flow.firstSeenMicros) / 1e6);
+  return seconds > 0 && Number.isSafeInteger(seconds) ? seconds : 0;
 }
 
 export const eve: ReportFactory = (output) => {
@@ -167,7 +157,7 @@ export const eve: ReportFactory = (output) => {
     flow(flow) {
       const record = flow.report();
       if (record.verdict === 'bittorrent') output.write(`${jsonText(alertEvent(record))}\n`);
-      output.write(`${jsonText(flowEvent(record))}\n`);
+      output.write(flowEvent(record, ageSeconds(flow)));
     },
     end() {
       // Nothing is held back: every flow was written when it ended.

@@ -23,10 +23,17 @@ export function isLocalAddress(address: string): boolean {
   return text === '::1' || /^f[cd][0-9a-f]{2}:/.test(text) || /^fe[89ab][0-9a-f]:/.test(text);
 }
 
+/** Broadcast and multicast: no machine has such an address, so it is never a host, whichever side it stands on. */
+function isGroupAddress(address: string): boolean {
+  return /^(22[4-9]|23\d|255)\.|^ff[0-9a-f]{2}:/i.test(address);
+}
+
 /** The host and the peer of a flow. */
 export function hostOf(flow: Pick<FlowReport, 'client' | 'server'>): { host: string; peer: string } {
   const serverOnly = isLocalAddress(flow.server) && !isLocalAddress(flow.client);
-  return serverOnly ? { host: flow.server, peer: flow.client } : { host: flow.client, peer: flow.server };
+  return serverOnly || isGroupAddress(flow.client)
+    ? { host: flow.server, peer: flow.client }
+    : { host: flow.client, peer: flow.server };
 }
 
 export interface HostEntry {

@@ -20,7 +20,7 @@ export function section(id: string, title: string, content: string): string {
 
 function more(count: number, what: string): string {
   return count > 0
-    ? `<p class="note">${plural(count, `more ${what}`)} not shown. All of them: --format json or jsonl.</p>`
+    ? `<p class="note">${what === '' ? `${countText(count)} more` : plural(count, `more ${what}`)} not shown. All of them: --format json or jsonl.</p>`
     : '';
 }
 
@@ -95,7 +95,7 @@ export function tallyHtml(tally: Tally, title: string, code: boolean): string {
     tally.leftOut > 0
       ? `<p class="note">${plural(tally.leftOut, 'further mention')} were only counted.</p>`
       : '';
-  return `<table class="cards"><thead><tr><th scope="col">${title}</th><th scope="col" class="num">Flows</th><th scope="col">Hosts</th></tr></thead><tbody>${rows.join('')}</tbody></table>${more(entries.length - shown.length, 'entry')}${leftOut}`;
+  return `<table class="cards"><thead><tr><th scope="col">${title}</th><th scope="col" class="num">Flows</th><th scope="col">Hosts</th></tr></thead><tbody>${rows.join('')}</tbody></table>${more(entries.length - shown.length, '')}${leftOut}`;
 }
 
 export function suspectsHtml(aggregate: Aggregate): string {

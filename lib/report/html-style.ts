@@ -1,7 +1,7 @@
 /** The style sheet of the HTML report. Colours have a contrast of at least 4.5 to 1 in light and dark (WCAG AA). */
 export const htmlStyle = `
-:root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5a6575;--line:#dde2e9;--soft:#eef1f5;--link:#0b5cad;--bt:#c2410c;--btsoft:#fdeee4;--ot:#9db2cb;--ok:#15703c;--oksoft:#e5f5eb;--warn:#8a5a00;--warnsoft:#fdf3d9}
-@media (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1a2029;--ink:#e6eaf0;--quiet:#a2adbd;--line:#2f3846;--soft:#232b36;--link:#7db8f5;--bt:#ff9a5c;--btsoft:#3a241a;--ot:#4f647f;--ok:#6fd397;--oksoft:#16301f;--warn:#f0c25a;--warnsoft:#352a11}}
+:root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--quiet:#5a6575;--line:#dde2e9;--soft:#eef1f5;--link:#0b5cad;--bt:#c2410c;--btsoft:#fdeee4;--ot:#8296b0;--ok:#15703c;--oksoft:#e5f5eb;--warn:#8a5a00;--warnsoft:#fdf3d9}
+@media (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1a2029;--ink:#e6eaf0;--quiet:#a2adbd;--line:#2f3846;--soft:#232b36;--link:#7db8f5;--bt:#ff9a5c;--btsoft:#3a241a;--ot:#637b99;--ok:#6fd397;--oksoft:#16301f;--warn:#f0c25a;--warnsoft:#352a11}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 main,header.top,footer{max-width:1080px;margin:0 auto;padding:0 20px}
@@ -24,7 +24,7 @@ h3{font-size:.95rem;margin:16px 0 6px}
 nav{margin:18px 0 0;font-size:.9rem;display:flex;flex-wrap:wrap;gap:4px 16px}
 a{color:var(--link)}
 section{padding:20px 24px;margin:16px 0}
-.quiet,figcaption,.note{color:var(--quiet);font-size:.88rem}
+.quiet,figcaption,.note{overflow-wrap:anywhere;color:var(--quiet);font-size:.88rem}
 .note{margin:10px 0 0}
 figure{margin:0}
 figure svg{display:block;width:100%;height:180px}
@@ -64,7 +64,7 @@ summary .end{margin-left:auto;color:var(--quiet);font-size:.88rem;font-variant-n
 .flow .inner{border-left:2px solid var(--line);margin-left:10px;padding-left:14px}
 .flow summary{font-size:.92rem}
 ol.chain{margin:6px 0;padding-left:1.3em}
-ol.chain li{margin:0 0 8px}
+ol.chain li{margin:0 0 8px;overflow-wrap:anywhere}
 .facts{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;margin:4px 0 8px;font-size:.92rem}
 .facts dt{color:var(--quiet)}.facts dd{margin:0;overflow-wrap:anywhere}
 ul.plain{margin:0;padding-left:1.2em}ul.plain li{margin:0 0 6px;overflow-wrap:anywhere}

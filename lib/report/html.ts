@@ -38,7 +38,9 @@ function policy(): string {
 }
 
 function head(summary: ScanSummary): string {
-  const found = summary.flowsByVerdict.bittorrent > 0 ? 'BitTorrent found' : 'No BitTorrent found';
+  const { flows, flowsByVerdict } = summary;
+  const none = flows === 0 ? 'Nothing to judge' : 'No BitTorrent found';
+  const found = flowsByVerdict.bittorrent > 0 ? 'BitTorrent found' : none;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy()}">

@@ -1,6 +1,7 @@
 /** One JSON object: flows as they end, then what only the end of the scan knows. */
 import { Aggregate } from './aggregate.js';
 import { jsonText } from './escape.js';
+import { flowJson } from './flow-json.js';
 import type { EndedFlow, FlowReport, ReportFactory } from './report.js';
 import { hostRecords, kindRecords, summaryRecord } from './summary.js';
 
@@ -26,7 +27,7 @@ export const json: ReportFactory = (output) => {
   return {
     flow(flow) {
       const record = flow.report();
-      output.write(separator + jsonText(record));
+      output.write(separator + flowJson(record));
       separator = ',\n';
       aggregate.add(withRecord(flow, record));
     },

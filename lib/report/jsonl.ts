@@ -1,11 +1,11 @@
 /** One FlowReport per line, every flow of the scan; the summary goes nowhere, so that each line means the same. */
-import { jsonText } from './escape.js';
+import { flowJson } from './flow-json.js';
 import type { ReportFactory } from './report.js';
 
 export const jsonl: ReportFactory = (output) => {
   return {
     flow(flow) {
-      output.write(`${jsonText(flow.report())}\n`);
+      output.write(`${flowJson(flow.report())}\n`);
     },
     end() {
       // Nothing is held back: every flow was written when it ended.

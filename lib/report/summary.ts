@@ -64,14 +64,30 @@ function inputCaveats(summary: ScanSummary): string[] {
   }
   const skipped = summary.unsupportedLinks.reduce((sum, link) => sum + link.packets, 0);
   if (skipped > 0) out.push(`${plural(skipped, 'packet')} of unsupported link types were skipped.`);
-  const cut = summary.warnings.filter((warning) => /cut|truncat/i.test(warning.code)).length;
+  out.push(...damageCaveats(summary.warnings));
+  return out;
+}
+
+/** Codes as lib/io gives them; any other warning is only counted, its text stands in the list of warnings. */
+function damageCaveats(warnings: readonly WarningReport[]): string[] {
+  const out: string[] = [];
+  const cut = warnings.filter((warning) => warning.code === 'capture-cut').length;
+  const damaged = warnings.filter((warning) => warning.code === 'capture-malformed').length;
   if (cut > 0) {
+    const verb = cut === 1 ? 'ends' : 'end';
     out.push(
-      `${plural(cut, 'capture')} ended in the middle of a packet; everything up to the cut was judged.`,
+      `${plural(cut, 'capture')} ${verb} in the middle of a packet; everything up to the cut was judged.`,
     );
-  } else if (summary.warnings.length > 0) {
-    out.push(`${plural(summary.warnings.length, 'warning')}: not all of the input could be read as meant.`);
   }
+  if (damaged > 0) {
+    const verb = damaged === 1 ? 'is' : 'are';
+    out.push(`${plural(damaged, 'capture')} ${verb} damaged; nothing after the damage was read.`);
+  }
+  const others = warnings.length - cut - damaged;
+  if (others > 0)
+    out.push(
+      `${plural(others, cut + damaged > 0 ? 'further warning' : 'warning')}: see the list of warnings.`,
+    );
   return out;
 }
 

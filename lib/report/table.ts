@@ -53,8 +53,12 @@ class TableWriter {
     this.#hosts();
     this.#kinds();
     this.#flows();
-    this.#tally('Info-hashes', 'Info-hash', this.#aggregate.infoHashes);
-    this.#tally('Client software', 'As peers name themselves', this.#aggregate.software);
+    this.#tally('Info-hashes', { title: 'Info-hash' }, this.#aggregate.infoHashes);
+    this.#tally(
+      'Client software',
+      { title: 'As peers name themselves', shrinkTo: 20 },
+      this.#aggregate.software,
+    );
     this.#suspects();
     this.#nearMisses();
     this.#unsupported();
@@ -81,7 +85,9 @@ class TableWriter {
   }
 
   #more(count: number, what: string, how: string): void {
-    if (count > 0) this.#line(wrap(`${plural(count, `more ${what}`)} not shown. ${how}`, this.#width, '  '));
+    if (count <= 0) return;
+    const left = what === '' ? `${countText(count)} more` : plural(count, `more ${what}`);
+    this.#line(wrap(`${left} not shown. ${how}`, this.#width, '  '));
   }
 
   #verdict(): void {
@@ -165,7 +171,7 @@ class TableWriter {
       { title: 'Frame', right: true },
       { title: 'Sure', shrinkTo: 6 },
     ];
-    if (files.size > 1) columns.push({ title: 'File', shrinkTo: 10 });
+    if (files.size > 1) columns.push({ title: 'File', shrinkTo: 10, keepEnd: true });
     const rows = flows.map((flow) => [
       printable(endpointText(flow.client, flow.client_port)),
       printable(endpointText(flow.server, flow.server_port)),
@@ -182,15 +188,15 @@ class TableWriter {
     );
   }
 
-  #tally(heading: string, title: string, tally: Tally): void {
+  #tally(heading: string, column: TextColumn, tally: Tally): void {
     if (tally.size === 0) return;
     this.#heading(heading);
     const shown = tally.list().slice(0, talliesShownMax);
     this.#rows(
-      [{ title }, { title: 'Flows', right: true }, { title: 'Hosts' }],
+      [column, { title: 'Flows', right: true }, { title: 'Hosts' }],
       shown.map((entry) => [printable(entry.text), countText(entry.flows), hostList(entry.hosts)]),
     );
-    this.#more(tally.size - shown.length, 'entry', 'All: --format html.');
+    this.#more(tally.size - shown.length, '', 'All: --format html.');
     if (tally.leftOut > 0) this.#line(`  ${plural(tally.leftOut, 'further mention')} were only counted.`);
   }
 

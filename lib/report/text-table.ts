@@ -7,6 +7,8 @@ export interface TextColumn {
   readonly right?: boolean;
   /** May be cut with an ellipsis down to this many characters; absent means never cut. */
   readonly shrinkTo?: number;
+  /** Cut at the front: the end of a path tells more than its beginning. */
+  readonly keepEnd?: boolean;
 }
 
 const gap = '  ';
@@ -16,14 +18,16 @@ function characters(text: string): number {
 }
 const onlyAscii = /^[\x20-\x7e]*$/;
 
-function fit(text: string, width: number, right: boolean): string {
+function fit(text: string, width: number, column: TextColumn): string {
   const length = characters(text);
-  if (length > width)
-    return `${Array.from(text)
-      .slice(0, Math.max(0, width - 1))
-      .join('')}…`;
+  if (length > width) {
+    const letters = Array.from(text);
+    return column.keepEnd === true
+      ? `…${letters.slice(length - width + 1).join('')}`
+      : `${letters.slice(0, Math.max(0, width - 1)).join('')}…`;
+  }
   const space = ' '.repeat(width - length);
-  return right ? space + text : text + space;
+  return column.right === true ? space + text : text + space;
 }
 
 /** Widths that fit into `available`, or null if the columns cannot be made narrow enough. */
@@ -79,7 +83,7 @@ export function textTable(
   const { widths, odd } = fittingWidths(columns, rows, width - indent.length);
   if (widths === null) return rows.map((row) => stacked(row, titles, width, indent));
   const line = (cells: readonly string[]): string =>
-    (indent + cells.map((cell, i) => fit(cell, widths[i]!, columns[i]!.right === true)).join(gap)).trimEnd();
+    (indent + cells.map((cell, i) => fit(cell, widths[i]!, columns[i]!)).join(gap)).trimEnd();
   return [
     dim(line(titles)),
     ...rows.map((row) => (odd.has(row) ? stacked(row, titles, width, indent) : line(row))),

@@ -12,6 +12,7 @@ export const ethernetTypeAt = 12;
 /** Tag after the EtherType that announces it: its own control information and the next EtherType. */
 const vlanTag = 4;
 const bridgePortTag = 8;
+const virtualInterfaceTag = 6;
 const pppoeHeader = 6;
 
 export const etherIpv4 = 0x0800;
@@ -22,6 +23,8 @@ const etherServiceVlan = 0x88a8;
 const etherOldServiceVlan = 0x9100;
 /** IEEE 802.1BR E-tag, between a switch and its port extenders. */
 const etherBridgePort = 0x893f;
+/** Cisco VN-Tag, its predecessor. */
+const etherVirtualInterface = 0x8926;
 const etherMpls = 0x8847;
 const etherMplsUpstream = 0x8848;
 const etherPppoeSession = 0x8864;
@@ -47,9 +50,9 @@ export function decodeEthernet(packet: Packet, bytes: Uint8Array, cursor: Cursor
 /** Goes on by EtherType, or by length if it is one; the cursor stands behind the type field. */
 export function decodeEtherType(packet: Packet, bytes: Uint8Array, cursor: Cursor, etherType: number): Step {
   let type = etherType;
-  for (let tags = 0; isTag(type); tags++) {
+  for (let tags = 0; tagLength(type) !== 0; tags++) {
     if (tags >= tagsMax) return TooDeep;
-    const next = cursor.at + (type === etherBridgePort ? bridgePortTag : vlanTag);
+    const next = cursor.at + tagLength(type);
     if (next > cursor.end) return tooShort(packet, cursor);
     type = (bytes[next - 2]! << 8) | bytes[next - 1]!;
     cursor.at = next;
@@ -71,13 +74,20 @@ export function decodeEtherType(packet: Packet, bytes: Uint8Array, cursor: Curso
   }
 }
 
-function isTag(type: number): boolean {
-  return (
-    type === etherVlan ||
-    type === etherServiceVlan ||
-    type === etherOldServiceVlan ||
-    type === etherBridgePort
-  );
+/** Bytes of the tag behind an EtherType that announces one, else 0. */
+function tagLength(type: number): number {
+  switch (type) {
+    case etherVlan:
+    case etherServiceVlan:
+    case etherOldServiceVlan:
+      return vlanTag;
+    case etherBridgePort:
+      return bridgePortTag;
+    case etherVirtualInterface:
+      return virtualInterfaceTag;
+    default:
+      return 0;
+  }
 }
 
 /** Logical link control: SNAP names an EtherType, the IP service access point means IPv4, anything else is not IP. */

@@ -33,12 +33,12 @@ export const NoBodyYet = -2;
 
 /** True if `[start, end)` begins a GET request. */
 export function isGet(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start > 4 && bytes[start] === 0x47 && startsWith(bytes, start, end, get);
+  return start < end && bytes[start] === 0x47 && startsWith(bytes, start, end, get);
 }
 
 /** True if `[start, end)` begins an HTTP/1.x response. */
 export function isResponse(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start > 7 && bytes[start] === 0x48 && startsWith(bytes, start, end, versionOne);
+  return start < end && bytes[start] === 0x48 && startsWith(bytes, start, end, versionOne);
 }
 
 /** True if `[start, end)` is so short that it may become a GET request or a response. */

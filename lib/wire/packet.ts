@@ -68,6 +68,11 @@ export class Packet {
   /** The array that all offsets below point into. */
   bytes: Uint8Array = nothing;
   outcome: DecodeOutcome = NotIp;
+  /**
+   * Packet time, microseconds since 1970-01-01 UTC; set by whoever has the packet decoded. A field and not an argument,
+   * because V8 boxes a double that is passed to a function it does not inline: garbage for every packet.
+   */
+  timeMicros = 0;
 
   /** 4 or 6; 0 if there is no IP header. Valid for Ok, Fragment and OtherProtocol. All of the innermost IP packet. */
   ipVersion = 0;

@@ -28,12 +28,12 @@ export const weightUsualBlock = 8;
 export const weightKnownExtension = 9;
 export const weightExtensionHandshake = 10;
 
-export const idInterestedMax = 3;
-export const idHave = 4;
+const idInterestedMax = 3;
+const idHave = 4;
 export const idBitfield = 5;
 export const idRequest = 6;
 export const idPiece = 7;
-export const idCancel = 8;
+const idCancel = 8;
 const idPort = 9;
 const idSuggest = 13;
 const idHaveAll = 14;

@@ -32,6 +32,8 @@ const portVxlan = 4789;
 const portVxlanLinux = 8472;
 const portGtpU = 2152;
 const portL2tp = 1701;
+/** Captured payload below which nothing is tried: the header readers look at up to 12 bytes unchecked. */
+const udpTunnelMin = 12;
 
 /** Opens IP in IP or GRE as `packet.protocol` says; the cursor covers the IP payload. */
 export function openIpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
@@ -97,7 +99,7 @@ function erspan3Length(bytes: Uint8Array, at: number, end: number): number {
 export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
   const at = packet.payloadStart;
   const end = packet.payloadEnd;
-  if (end - at < 12) return Ok;
+  if (end - at < udpTunnelMin) return Ok;
   let step = Ok as Step;
   cursor.end = end;
   cursor.wireEnd = at + packet.payloadWireLength;
@@ -109,6 +111,30 @@ export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor)
 
 function usesPort(packet: Packet, port: number): boolean {
   return packet.destinationPort === port || packet.sourcePort === port;
+}
+
+/**
+ * False if openUdpTunnel would certainly find nothing; costs less than asking it. `wireLength` is the length of the UDP
+ * payload on the wire, bytes.
+ */
+export function mayBeUdpTunnel(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wireLength: number,
+  sourcePort: number,
+  destinationPort: number,
+): boolean {
+  if (end - start < udpTunnelMin) return false;
+  if (isTunnelPort(sourcePort) || isTunnelPort(destinationPort)) return true;
+  const first = bytes[start]!;
+  // Teredo begins with an indication (0) or with IPv6; the latter tells its length, unlike bencode, which begins alike.
+  if (first >> 4 === 6) return ((bytes[start + 4]! << 8) | bytes[start + 5]!) + 40 === wireLength;
+  return first === 0;
+}
+
+function isTunnelPort(port: number): boolean {
+  return port === portVxlan || port === portVxlanLinux || port === portGtpU || port === portL2tp;
 }
 
 /** Flags with the network identifier bit (the group policy bit may be set as well), last byte reserved. */

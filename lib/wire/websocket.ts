@@ -49,9 +49,7 @@ export function frameLength(bytes: Uint8Array, start: number): number {
   let high = 0;
   for (let i = 2; i < 6; i++) high |= bytes[start + i]!;
   if (high !== 0 || bytes[start + 6]! >= 0x80) return 0x7fffffff;
-  return (
-    (bytes[start + 6]! << 24) | (bytes[start + 7]! << 16) | (bytes[start + 8]! << 8) | bytes[start + 9]!
-  );
+  return (bytes[start + 6]! << 24) | (bytes[start + 7]! << 16) | (bytes[start + 8]! << 8) | bytes[start + 9]!;
 }
 
 /** The payload byte at `payload + index` of a masked frame, without touching the others. */

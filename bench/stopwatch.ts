@@ -1,0 +1,50 @@
+/** Times small functions: many calls per sample, all cases taking turns, the median of the samples. */
+
+export interface Timed {
+  readonly name: string;
+  /** Does the work `calls` times and returns something that depends on every call. */
+  run(calls: number): number;
+}
+
+const sampleMillis = 1.5;
+const warmUpRounds = 3;
+
+let consumed = 0;
+
+/** What the timed functions returned, added up: as long as somebody can ask for it, V8 has to compute it. */
+export function consumedSum(): number {
+  return consumed;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  if (sorted.length === 0) return Number.NaN;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Nanoseconds per call of each case, in their order. */
+export function timeAll(cases: readonly Timed[], rounds: number): number[] {
+  const calls = cases.map(() => 256);
+  for (let round = 0; round < warmUpRounds; round++) {
+    for (const [i, timed] of cases.entries()) calls[i] = calibrated(timed, calls[i]!);
+  }
+  const samples = cases.map((): number[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, timed] of cases.entries()) samples[i]!.push(sample(timed, calls[i]!));
+  }
+  return samples.map(median);
+}
+
+/** Doubles the calls of a sample until it lasts long enough for the clock not to matter. */
+function calibrated(timed: Timed, from: number): number {
+  let calls = from;
+  while (sample(timed, calls) * calls < sampleMillis * 1e6) calls *= 2;
+  return calls;
+}
+
+function sample(timed: Timed, calls: number): number {
+  const begin = performance.now();
+  consumed += timed.run(calls);
+  return ((performance.now() - begin) * 1e6) / calls;
+}

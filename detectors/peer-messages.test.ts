@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { concat, fromText, SeededRandom } from '../lib/testing.js';
+import { More, No, View, Yes } from './detector.js';
+import { runDetector } from './harness.js';
+import { peerMessages } from './peer-messages.js';
+
+function message(id: number, ...words: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(5 + 4 * words.length);
+  const data = new DataView(bytes.buffer);
+  data.setUint32(0, 1 + 4 * words.length);
+  data.setUint8(4, id);
+  words.forEach((word, index) => {
+    data.setUint32(5 + 4 * index, word);
+  });
+  return bytes;
+}
+
+function block(piece: number, begin: number, length: number): Uint8Array {
+  const bytes = concat(message(7, piece, begin), new Uint8Array(length).fill(0x5a));
+  new DataView(bytes.buffer).setUint32(0, 9 + length);
+  return bytes;
+}
+
+const keepAlive = new Uint8Array(4);
+const have = (piece: number) => message(4, piece);
+const request = (piece: number, begin: number, length = 16384) => message(6, piece, begin, length);
+
+function run(...packets: readonly (readonly ['>' | '<', Uint8Array])[]) {
+  const steps = packets.map(([side, payload]) => ({ fromClient: side === '>', payload }));
+  const answer = runDetector(peerMessages, { steps, fromStart: false, clientPort: 1, serverPort: 2 });
+  const grade = peerMessages.findings.find(({ text }) => text === answer.finding)?.confidence ?? null;
+  return { ...answer, grade };
+}
+
+describe('one packet', () => {
+  test('requests and blocks of 16 KiB are proof', () => {
+    assert.equal(run(['>', request(270, 0x1c000)]).grade, 'proof');
+    assert.equal(run(['>', concat(request(1, 0), request(1, 16384))]).grade, 'proof');
+    assert.equal(run(['<', block(7, 16384, 16384).slice(0, 1448)]).grade, 'proof');
+  });
+
+  test('a chain fills its packet from the first byte', () => {
+    assert.equal(run(['>', concat(Uint8Array.of(0), request(1, 0))]).outcome, No);
+    assert.equal(run(['>', concat(request(1, 0), fromText('x'))]).outcome, No);
+    assert.equal(run(['>', concat(request(1, 0), keepAlive)]).outcome, Yes);
+    assert.equal(run(['>', concat(request(1, 0), request(1, 16384).slice(0, 9))]).outcome, Yes);
+  });
+
+  test('light messages alone are not believed', () => {
+    assert.equal(run(['>', keepAlive]).outcome, No);
+    assert.equal(run(['>', have(7)]).outcome, More);
+    assert.equal(run(['>', concat(have(7), have(7), have(7), have(7), have(7))]).outcome, More);
+    assert.equal(run(['>', concat(message(0), message(1), message(0), message(1))]).outcome, More);
+  });
+
+  test('several different light messages are strong, eight are proof', () => {
+    assert.equal(run(['>', concat(have(1), have(9), have(4), have(2))]).grade, 'strong');
+    const eight = concat(...[1, 9, 4, 2, 77, 12, 13, 5].map(have));
+    assert.equal(run(['>', eight]).grade, 'proof');
+  });
+
+  test('five keep-alives are zeros, not a chain', () => {
+    assert.equal(run(['>', concat(...Array<Uint8Array>(5).fill(keepAlive), request(1, 0))]).outcome, No);
+  });
+});
+
+describe('two packets', () => {
+  test('light messages add up over packets of one side', () => {
+    assert.equal(run(['>', have(1)], ['>', have(9)], ['>', have(4)]).outcome, More);
+    assert.equal(run(['>', have(1)], ['>', have(9)], ['>', have(4)], ['>', have(2)]).grade, 'strong');
+  });
+
+  test('a message that only continues says nothing twice', () => {
+    const odd = block(3, 16384, 900);
+    assert.equal(run(['>', odd.slice(0, 400)], ['>', odd.slice(400)]).outcome, No);
+  });
+
+  test('a block that answers the request of the other side is proof', () => {
+    const odd = block(99, 32768, 5000).slice(0, 1448);
+    assert.equal(run(['<', odd]).outcome, More);
+    assert.equal(run(['>', request(99, 32768, 5000)], ['<', odd]).grade, 'proof');
+    assert.equal(run(['>', request(98, 32768, 5000)], ['<', odd]).outcome, More);
+    assert.equal(run(['>', request(99, 32768, 5001)], ['<', odd]).outcome, More);
+  });
+});
+
+test('reads only its ranges', () => {
+  const inner = request(1, 16384);
+  for (let length = 0; length <= inner.length; length++) {
+    const view = new View();
+    view.bytes = concat(fromText('\0\0\0'), inner, fromText('\0\0\0\0'));
+    view.start = 3;
+    view.end = 3 + length;
+    view.wireLength = length;
+    view.fromStart = false;
+    assert.equal(peerMessages.inspect(view) === Yes, length === inner.length, `${length}`);
+  }
+});
+
+test('random bytes behind a plausible length and id are not believed', () => {
+  const random = new SeededRandom(6);
+  for (let round = 0; round < 100_000; round++) {
+    const payload = random.bytes(5 + random.below(80));
+    payload[0] = payload[1] = payload[2] = 0;
+    payload[3] = random.below(2) === 0 ? payload.length - 4 : random.below(64);
+    payload[4] = random.below(24);
+    const hex = Buffer.from(payload).toString('hex');
+    assert.notEqual(run(['>', payload]).outcome, Yes, hex);
+  }
+});

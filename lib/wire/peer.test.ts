@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { concat, fromText } from '../testing.js';
+import {
+  messageWeight,
+  NotMessage,
+  weightBlock,
+  weightDictionary,
+  weightExtensionHandshake,
+  weightKnownExtension,
+  weightNone,
+  weightSmall,
+  weightUsualBlock,
+} from './peer.js';
+
+function words(...values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const data = new DataView(bytes.buffer);
+  values.forEach((value, index) => {
+    data.setUint32(4 * index, value);
+  });
+  return bytes;
+}
+
+function message(id: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const body = concat(Uint8Array.of(id), ...parts);
+  return concat(words(body.length), body);
+}
+
+const weight = (bytes: Uint8Array, cut = 0) => messageWeight(bytes, 0, bytes.length - cut);
+const extended = (id: number, text: string) => message(20, Uint8Array.of(id), fromText(text));
+
+describe('weights of messages', () => {
+  test('simple messages have no body', () => {
+    for (const id of [0, 1, 2, 3, 14, 15]) {
+      assert.equal(weight(message(id)), weightSmall);
+      assert.equal(weight(message(id, Uint8Array.of(0))), NotMessage);
+    }
+    for (const id of [10, 11, 12, 18, 19, 24, 70, 255]) assert.equal(weight(message(id)), NotMessage);
+  });
+
+  test('have, suggest and allowed-fast name a piece', () => {
+    for (const id of [4, 13, 17]) {
+      assert.equal(weight(message(id, words(77))), weightSmall);
+      assert.equal(weight(message(id, words(0x200000))), NotMessage);
+      assert.equal(weight(message(id, Uint8Array.of(0, 0, 7))), NotMessage);
+      assert.equal(weight(message(id, words(77)), 1), weightNone);
+    }
+  });
+
+  test('requests and blocks have an offset that fits their length', () => {
+    for (const id of [6, 8, 16]) {
+      assert.equal(weight(message(id, words(5, 32768, 16384))), weightUsualBlock);
+      assert.equal(weight(message(id, words(5, 32768, 100))), weightBlock);
+      assert.equal(weight(message(id, words(5, 3000, 1000))), weightBlock);
+      assert.equal(weight(message(id, words(5, 3001, 1000))), NotMessage);
+      assert.equal(weight(message(id, words(5, 0, 0))), NotMessage);
+      assert.equal(weight(message(id, words(5, 0, 131073))), NotMessage);
+      assert.equal(weight(message(id, words(0x200000, 0, 16384))), NotMessage);
+    }
+    const block = message(7, words(5, 16384), new Uint8Array(16384));
+    assert.equal(weight(block), weightUsualBlock);
+    assert.equal(weight(block, 16000), weightUsualBlock);
+    assert.equal(weight(message(7, words(5, 16384))), NotMessage);
+    assert.equal(weight(message(7, words(5, 16384), new Uint8Array(9))), weightBlock);
+  });
+
+  test('bitfield and port', () => {
+    assert.equal(weight(message(5, Uint8Array.of(255))), weightNone);
+    assert.equal(weight(message(5)), NotMessage);
+    assert.equal(weight(message(9, Uint8Array.of(26, 225))), weightSmall);
+    assert.equal(weight(message(9, Uint8Array.of(0, 0))), NotMessage);
+    assert.equal(weight(message(9, Uint8Array.of(26))), NotMessage);
+  });
+
+  test('hash messages (BEP 52)', () => {
+    const root = new Uint8Array(32).fill(9);
+    assert.equal(weight(message(21, root, words(0, 512, 512, 7))), weightUsualBlock);
+    assert.equal(weight(message(23, root, words(0, 512, 512, 7))), weightUsualBlock);
+    assert.equal(weight(message(22, root, words(0, 0, 2, 0), root, root)), weightUsualBlock);
+    assert.equal(weight(message(22, root, words(0, 0, 2, 0), root.slice(1))), NotMessage);
+    assert.equal(weight(message(21, root, words(0, 5, 512, 7))), NotMessage);
+    assert.equal(weight(message(21, root, words(0, 0, 500, 7))), NotMessage);
+    assert.equal(weight(message(21, root, words(99, 0, 512, 7))), NotMessage);
+  });
+
+  test('extended messages are bencode', () => {
+    assert.equal(weight(extended(0, 'd1:md6:ut_pexi1eee')), weightExtensionHandshake);
+    assert.equal(weight(extended(0, 'd1:pi6881ee')), weightDictionary);
+    assert.equal(weight(extended(0, 'd1:md6:ut_pexi1eeex')), NotMessage);
+    assert.equal(weight(extended(0, 'hello')), NotMessage);
+    assert.equal(weight(extended(0, 'd1:md6:ut_pexi1eee'), 3), weightExtensionHandshake);
+    assert.equal(weight(extended(0, 'd1:md6:ut_pexi1eee'), 14), weightSmall);
+    assert.equal(weight(extended(2, 'd8:msg_typei0e5:piecei0ee')), weightKnownExtension);
+    assert.equal(weight(extended(2, 'd8:msg_typei1e5:piecei0e10:total_sizei9eedata')), weightKnownExtension);
+    assert.equal(weight(extended(2, 'd8:msg_typei0e5:piecei0eedata')), NotMessage);
+    assert.equal(weight(extended(1, 'd5:added6:abcdefe')), weightKnownExtension);
+    assert.equal(weight(extended(1, 'd5:added5:abcdee')), weightDictionary);
+    assert.equal(weight(extended(1, 'd6:added618:abcdefghijklmnopqre')), weightKnownExtension);
+    assert.equal(weight(extended(7, '\0\0\0\x05')), weightNone);
+    assert.equal(weight(extended(7, 'x'.repeat(25))), NotMessage);
+  });
+});

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { concat, fromHex, fromText } from '../testing.js';
+import { decodePacket } from './decode.js';
+import { linkRaw } from './link.js';
+import { decodeOutcomes, Fragment, Ok, OtherProtocol, Packet, tunnelNames } from './packet.js';
+import { clientAddress, ethernet, ipv4, ipv6, tcp, udp, words16 } from './testing.js';
+
+const payload = fromText('hello, swarm');
+const inner4 = ipv4(6, tcp(payload), { source: 0x7f7f7f7f });
+const inner6 = ipv6(6, tcp(payload));
+const teredo6 = ipv6(6, tcp(payload), { source: [0x20010000, 1, 2, 3] });
+
+function decode(bytes: Uint8Array): Packet {
+  const packet = new Packet();
+  decodePacket(packet, bytes, 0, bytes.length, bytes.length, linkRaw);
+  return packet;
+}
+
+function payloadOf(packet: Packet): string {
+  return Buffer.from(packet.bytes.subarray(packet.payloadStart, packet.payloadEnd)).toString('latin1');
+}
+
+function overUdp(port: number, content: Uint8Array): Uint8Array {
+  return ipv4(17, udp(content, [40_000, port]));
+}
+
+const vxlanHeader = fromHex('08000000 00002a00');
+const gtp = (flags: number, content: Uint8Array, optional: Uint8Array = new Uint8Array(0)): Uint8Array =>
+  concat(
+    Uint8Array.of(flags, 255),
+    words16(content.length + optional.length),
+    fromHex('00000001'),
+    optional,
+    content,
+  );
+
+const opened: [string, number, Uint8Array][] = [
+  ['ipip', 1, ipv4(4, inner4)],
+  ['6in4', 1, ipv4(41, inner6)],
+  ['4in6', 1, ipv6(4, inner4)],
+  ['ip6ip6', 1, ipv6(41, inner6)],
+  ['gre', 1, ipv4(47, concat(fromHex('0000 0800'), inner4))],
+  ['gre', 1, ipv6(47, concat(fromHex('0000 86dd'), inner6))],
+  ['gre', 1, ipv4(47, concat(fromHex('b000 0800 00000000 00000001 00000002'), inner4))],
+  ['gre', 1, ipv4(47, concat(fromHex('2000 6558 00000001'), ethernet(0x0800, inner4)))],
+  ['gre', 1, ipv4(47, concat(fromHex('0000 8847 00011140'), inner4))],
+  ['gre', 1, ipv4(47, concat(fromHex('0000 88be'), ethernet(0x0800, inner4)))],
+  ['gre', 1, ipv4(47, concat(fromHex('1000 88be 00000001 1000000000000000'), ethernet(0x0800, inner4)))],
+  ['gre', 1, ipv4(47, concat(fromHex('0000 22eb'), new Uint8Array(12), ethernet(0x0800, inner4)))],
+  ['gre', 1, ipv4(47, concat(fromHex('3001 880b 0040 0001 00000001 ff030021'), inner4))],
+  ['gre', 1, ipv4(47, concat(fromHex('3081 880b 0040 0001 00000001 00000009 21'), inner4))],
+  ['vxlan', 1, overUdp(4789, concat(vxlanHeader, ethernet(0x0800, inner4)))],
+  ['vxlan', 1, overUdp(8472, concat(vxlanHeader, ethernet(0x86dd, inner6)))],
+  ['gtp-u', 1, overUdp(2152, gtp(0x30, inner4))],
+  ['gtp-u', 1, overUdp(2152, gtp(0x36, inner6, fromHex('00010085 01000900 00000000').subarray(0, 8)))],
+  ['teredo', 1, overUdp(61_234, teredo6)],
+  ['teredo', 1, overUdp(3544, concat(fromHex('0000 ffff 00000000'), teredo6))],
+  ['teredo', 1, overUdp(3544, concat(fromHex('0001 0000 0000000000000000 00'), teredo6))],
+  ['l2tp', 1, overUdp(1701, concat(fromHex('0002 0001 0001 ff03 0021'), inner4))],
+  ['l2tp', 1, overUdp(1701, concat(fromHex('0a02 0001 0001 0000 0000 0002 0000 0057'), inner6))],
+  ['6in4', 2, ipv4(4, ipv4(41, inner6))],
+  ['gtp-u', 4, ipv4(4, ipv4(4, ipv4(4, overUdp(2152, gtp(0x30, inner4)))))],
+];
+
+test('every tunnel shows the innermost flow and the outermost header', () => {
+  for (const [name, depth, bytes] of opened) {
+    const packet = decode(bytes);
+    assert.equal(decodeOutcomes[packet.outcome], 'ok', name);
+    assert.equal(payloadOf(packet), 'hello, swarm', name);
+    assert.equal(tunnelNames[packet.tunnel], name);
+    assert.equal(packet.depth, depth, name);
+    assert.equal(packet.outerVersion, bytes[0]! >> 4, name);
+    assert.equal(packet.outerProtocol, packet.outerVersion === 4 ? bytes[9] : bytes[6], name);
+    assert.equal(packet.outerSource0, packet.outerVersion === 4 ? clientAddress[0] : 0x20010db8, name);
+    assert.equal(packet.outerSourcePort, packet.outerProtocol === 17 ? 40_000 : 0, name);
+  }
+});
+
+test('a cut anywhere in a tunnel never reads on and never shows half a header', () => {
+  for (const [name, , bytes] of opened) {
+    for (let cut = 0; cut < bytes.length; cut++) {
+      const packet = new Packet();
+      const outcome = decodePacket(packet, bytes, 0, cut, bytes.length, linkRaw);
+      assert.ok(packet.payloadEnd <= cut && packet.ipEnd <= cut, `${name} cut at ${cut}`);
+      const known = ['ok', 'truncated', 'other-protocol'].includes(decodeOutcomes[outcome]);
+      assert.ok(known, `${name} cut at ${cut}: ${decodeOutcomes[outcome]}`);
+    }
+  }
+});
+
+test('what only looks like a UDP tunnel stays a plain UDP flow, outer fields clean', () => {
+  const wrongLength = inner4.slice();
+  wrongLength[3] = wrongLength[3]! + 1;
+  const longer = concat(teredo6, Uint8Array.of(0));
+  const cases: [string, number, Uint8Array][] = [
+    ['VXLAN without flag', 4789, concat(new Uint8Array(8), ethernet(0x0800, inner4))],
+    ['VXLAN with ARP', 4789, concat(vxlanHeader, ethernet(0x0806, payload))],
+    ['VXLAN with a length beyond', 4789, concat(vxlanHeader, ethernet(0x0800, wrongLength))],
+    ['GTP echo', 2152, concat(fromHex('32010004 00000000 00000000'), payload)],
+    ['GTP with ICMP', 2152, gtp(0x30, ipv4(1, payload))],
+    ['GTP with wrong length', 2152, concat(gtp(0x30, inner4), payload)],
+    ['GTP with endless extension', 2152, gtp(0x34, inner4, fromHex('000000c0 00000000'))],
+    ['L2TP control', 1701, fromHex('c802 000c 0001 0000 0000 0001')],
+    ['L2TP with PPP negotiation', 1701, fromHex('0002 0001 0001 ff03 c021 0101 0004')],
+    ['Teredo with a byte too many', 3544, longer],
+    ['IPv6 without Teredo address', 3544, inner6],
+    ['Teredo bubble', 3544, ipv6(59, new Uint8Array(0), { source: [0x20010000, 1, 2, 3] })],
+    ['Teredo with ICMPv6', 3544, ipv6(58, payload, { source: [0x20010000, 1, 2, 3] })],
+    ['broken TCP in Teredo', 3544, ipv6(6, payload, { source: [0x20010000, 1, 2, 3] })],
+  ];
+  for (const [name, port, content] of cases) {
+    const packet = decode(overUdp(port, content));
+    const plain = decode(overUdp(port, new Uint8Array(content.length)));
+    assert.equal(packet.outcome, Ok, name);
+    packet.bytes = plain.bytes;
+    assert.deepEqual(packet, plain, name);
+  }
+});
+
+test('a failed tunnel inside a tunnel falls back to the inner UDP flow only', () => {
+  const packet = decode(ipv4(41, ipv6(17, udp(concat(vxlanHeader, payload), [1, 4789]))));
+  assert.equal(packet.outcome, Ok);
+  assert.deepEqual([packet.depth, tunnelNames[packet.tunnel], packet.outerVersion], [1, '6in4', 4]);
+  assert.deepEqual([packet.ipVersion, packet.destinationPort, packet.payloadWireLength], [6, 4789, 20]);
+});
+
+test('IP tunnels with something else inside', () => {
+  const icmp = decode(ipv4(41, ipv6(58, payload)));
+  assert.deepEqual([icmp.outcome, icmp.ipVersion, icmp.protocol, icmp.depth], [OtherProtocol, 6, 58, 1]);
+  for (const gre of ['0000 0806 0001', '0000 0000', '4000 0800 0000', '2001 880b 0000 0001', '0000 6558']) {
+    const content = concat(fromHex(gre), ethernet(0x0806, payload));
+    const packet = decode(ipv4(47, content));
+    assert.deepEqual([packet.outcome, packet.protocol, packet.depth], [OtherProtocol, 47, 0], gre);
+    assert.equal(packet.outerVersion, 0);
+  }
+  assert.equal(decodeOutcomes[decode(ipv4(4, ipv4(6, payload, { total: 33 }))).outcome], 'malformed');
+  assert.equal(decodeOutcomes[decode(ipv4(4, payload)).outcome], 'malformed');
+  let deep = inner4;
+  for (let i = 0; i < 5; i++) deep = ipv4(4, deep);
+  assert.equal(decodeOutcomes[decode(deep).outcome], 'too-deep');
+});
+
+test('UDP tunnels deeper than the limit stay the UDP flow at the limit', () => {
+  let deep = inner4;
+  for (let i = 0; i < 6; i++) deep = overUdp(2152, gtp(0x30, deep));
+  const packet = decode(deep);
+  assert.deepEqual([packet.outcome, packet.depth, packet.protocol], [Ok, 4, 17]);
+});
+
+test('a fragment inside a tunnel keeps the outer fields', () => {
+  const packet = decode(overUdp(2152, gtp(0x30, ipv4(17, udp(payload), { more: true, id: 5 }))));
+  assert.equal(packet.outcome, Fragment);
+  assert.deepEqual([packet.depth, packet.outerDestinationPort, packet.fragmentId], [1, 2152, 5]);
+});
