@@ -80,7 +80,7 @@ test('mutated packets: no throw, no growth, bounded tables', async (t) => {
     packet.timeMicros = i * 1000 + random.below(5_000_000);
     try {
       let outcome = decodePacket(packet, buffer, 0, length, frame.bytes.length, linkType);
-      if (outcome === Fragment && fragments.offer(packet, packet.timeMicros)) outcome = packet.outcome;
+      if (outcome === Fragment && fragments.offer(packet)) outcome = packet.outcome;
       if (outcome === Ok) engine.packet(packet, frame.bytes.length, i + 1, 0);
       if ((i & 63) === 0) engine.flows.age(packet);
     } catch (error) {

@@ -151,7 +151,7 @@ export class Scanner {
         wireLength,
         batch.linkType[i]!,
       );
-      if (outcome === Fragment && this.fragments.offer(packet, time)) outcome = packet.outcome;
+      if (outcome === Fragment && this.fragments.offer(packet)) outcome = packet.outcome;
       this.#outcomes[outcome]! += 1;
       if (outcome === Ok) {
         engine.packet(packet, wireLength, batch.frame[i]!, file);

@@ -45,6 +45,8 @@ const insideName = needle('bittorrent');
 
 const targetOffset = 4;
 const hashBytes = 20;
+/** A User-Agent is searched this far for the name; browsers' have 70 to 130 characters. */
+const agentBytesMax = 120;
 
 /** Names that begin the User-Agent of programs that do nothing but BitTorrent, as they write them in their requests. */
 const clients = [
@@ -84,12 +86,11 @@ const clients = [
 /** uTorrent's and BitTorrent's helper, which fetches pieces, but also advertisements and program updates. */
 const helper = ascii('btwebclient');
 
-/** True if a letter can begin one of the names; looked up before the list is walked. */
-const firstLetters = new Uint8Array(256);
-for (const name of [...clients, helper]) {
-  firstLetters[name[0]!] = 1;
-  if (name[0]! < 0x80) firstLetters[name[0]! - 32] = 1;
-}
+/** The names by the byte, of either case, that they begin with: a browser's `Mozilla` is compared with one of them. */
+const byFirstByte: readonly (readonly Uint8Array[])[] = Array.from({ length: 256 }, (_, byte) => {
+  const small = byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte;
+  return [...clients, helper].filter((name) => name[0] === small);
+});
 
 /**
  * True if the name is followed by a version or nothing, as in `Transmission/3.00`, `Deluge 2.0.3`, `Azureus 4.3;`. Other
@@ -98,7 +99,7 @@ for (const name of [...clients, helper]) {
 function isWholeName(bytes: Uint8Array, at: number, end: number): boolean {
   if (at >= end) return true;
   const byte = bytes[at]!;
-  if (byte === 0x2f || byte === 0x3b) return true;
+  if (byte === 0x2f || byte === 0x3b || byte === 0x0d || byte === 0x0a) return true;
   if (byte !== 0x20 || at + 1 >= end) return false;
   const next = bytes[at + 1]!;
   return isDigit(next) || ((next | 0x20) === 0x76 && at + 2 < end && isDigit(bytes[at + 2]!));
@@ -106,12 +107,12 @@ function isWholeName(bytes: Uint8Array, at: number, end: number): boolean {
 
 /** 2 if the User-Agent at `at` is a BitTorrent-only program, 1 if it is their helper, 0 otherwise. */
 function clientGrade(bytes: Uint8Array, at: number, end: number): 0 | 1 | 2 {
-  if (at >= end || firstLetters[bytes[at]!] === 0) return 0;
-  if (startsWithIgnoringCase(bytes, at, end, helper))
-    return isWholeName(bytes, at + helper.length, end) ? 1 : 0;
-  for (let i = 0; i < clients.length; i++) {
-    const name = clients[i]!;
-    if (startsWithIgnoringCase(bytes, at, end, name) && isWholeName(bytes, at + name.length, end)) return 2;
+  if (at >= end) return 0;
+  const names = byFirstByte[bytes[at]!]!;
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i]!;
+    if (startsWithIgnoringCase(bytes, at, end, name) && isWholeName(bytes, at + name.length, end))
+      return name === helper ? 1 : 2;
   }
   return 0;
 }
@@ -157,21 +158,22 @@ function judge(
   const agent = headerValue(bytes, start, end, userAgent);
   // A head is searched for its end only when something in it was not found.
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
-  const agentEnd = lineEnd(bytes, agent, end);
-  const grade = clientGrade(bytes, agent, agentEnd);
-  if (grade === 0) return nameIn(view, bytes, agent, agentEnd);
+  const grade = clientGrade(bytes, agent, end);
+  if (grade === 0) return nameIn(view, bytes, agent, end);
   if (isOtherTarget(bytes, target, query, end)) return No;
   const ranges = headerValue(bytes, start, end, range);
   const isRange = ranges >= 0 && startsWithIgnoringCase(bytes, ranges, end, bytesUnit);
   if (!isRange && waits && headEnd(bytes, start, end) < 0) return More;
-  noteClient(view, bytes, agent, agentEnd);
+  noteClient(view, bytes, agent, lineEnd(bytes, agent, end));
   const finding = grade === 1 ? updaterStrong : isRange ? rangeProof : requestStrong;
   return say(view, finding, start, end, inOpening);
 }
 
 /** Not a client's User-Agent; the report wants to know when it mentions the name all the same. */
-function nameIn(view: View, bytes: Uint8Array, from: number, to: number): Outcome {
-  return find(bytes, from, to, insideName) >= 0 ? nearMiss(view, nameInside) : No;
+function nameIn(view: View, bytes: Uint8Array, agent: number, end: number): Outcome {
+  const to = Math.min(end, agent + agentBytesMax);
+  const at = find(bytes, agent, to, insideName);
+  return at >= 0 && at < lineEnd(bytes, agent, to) ? nearMiss(view, nameInside) : No;
 }
 
 function say(view: View, finding: number, from: number, end: number, inOpening: boolean): Outcome {

@@ -60,8 +60,7 @@ class Run {
         wire,
         batch.linkType[i]!,
       );
-      if (outcome === Fragment && this.fragments.offer(this.packet, batch.timeMicros[i]!))
-        outcome = this.packet.outcome;
+      if (outcome === Fragment && this.fragments.offer(this.packet)) outcome = this.packet.outcome;
       if (outcome === Ok && this.engine.packet(this.packet, wire, i + 1, 0) === 3) this.decided++;
       if ((i & 63) === 0) this.engine.flows.age(this.packet);
     }

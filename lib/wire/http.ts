@@ -16,7 +16,6 @@ import {
 
 const get = ascii('GET ');
 const versionOne = ascii('HTTP/1.');
-const blankLine = needle('\r\n\r\n');
 const bareBlankLine = needle('\n\n');
 
 const lineFeed = 0x0a;
@@ -82,15 +81,36 @@ export function requestHeadWasOpen(
   return headEnd(stream, start, before) < 0;
 }
 
-/** First byte after the empty line that ends the header block, or -1. Bare line feeds are accepted (RFC 9112 2.2). */
+/**
+ * First byte after the empty line that ends the header block, or -1. Bare line feeds are accepted (RFC 9112 2.2). The
+ * four bytes CR LF CR LF cannot lie between two probes that are four apart, so three bytes in four are never read.
+ */
 export function headEnd(bytes: Uint8Array, start: number, end: number): number {
-  const proper = find(bytes, start, end, blankLine);
-  if (proper >= 0) return proper + 4;
-  // The bare form is looked for only in a line that shows it: a head with CR LF has none before its end.
+  for (let i = start + 3; i < end; i += 4) {
+    const byte = bytes[i]!;
+    if (byte > carriageReturn || (byte !== carriageReturn && byte !== lineFeed)) continue;
+    const after = emptyLineAround(bytes, i, end);
+    if (after > 0) return after;
+  }
+  // The bare form is looked for only if the first line shows it: a head with CR LF has none before its end.
   const firstLine = indexOfByte(bytes, start, end, lineFeed);
   if (firstLine === end || (firstLine > start && bytes[firstLine - 1] === carriageReturn)) return -1;
   const bare = find(bytes, firstLine, end, bareBlankLine);
   return bare < 0 ? -1 : bare + 2;
+}
+
+/** End of the CR LF CR LF that the byte at `at` is part of, or -1; three bytes before `at` are in the range. */
+function emptyLineAround(bytes: Uint8Array, at: number, end: number): number {
+  for (let from = at - 3; from <= at && from + 4 <= end; from++) {
+    if (
+      bytes[from] === carriageReturn &&
+      bytes[from + 1] === lineFeed &&
+      bytes[from + 2] === carriageReturn &&
+      bytes[from + 3] === lineFeed
+    )
+      return from + 4;
+  }
+  return -1;
 }
 
 /**
