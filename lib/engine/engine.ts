@@ -69,7 +69,7 @@ export class Engine {
     const flows = this.flows;
     let slot = flows.find(packet);
     if (slot >= 0 && packet.protocol === protocolTcp && this.#isNewConnection(packet, slot)) {
-      flows.end(slot);
+      flows.end(slot, 'closed');
       slot = flows.find(packet);
     }
     if (slot < 0) slot = this.#newFlow(packet, frame, file);

@@ -42,7 +42,8 @@ const packet = new Packet();
 function offer(table: FragmentTable, bytes: Uint8Array, timeMicros = 0, end = bytes.length): boolean {
   const outcome = decodePacket(packet, bytes, 0, end, bytes.length, linkRaw);
   assert.equal(outcome, Fragment, decodeOutcomes[outcome]);
-  return table.offer(packet, timeMicros);
+  packet.timeMicros = timeMicros;
+  return table.offer(packet);
 }
 
 function payload(): Uint8Array {

@@ -114,15 +114,12 @@ export class FragmentTable {
   }
 
   /**
-   * Takes a packet whose outcome is Fragment, at `packet.timeMicros`; a caller that has not set it may give the time
-   * here, but the data plane leaves it out, since V8 boxes a double argument. True when its datagram is
-   * whole: the packet then was decoded again from memory of this table, valid until the next offer, and its outcome
+   * Takes a packet whose outcome is Fragment, at `packet.timeMicros`. True when its datagram is whole: the packet then was decoded again from memory of this table, valid until the next offer, and its outcome
    * tells what it is. A fragment that only then comes to light (a tunnel packet in pieces that holds a piece) is
    * offered in turn, so the outcome after true is never Fragment unless tunnels are nested beyond limits. False when
    * more is needed or the fragment was discarded; the packet then still describes a fragment.
    */
-  offer(packet: Packet, timeMicros?: number): boolean {
-    if (timeMicros !== undefined) packet.timeMicros = timeMicros;
+  offer(packet: Packet): boolean {
     this.#expire(packet);
     let slot = this.#take(packet);
     if (slot === none) return false;

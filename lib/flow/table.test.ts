@@ -163,7 +163,7 @@ test('property: behaves like a map of five-tuples, whatever the order of inserti
         assert.equal(slot, model.get(key) ?? -1);
         if (slot < 0) model.set(key, insert(flows, packet, 0));
         else if (remove) {
-          flows.end(slot);
+          flows.end(slot, 'closed');
           model.delete(key);
         }
       }

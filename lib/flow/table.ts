@@ -91,6 +91,9 @@ export const flagTraced = 2048;
 /** Any payload seen. */
 export const flagPayload = 4096;
 
+/** Why a flow ended; valid while onEnd runs. */
+export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
+
 const sampleSlots = 16;
 const sweepSlots = 32;
 
@@ -115,6 +118,8 @@ export class FlowTable {
   readonly cold: Int32Array;
   /** Set by `find`: the packet came from endpoint A. */
   fromA = false;
+  /** Why the flow that onEnd is told about ended. */
+  ending: Ending = 'end-of-input';
   /** Flows in the table now. */
   size = 0;
   /** Flows ended early because the table was full. */
@@ -211,7 +216,8 @@ export class FlowTable {
   }
 
   /** Ends a flow: hands it to onEnd and frees its slot. */
-  end(slot: number): void {
+  end(slot: number, why: Ending): void {
+    this.ending = why;
     this.#onEnd(slot);
     this.#unlink(slot);
     this.state[slot * stateStride + sFlags] = 0;
@@ -225,19 +231,15 @@ export class FlowTable {
     for (let i = 0; i < count; i++) {
       const slot = this.#advance();
       if ((this.state[slot * stateStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, packet)) {
-        this.end(slot);
+        this.end(slot, this.#isClosed(slot) ? 'closed' : 'idle');
       }
     }
   }
 
   /** True if the flow has been silent for longer than its kind may be. A clock that runs backwards ends nothing. */
   isIdle(slot: number, packet: Packet): boolean {
-    const flags = this.state[slot * stateStride + sFlags]!;
     const tcp = (this.keys[slot * keyStride + keyMeta]! & 0xff) === protocolTcp;
-    const closed =
-      (flags & flagReset) !== 0 ||
-      (flags & (flagFinClient | flagFinServer)) === (flagFinClient | flagFinServer);
-    const limit = !tcp ? this.#idleUdp : closed ? idleClosedSeconds * 1e6 : this.#idleTcp;
+    const limit = !tcp ? this.#idleUdp : this.#isClosed(slot) ? idleClosedSeconds * 1e6 : this.#idleTcp;
     return packet.timeMicros - this.counters[slot * counterStride + lastSeen]! > limit;
   }
 
@@ -251,13 +253,20 @@ export class FlowTable {
     for (; this.#endCursor < used; this.#endCursor++) {
       if ((this.state[this.#endCursor * stateStride + sFlags]! & flagUsed) === 0) continue;
       if (left-- === 0) return false;
-      this.end(this.#endCursor);
+      this.end(this.#endCursor, this.#isClosed(this.#endCursor) ? 'closed' : 'end-of-input');
     }
     this.#endCursor = 0;
     this.#highWater = 0;
     this.#freeCount = 0;
     this.#hand = 0;
     return true;
+  }
+
+  /** FIN from both sides, or RST from one. */
+  #isClosed(slot: number): boolean {
+    const flags = this.state[slot * stateStride + sFlags]!;
+    const bothFin = flagFinClient | flagFinServer;
+    return (flags & flagReset) !== 0 || (flags & bothFin) === bothFin;
   }
 
   #advance(): number {
@@ -281,7 +290,7 @@ export class FlowTable {
       }
     }
     this.evicted++;
-    this.end(worst);
+    this.end(worst, 'evicted');
   }
 
   #unlink(slot: number): void {

@@ -128,6 +128,7 @@ export class EndedFlowView implements EndedFlow {
       bytes_to_client: this.#counter(t.bytesOf + 1),
       first_seen: this.#time(this.firstSeenMicros),
       last_seen: this.#time(this.lastSeenMicros),
+      ended: flows.ending,
       verdict,
       reason: this.#reason(verdict),
       kind: judged ? this.kind : null,
