@@ -4,7 +4,7 @@ NODE := node
 SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 
-.PHONY: help run build test lint format bench bench-mix fuzz golden fixtures clean packages
+.PHONY: help run build test lint format bench bench-mix fuzz golden robust fixtures clean packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ golden: build ## rewrite the golden results after a wanted change (read the diff
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
 	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} $(NODE) --test $$(find dist -name '*.fuzz.test.js')
+
+robust: build ## 10 million mutated packets, and every prefix of 50 captures
+	SWARMGATE_MUTATED_PACKETS=10000000 SWARMGATE_PREFIX_FILES=50 $(NODE) --test dist/cmd/robustness.test.js
 
 fixtures: ## record the captures in fixtures/captures again with real clients (root, network namespaces)
 	fixtures/record/record all

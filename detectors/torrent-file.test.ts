@@ -46,6 +46,7 @@ test('waits for info behind a list of trackers, then grades what it has', () => 
 
 test('the content type alone is strong', () => {
   const typed = 'HTTP/1.1 200 OK\r\nContent-Type: Application/X-BitTorrent\r\n\r\n';
-  assert.equal(ask(`${typed}<html>`).finding, 'answer of type application/x-bittorrent');
+  assert.equal(ask(`${typed}\x1f\x8b\x08`).finding, 'answer of type application/x-bittorrent');
+  assert.equal(ask(`${typed}<html>`).outcome, No, 'an error page');
   assert.equal(ask(`${head}application/x-bittorrent`).outcome, No, 'in the body');
 });

@@ -3,7 +3,7 @@
  * any plain stream that begins with one. https://www.bittorrent.org/beps/bep_0003.html#metainfo-files
  *
  * The body itself is read: the keys of its dictionary with the types that they must have. The content type alone is a
- * strong word (it also labels error pages and empty answers), the name of the file nothing here.
+ * strong word, and only before a body that cannot be read; the name of the file is nothing here.
  */
 import { More, No, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
@@ -148,6 +148,10 @@ function judgeBody(
   return inOpening ? yesInOpening(view, finding, body, to) : yesInPayload(view, finding, body, to);
 }
 
+function isText(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f && byte !== letterD;
+}
+
 /** Judges the response at `start`: its body, else its content type. */
 function judgeResponse(
   view: View,
@@ -163,6 +167,8 @@ function judgeResponse(
   if (end - body < 2 && waits) return More;
   const outcome = judgeBody(view, bytes, body, end, inOpening, waits);
   if (outcome !== No) return outcome;
+  // Pages and JSON under this type are a site's errors; only what cannot be read (content coding) is taken at its word.
+  if (body < end && isText(bytes[body]!)) return No;
   const named = find(bytes, start, head, contentType);
   if (named < 0) return No;
   const to = named + contentType.text.length;
