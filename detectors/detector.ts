@@ -102,7 +102,7 @@ export class View {
   sourcePort = 0;
   destinationPort = 0;
 
-  // Filled by a detector before it answers Yes (or, for `near`, No).
+  // Filled by a detector before it answers Yes (or, for `near`, No or More).
 
   /** Index into the detector's findings. */
   finding = 0;
@@ -112,7 +112,10 @@ export class View {
   length = 0;
   /** True if `at` counts from the opening's start, false if from the payload's. */
   inOpening = false;
-  /** Index into the detector's nearMisses, or -1. Only read after No. */
+  /**
+   * Index into the detector's nearMisses, or -1. Read after No, and after More for what is a near miss if nothing more
+   * comes; it is forgotten when the same detector says Yes later.
+   */
   near = -1;
   /** Info-hash, 20 bytes (v1, or truncated v2) or 32 (v2); length 0 when none. */
   readonly infoHash: Uint8Array = new Uint8Array(32);

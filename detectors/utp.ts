@@ -62,6 +62,7 @@ const oneDirection = 4;
 const dataHandshake = 5;
 
 const lonePacket = 0;
+const loneRequest = 1;
 
 export const utp: Detector = {
   name: 'utp',
@@ -85,7 +86,10 @@ export const utp: Detector = {
     { text: 'uTP packets of one direction that carry on (BEP 29)', kind: 'utp', confidence: 'strong' },
     { text: 'peer handshake inside a uTP data packet (BEP 29, BEP 3)', kind: 'utp', confidence: 'proof' },
   ],
-  nearMisses: ['header fields of uTP, but they do not agree with the packet before'],
+  nearMisses: [
+    'a uTP reset that answers nothing seen',
+    'a connection request (SYN) in the form of uTP, but neither answered nor repeated',
+  ],
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
     if (end - start < headerLength) return No;
@@ -101,6 +105,7 @@ export const utp: Detector = {
     if (own >= 0) return yesInPayload(view, own, start, header);
     // A reset without the request that it answers can not be compared with anything later.
     if (type === typeReset) return nearMiss(view, lonePacket);
+    if (type === typeSyn) view.near = loneRequest;
     return More;
   },
 };

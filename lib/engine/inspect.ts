@@ -300,13 +300,11 @@ export class Inspector {
       const outcome = detector.inspect(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
+      if (outcome !== Yes && view.near >= 0) this.#note(s, set.ids[index]!, view.near, gradeNear);
       if (outcome === More) more |= bit;
       else if (outcome === Yes) {
         if (this.#believe(slot, s, set.ids[index]!, detector)) return 0;
-      } else {
-        if (view.near >= 0) this.#note(s, set.ids[index]!, view.near, gradeNear);
-        finished |= bit & set.opening;
-      }
+      } else finished |= bit & set.opening;
     }
     this.#flows.state[s + sPending + where.side]! &= ~finished;
     return more;

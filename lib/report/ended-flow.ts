@@ -90,7 +90,7 @@ export class EndedFlowView implements EndedFlow {
     const { evidence } = this.#from.inspector;
     let count = 0;
     for (let item = this.#state(t.sEvidence); item >= 0; item = evidence.next[item]!) {
-      if (evidence.grade[item] === gradeNear) count++;
+      if (evidence.grade[item] === gradeNear && !this.#believes(evidence.detector[item]!)) count++;
     }
     return count;
   }
@@ -166,12 +166,22 @@ export class EndedFlowView implements EndedFlow {
     };
   }
 
-  /** All items, oldest first. */
+  /** True if this detector found something: its near misses, of packets before, then say nothing any more. */
+  #believes(detector: number): boolean {
+    const { evidence } = this.#from.inspector;
+    for (let item = this.#state(t.sEvidence); item >= 0; item = evidence.next[item]!) {
+      if (evidence.detector[item] === detector && evidence.grade[item] !== gradeNear) return true;
+    }
+    return false;
+  }
+
+  /** All items that still count, oldest first. */
   #items(): EvidenceReport[] {
     const { registry, inspector } = this.#from;
     const { evidence } = inspector;
     const items: EvidenceReport[] = [];
     for (let i = this.#state(t.sEvidence); i >= 0; i = evidence.next[i]!) {
+      if (evidence.grade[i] === gradeNear && this.#believes(evidence.detector[i]!)) continue;
       const detector = registry.detectors[evidence.detector[i]!]!;
       const near = evidence.grade[i] === gradeNear;
       const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
