@@ -5,7 +5,10 @@
  * A connect request is 96 fixed bits. An announce request is believed by its own structure when the peer-id names a
  * client, or by the answer to it. Answers have almost no structure of their own (their first bytes, 00 00 00 00 to
  * 00 00 00 03, begin many other protocols): they are believed only together with the other side's request and its
- * transaction id, or, as a hint, in the order connect, announce from one side.
+ * transaction id, or in the order connect, announce from one side where both have the sizes, the random ids and the
+ * plausible numbers that BEP 15 asks for. That is some 98 fixed bits for random bytes; a protocol that counts its
+ * packets from 0 in the first word, and sends 16 bytes first, still has to hit an interval of a minute to a day and two
+ * small counts: once in 2^31.
  */
 import { More, No, noteClient, noteInfoHash, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
@@ -15,7 +18,7 @@ const connectProof = 0;
 const announceProof = 1;
 const answeredProof = 2;
 const announceStrong = 3;
-const answersHint = 4;
+const answersInOrder = 4;
 
 /** Actions, BEP 15. */
 const connectAction = 0;
@@ -237,7 +240,7 @@ function judgeOneWay(view: View): Outcome {
   if (openingEnd - openingStart < connectBytes || word(opening, openingStart) !== connectAction) return No;
   if (word(opening, openingStart + 4) === word(bytes, start + 4)) return No;
   return looksLikeAnnounceAnswer(bytes, start, end, wireLength)
-    ? yesInPayload(view, answersHint, start, end)
+    ? yesInPayload(view, answersInOrder, start, end)
     : No;
 }
 
@@ -306,8 +309,7 @@ export const udpTracker: Detector = {
   confidence: 'proof',
   reference: 'BEP 15, BEP 41',
   summary: 'UDP tracker connect, announce and scrape, and answers that fit a request',
-  limits:
-    'answers without their requests (one direction captured) are a hint at most; scrapes need their answer',
+  limits: 'one direction captured: answers only in the order connect, announce; a scrape needs its answer',
   scope: 'packets',
   packetsMax: 12,
   where: 'anywhere',
@@ -317,9 +319,9 @@ export const udpTracker: Detector = {
     { text: 'UDP tracker request and its answer', kind: 'udp-tracker', confidence: 'proof' },
     { text: 'announce request of an unnamed client, unanswered', kind: 'udp-tracker', confidence: 'strong' },
     {
-      text: 'connect and announce answers of a UDP tracker, unasked',
+      text: 'connect and announce answers of a UDP tracker, in order',
       kind: 'udp-tracker',
-      confidence: 'hint',
+      confidence: 'proof',
     },
   ],
   nearMisses: [],

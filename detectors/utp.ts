@@ -197,7 +197,9 @@ function linkToOther(view: View, type: number): number {
     // The answerer sends under the id of the request and acknowledges it; a refusal does so too.
     const behind = (ack - otherSeq) & 0xffff;
     if (type === typeSyn || id !== otherId || behind > (type === typeData ? advanceMax : 0)) return -1;
-    return type === typeReset || isAnswer(bytes, start, other, otherStart) ? synAnswered : -1;
+    // Transmission's libutp answers a request with a time difference of 0: it had measured nothing yet.
+    const unmeasured = i32(bytes, start + 8) === 0;
+    return type === typeReset || unmeasured || isAnswer(bytes, start, other, otherStart) ? synAnswered : -1;
   }
   if (type === typeSyn || type === typeReset) return -1;
   if (id - otherId !== 1 && otherId - id !== 1) return -1;
