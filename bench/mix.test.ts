@@ -22,7 +22,11 @@ const recordings = ['peer-ipv6', 'link-vlan', 'dht-libtorrent', 'benign-dns', 't
 );
 const templates = await loadTemplates(recordings);
 const size = 400_000;
-const mix = writeMix(templates, 'test', { path: join(folder, 'mix.pcap'), sizeBytes: size });
+const mix = writeMix(templates, 'test', {
+  path: join(folder, 'mix.pcap'),
+  sizeBytes: size,
+  spreadSeconds: 5,
+});
 const { packets, warnings } = await readAll(await openCaptureFile(mix.path));
 
 describe('a mix', () => {
@@ -44,8 +48,17 @@ describe('a mix', () => {
   });
 
   test('is the same, byte for byte, when built again, and another one with another seed', () => {
-    const again = writeMix(templates, 'test', { path: join(folder, 'again.pcap'), sizeBytes: size });
-    const other = writeMix(templates, 'test', { path: join(folder, 'other.pcap'), sizeBytes: size, seed: 2 });
+    const again = writeMix(templates, 'test', {
+      path: join(folder, 'again.pcap'),
+      sizeBytes: size,
+      spreadSeconds: 5,
+    });
+    const other = writeMix(templates, 'test', {
+      path: join(folder, 'other.pcap'),
+      sizeBytes: size,
+      spreadSeconds: 5,
+      seed: 2,
+    });
     const bytes = readFileSync(mix.path);
     assert.ok(bytes.equals(readFileSync(again.path)));
     assert.ok(!bytes.equals(readFileSync(other.path)));

@@ -16,7 +16,7 @@ export interface MixOptions {
   /** The mix ends with the first whole copy past this size. */
   readonly sizeBytes: number;
   readonly seed?: number;
-  /** Time over which the copies begin, seconds. */
+  /** Time over which the copies begin, seconds; if left out, one for each 10 MB, which is 80 Mbit/s on average. */
   readonly spreadSeconds?: number;
 }
 
@@ -88,7 +88,7 @@ function plan(templates: readonly Template[], options: MixOptions): Stream[] {
       bytes += template.bytes.length + template.wireLength.length * recordHeader;
     }
   }
-  const spread = (options.spreadSeconds ?? 60) * 1e6;
+  const spread = (options.spreadSeconds ?? options.sizeBytes / 1e7) * 1e6;
   return chosen.map(({ template, mask }, index) => {
     const startMicros =
       epochMicros + Math.floor((spread * (index + random.below(100) / 100)) / chosen.length);
