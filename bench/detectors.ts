@@ -49,6 +49,7 @@ function emptyDetector(transport: Transport): Detector {
     limits: '',
     scope: 'packets',
     packetsMax: 64,
+    firstBytes: null,
     where: 'anywhere',
     findings: [],
     nearMisses: [],

@@ -3,7 +3,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { More, Yes, type Detector, type View } from '../detectors/detector.js';
 import type { Tracer } from '../lib/engine/inspect.js';
 import type { Sighting } from '../lib/engine/evidence.js';
-import { sFirstFrame, stateStride } from '../lib/flow/table.js';
+import { sFirstFrame, wordStride } from '../lib/flow/table.js';
 import { explainFlow, type TraceLine } from '../lib/report/explain.js';
 import type { FlowReport } from '../lib/report/report.js';
 import { parseAddress } from '../lib/wire/address.js';
@@ -116,7 +116,7 @@ async function firstFrameOf(path: string, id: number | null, frame: number | nul
     onPacket: (engine, packet, number) => {
       if (number !== frame) return;
       const slot = engine.flows.find(packet);
-      if (slot >= 0) found = engine.flows.state[slot * stateStride + sFirstFrame]!;
+      if (slot >= 0) found = engine.flows.words[slot * wordStride + sFirstFrame]!;
     },
   });
   await scanner.run(listInputs([path]));

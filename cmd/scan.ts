@@ -54,7 +54,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       default: false,
     })
     .option('flows-max', {
-      describe: `flows watched at once, ${flowsMaxLowest} to ${flowsMaxHighest}; 240 bytes each`,
+      describe: `flows watched at once, ${flowsMaxLowest} to ${flowsMaxHighest}; about 250 bytes each`,
       type: 'number',
       default: flowsMaxDefault,
       requiresArg: true,

@@ -7,6 +7,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Engine } from '../lib/engine/engine.js';
+import { fakePacket } from '../lib/flow/testing.js';
+import { EndedFlowView } from '../lib/report/ended-flow.js';
 import { repositoryPath, SeededRandom } from '../lib/testing.js';
 import { Yes, type Detector } from './detector.js';
 import { parseFixture, runDetector, type Fixture } from './harness.js';
@@ -72,6 +75,53 @@ function cut(fixture: Fixture, length: number): Fixture {
   };
 }
 
+const engines = new Map<string, { engine: Engine; found: string[] }>();
+
+/** An engine with one detector only; made once, since its tables are large. */
+function engineOf(detector: Detector): { engine: Engine; found: string[] } {
+  const made = engines.get(detector.name);
+  if (made !== undefined) return made;
+  const flow = new EndedFlowView(() => 'fixture');
+  const found: string[] = [];
+  const engine = new Engine({
+    registry: { ...registry, detectors: [detector] },
+    flowsMax: 64,
+    hashSeed: 1,
+    onEnd: (owner, slot) => {
+      flow.show(owner, slot);
+      found.push(...flow.report().evidence.map(({ finding }) => finding));
+    },
+  });
+  engines.set(detector.name, { engine, found });
+  return { engine, found };
+}
+
+/** What one detector finds when the fixture's payloads come as packets through the engine. */
+function findingsInEngine(detector: Detector, fixture: Fixture): string[] {
+  const { engine, found } = engineOf(detector);
+  found.length = 0;
+  const client = ['10.0.0.1', fixture.clientPort] as const;
+  const server = ['10.0.0.2', fixture.serverPort] as const;
+  const next = { true: 1, false: 1 };
+  if (fixture.fromStart && detector.transport === 'tcp') {
+    engine.packet(fakePacket({ from: client, to: server, flags: 0x02, sequence: 0 }), 60, 1, 0);
+    engine.packet(fakePacket({ from: server, to: client, flags: 0x12, sequence: 0 }), 60, 1, 0);
+  }
+  for (const { fromClient, payload } of fixture.steps) {
+    const [from, to] = fromClient ? [client, server] : [server, client];
+    const sequence = next[`${fromClient}`];
+    next[`${fromClient}`] += payload.length;
+    engine.packet(
+      fakePacket({ proto: detector.transport, from, to, sequence, payload }),
+      60 + payload.length,
+      1,
+      0,
+    );
+  }
+  engine.flows.endAll();
+  return found;
+}
+
 function applies(detector: Detector, fixture: Fixture): boolean {
   return detector.where === 'anywhere' || (detector.where === 'start') === fixture.fromStart;
 }
@@ -99,6 +149,47 @@ for (const detector of detectors) {
         if (fixture.finding !== null) assert.equal(run.finding, fixture.finding, name);
         if (fixture.client !== null) assert.equal(run.client, fixture.client, name);
         if (fixture.infoHash !== null) assert.equal(run.infoHash, fixture.infoHash, name);
+      }
+    });
+
+    test('says the same in the engine, which calls only who can begin with a byte', () => {
+      for (const { name, fixture } of matches.get(detector.name)!) {
+        const run = runDetector(detector, fixture);
+        assert.ok(findingsInEngine(detector, fixture).includes(run.finding!), name);
+      }
+    });
+
+    test('finds the same when a TCP segment is cut in two anywhere', () => {
+      // In the middle of a stream a packet must begin with a message, or nothing can be said.
+      if (detector.transport !== 'tcp' || detector.where === 'middle') return;
+      for (const { name, fixture } of matches.get(detector.name)!) {
+        const last = fixture.steps.at(-1)!;
+        if (!fixture.fromStart) continue;
+        for (let at = 1; at < last.payload.length; at++) {
+          const steps = [
+            ...fixture.steps.slice(0, -1),
+            { ...last, payload: last.payload.slice(0, at) },
+            { ...last, payload: last.payload.slice(at) },
+          ];
+          assert.ok(findingsInEngine(detector, { ...fixture, steps }).length > 0, `${name} cut at ${at}`);
+        }
+      }
+    });
+
+    test('never says Yes to a payload that does not begin with one of its first bytes', () => {
+      const { firstBytes } = detector;
+      if (firstBytes === null) return;
+      const random = new SeededRandom(0xb17e);
+      const payloads = [...matches.values()]
+        .flat()
+        .flatMap(({ fixture }) => fixture.steps.map(({ payload }) => payload));
+      for (const original of payloads) {
+        const payload = original.slice();
+        do payload[0] = random.below(256);
+        while (firstBytes.includes(payload[0]));
+        const steps = [{ fromClient: true, payload }];
+        const run = runDetector(detector, { steps, fromStart: false, clientPort: 50000, serverPort: 6881 });
+        assert.notEqual(run.outcome, Yes, Buffer.from(payload).toString('hex'));
       }
     });
 

@@ -53,6 +53,11 @@ export interface Detector {
   readonly scope: 'opening' | 'packets';
   /** Payload packets per side after which it is no longer asked, 1 to 64 (limits.inspectedPacketsMax). */
   readonly packetsMax: number;
+  /**
+   * Bytes that a payload must begin with for this detector to say Yes, or to want more of it, while nothing of its side
+   * is kept; null if it can begin with any. The engine spares itself the call for all others.
+   */
+  readonly firstBytes: readonly number[] | null;
   /** TCP only: run on flows whose start was not seen, on those whose start was seen, or on all. */
   readonly where: 'start' | 'middle' | 'anywhere';
   readonly findings: readonly Finding[];

@@ -86,6 +86,7 @@ export const dht: Detector = {
     'bencode that is not KRPC is not taken; a datagram cut by a snap length needs its node id to be visible',
   scope: 'packets',
   packetsMax: 16,
+  firstBytes: [0x64],
   where: 'anywhere',
   findings: [
     { text: 'DHT query (BEP 5)', kind: 'dht', confidence: 'proof' },

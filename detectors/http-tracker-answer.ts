@@ -161,7 +161,9 @@ function mayBeBody(bytes: Uint8Array, start: number, end: number): boolean {
   const first = bytes[start]!;
   const second = bytes[start + 1]!;
   if (first === letterD && second >= 0x31 && second <= 0x39) return true;
-  return (first | 0x20) <= 0x66 && bodyData(bytes, start, end) !== start;
+  if ((first | 0x20) > 0x66) return false;
+  const data = bodyData(bytes, start, end);
+  return data !== start && data < end;
 }
 
 function inspect(view: View): Outcome {
@@ -196,6 +198,10 @@ export const httpTrackerAnswer: Detector = {
     'not inside TLS; a body with content coding (gzip, deflate) cannot be read; only the first chunk is read',
   scope: 'packets',
   packetsMax: 24,
+  firstBytes: [
+    0x48, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46,
+    0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
+  ],
   where: 'anywhere',
   findings: [
     { text: 'HTTP tracker answer with peers', kind: 'http-tracker', confidence: 'proof' },

@@ -225,6 +225,7 @@ export const httpTracker: Detector = {
     'hexadecimal, or one inside another parameter, a header or a body, is not believed',
   scope: 'packets',
   packetsMax: 24,
+  firstBytes: [0x47],
   where: 'anywhere',
   findings: [
     { text: 'HTTP tracker announce', kind: 'http-tracker', confidence: 'proof' },

@@ -36,6 +36,7 @@ export const lsd: Detector = {
   limits: 'a request line with another case or version is not taken',
   scope: 'packets',
   packetsMax: 4,
+  firstBytes: [0x42],
   where: 'anywhere',
   findings: [{ text: 'local service discovery: BT-SEARCH (BEP 14)', kind: 'lsd', confidence: 'proof' }],
   nearMisses: ['BT-SEARCH without a port and an info-hash'],

@@ -52,6 +52,7 @@ export const peerHandshake: Detector = {
   limits: 'not inside MSE encryption, TLS or a proxy; not in the middle of a stream',
   scope: 'opening',
   packetsMax: 32,
+  firstBytes: [0x13, 0x42],
   where: 'anywhere',
   findings: [
     {

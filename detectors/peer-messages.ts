@@ -77,6 +77,7 @@ export const peerMessages: Detector = {
     'fewer than four different haves, chokes, bitfields and keep-alives are not believed; packets inside a block say nothing',
   scope: 'packets',
   packetsMax: 32,
+  firstBytes: [0x00],
   where: 'middle',
   findings: [
     { text: 'extension handshake in the middle of a stream (BEP 10)', kind: 'peer', confidence: 'proof' },

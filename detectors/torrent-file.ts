@@ -207,6 +207,7 @@ export const torrentFile: Detector = {
     'not inside TLS; a body with content coding (gzip, br) only by its content type; not inside archives or mails',
   scope: 'packets',
   packetsMax: 16,
+  firstBytes: [0x48, 0x64],
   where: 'anywhere',
   findings: [
     { text: 'metainfo file with its info dictionary', kind: 'torrent-file', confidence: 'proof' },

@@ -312,6 +312,7 @@ export const udpTracker: Detector = {
   limits: 'one direction captured: answers only in the order connect, announce; a scrape needs its answer',
   scope: 'packets',
   packetsMax: 12,
+  firstBytes: null,
   where: 'anywhere',
   findings: [
     { text: 'UDP tracker connect request', kind: 'udp-tracker', confidence: 'proof' },

@@ -73,6 +73,7 @@ export const utp: Detector = {
   limits: 'a single SYN without answer or repetition is not believed',
   scope: 'packets',
   packetsMax: 24,
+  firstBytes: [0x01, 0x11, 0x21, 0x31, 0x41],
   where: 'anywhere',
   findings: [
     { text: 'uTP connection request and its answer (BEP 29)', kind: 'utp', confidence: 'proof' },

@@ -9,6 +9,7 @@ import {
   headEnd,
   headerValue,
   isGet,
+  mayBecomeHttp,
   lineEnd,
   parameterEnd,
   queryStart,
@@ -70,9 +71,11 @@ function judge(
   }
   const agent = headerValue(bytes, start, end, userAgent);
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
+  if (waits && lineEnd(bytes, agent, end) === end) return More;
   if (!isDownloader(bytes, agent, end)) return No;
   const ranges = headerValue(bytes, start, end, range);
   if (ranges < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
+  if (waits && lineEnd(bytes, ranges, end) === end) return More;
   if (!isClosedRange(bytes, ranges, end)) return No;
   noteClient(view, bytes, agent, lineEnd(bytes, agent, end));
   return inOpening ? yesInOpening(view, rangeHint, start, end) : yesInPayload(view, rangeHint, start, end);
@@ -85,6 +88,8 @@ function inspect(view: View): Outcome {
     const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
     return judge(view, bytes, start, end, false, waits);
   }
+  // A first segment of one to three bytes, which may become a request.
+  if (kept <= end - start && end - start < targetOffset) return mayBecomeHttp(bytes, start, end) ? More : No;
   if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;
   return isGet(opening, openingStart, openingEnd)
     ? judge(view, opening, openingStart, openingEnd, true, true)
@@ -100,6 +105,7 @@ export const webDownload: Detector = {
   limits: 'a hint at most: the same requests are made for ordinary downloads',
   scope: 'packets',
   packetsMax: 16,
+  firstBytes: [0x47],
   where: 'anywhere',
   findings: [
     { text: 'byte range fetched by a general downloader', kind: 'web-seed', confidence: 'hint' },

@@ -12,6 +12,7 @@ import {
   headEnd,
   headerValue,
   isGet,
+  mayBecomeHttp,
   lineEnd,
   parameterEnd,
   parameterValue,
@@ -158,6 +159,7 @@ function judge(
   const agent = headerValue(bytes, start, end, userAgent);
   // A head is searched for its end only when something in it was not found.
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
+  if (waits && lineEnd(bytes, agent, end) === end) return More;
   const grade = clientGrade(bytes, agent, end);
   if (grade === 0) return nameIn(view, bytes, agent, end);
   if (isOtherTarget(bytes, target, query, end)) return No;
@@ -189,6 +191,8 @@ function inspect(view: View): Outcome {
     const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
     return judge(view, bytes, start, end, false, waits);
   }
+  // A first segment of one to three bytes, which may become a request.
+  if (kept <= end - start && end - start < targetOffset) return mayBecomeHttp(bytes, start, end) ? More : No;
   if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;
   return isGet(opening, openingStart, openingEnd)
     ? judge(view, opening, openingStart, openingEnd, true, true)
@@ -206,6 +210,7 @@ export const webSeed: Detector = {
     'FTP web seeds are not recognised',
   scope: 'packets',
   packetsMax: 16,
+  firstBytes: [0x47],
   where: 'anywhere',
   findings: [
     { text: 'byte range fetched by a BitTorrent client', kind: 'web-seed', confidence: 'proof' },

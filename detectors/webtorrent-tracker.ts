@@ -8,7 +8,7 @@
  */
 import { More, No, nearMiss, noteClient, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
-import { headEnd, isGet, isResponse, statusCode } from '../lib/wire/http.js';
+import { headEnd, isGet, isResponse, mayBecomeHttp, statusCode } from '../lib/wire/http.js';
 import { isJsonNumber, jsonIs, jsonLatin1, jsonMember, jsonStringEnd } from '../lib/wire/json.js';
 import { ascii, find, needle } from '../lib/wire/text.js';
 import {
@@ -55,6 +55,10 @@ const openBrace = 0x7b;
 const openBracket = 0x5b;
 const quote = 0x22;
 const hashBytes = 20;
+const letterG = 0x47;
+const letterH = 0x48;
+/** A status line up to its code. */
+const statusLineBytes = 12;
 const switchingProtocols = 101;
 const compressedText = 0x41;
 /** Frames looked at in one kept opening. */
@@ -176,12 +180,19 @@ function walk(view: View, at: number): Outcome {
 function judgeOpening(view: View): Outcome {
   const { opening, openingStart, openingEnd } = view;
   const first = opening[openingStart]!;
-  if (first === 0x47 || first === 0x48) {
-    if (!isUpgrade(opening, openingStart, openingEnd)) return No;
+  if (first === letterG || first === letterH) {
+    if (!isUpgrade(opening, openingStart, openingEnd)) return waitsForUpgrade(view) ? More : No;
     const head = headEnd(opening, openingStart, openingEnd);
     return head < 0 ? More : walk(view, head);
   }
   return isTextFrame(opening, openingStart, openingEnd) ? walk(view, openingStart) : No;
+}
+
+function waitsForUpgrade(view: View): boolean {
+  const { opening, openingStart, openingEnd } = view;
+  if (openingEnd - openingStart >= enoughBytes) return false;
+  if (isGet(opening, openingStart, openingEnd)) return headEnd(opening, openingStart, openingEnd) < 0;
+  return openingEnd - openingStart < statusLineBytes;
 }
 
 /** True if a WebSocket handshake (RFC 6455 section 4) begins at `start`: the client's request or the server's 101. */
@@ -193,8 +204,8 @@ function isUpgrade(bytes: Uint8Array, start: number, end: number): boolean {
 function inspect(view: View): Outcome {
   const { bytes, start, end } = view;
   const length = end - start;
-  if (length < 2) return No;
   const kept = view.openingEnd - view.openingStart;
+  if (length < 2 && kept <= length) return view.wireLength > length || !mayBegin(bytes[start]!) ? No : More;
   const isText = (bytes[start]! & 0x7f) === 0x01;
   if (isText) {
     const payload = framePayload(bytes, start, end);
@@ -208,9 +219,22 @@ function inspect(view: View): Outcome {
     if (isFirst) return !whole && waits && mayBeObject(bytes, start, end) ? More : No;
   }
   if (kept > length) return judgeOpening(view);
-  return kept === length && (bytes[start] === 0x47 || bytes[start] === 0x48) && isUpgrade(bytes, start, end)
-    ? walkOrWait(view)
-    : No;
+  if (kept !== length || (bytes[start] !== letterG && bytes[start] !== letterH)) return No;
+  if (isUpgrade(bytes, start, end)) return walkOrWait(view);
+  return mayBecomeUpgrade(view) ? More : No;
+}
+
+/** True if a text frame, a request or a response can begin with this byte. */
+function mayBegin(byte: number): boolean {
+  return (byte & 0x7f) === 0x01 || byte === letterG || byte === letterH;
+}
+
+/** True while the header block that could ask for the upgrade, or the status line that could grant it, is not whole. */
+function mayBecomeUpgrade(view: View): boolean {
+  const { bytes, start, end } = view;
+  if (view.wireLength > end - start) return false;
+  if (isGet(bytes, start, end)) return headEnd(bytes, start, end) < 0;
+  return end - start < statusLineBytes && mayBecomeHttp(bytes, start, Math.min(end, start + 4));
 }
 
 /** True unless the payload's first byte is there and is no brace. */
@@ -235,6 +259,7 @@ export const webtorrentTracker: Detector = {
   limits: 'not inside TLS (wss, the usual case); messages compressed with permessage-deflate cannot be read',
   scope: 'packets',
   packetsMax: 16,
+  firstBytes: [0x01, 0x81, 0x47, 0x48],
   where: 'anywhere',
   findings: [
     { text: 'WebTorrent tracker announce', kind: 'webtorrent', confidence: 'proof' },

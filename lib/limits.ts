@@ -10,8 +10,11 @@ export const batchPacketsMax = 64;
 /** Largest record that a capture file may hold, bytes. tcpdump's own ceiling is 262,144 (MAXIMUM_SNAPLEN). */
 export const recordBytesMax = 262_144;
 
-/** Read block of a capture file, bytes: large enough that a system call costs nothing per packet. */
-export const readBlockBytes = 4 * 1024 * 1024;
+/**
+ * Read block of a capture file, bytes: large enough that a system call costs nothing per packet, small enough that what
+ * was read is still in the cache of the core when it is parsed.
+ */
+export const readBlockBytes = 1024 * 1024;
 
 /** Headers stacked inside each other (tunnels, tags, extension headers) before a packet is given up as TooDeep. */
 export const tunnelDepthMax = 4;

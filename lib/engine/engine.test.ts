@@ -45,6 +45,7 @@ function base(name: string, confidence: Confidence): Omit<Detector, 'inspect'> {
     limits: 'knows one word',
     scope: 'packets',
     packetsMax: 8,
+    firstBytes: null,
     where: 'anywhere',
     findings: [{ text: `${name} said so`, kind: 'peer', confidence }],
     nearMisses: ['almost'],

@@ -5,7 +5,7 @@
  */
 import {
   bytesOf,
-  counterStride,
+  numberStride,
   flagBaseClient,
   flagClientIsA,
   flagDone,
@@ -20,7 +20,7 @@ import {
   payloadBytes,
   sBase,
   sFlags,
-  stateStride,
+  wordStride,
   sVerdict,
 } from '../flow/table.js';
 import { protocolTcp, tcpAck, tcpFin, tcpRst, tcpSyn, type Packet } from '../wire/packet.js';
@@ -73,66 +73,66 @@ export class Engine {
       slot = flows.find(packet);
     }
     if (slot < 0) slot = this.#newFlow(packet, frame, file);
-    const s = slot * stateStride;
-    const c = slot * counterStride;
-    const state = flows.state;
-    const counters = flows.counters;
-    const side = flows.fromA === ((state[s + sFlags]! & flagClientIsA) !== 0) ? 0 : 1;
-    counters[c + lastSeen] = packet.timeMicros;
-    counters[c + bytesOf + side]! += wireBytes;
-    counters[c + packetsOf + side]! += 1;
+    const s = slot * wordStride;
+    const n = slot * numberStride;
+    const words = flows.words;
+    const numbers = flows.numbers;
+    const side = flows.fromA === ((words[s + sFlags]! & flagClientIsA) !== 0) ? 0 : 1;
+    numbers[n + lastSeen] = packet.timeMicros;
+    numbers[n + bytesOf + side]! += wireBytes;
+    words[s + packetsOf + side]! += 1;
     if (packet.protocol === protocolTcp) this.#followTcp(packet, s, side);
-    const payload = packet.payloadWireLength;
-    if (payload > 0) {
-      if ((state[s + sFlags]! & flagDone) === 0 && packet.payloadEnd > packet.payloadStart) {
+    // A flow about which nothing is asked any more costs no second cache line.
+    if (packet.payloadWireLength > 0 && (words[s + sFlags]! & flagDone) === 0) {
+      if (packet.payloadEnd > packet.payloadStart) {
         const sighting = this.inspector.sighting;
         sighting.side = side;
         sighting.frame = frame;
         sighting.timeMicros = packet.timeMicros;
-        sighting.packet = (counters[c + packetsOf]! + counters[c + packetsOf + 1]!) | 0;
+        sighting.packet = (words[s + packetsOf]! + words[s + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
       }
-      state[s + sFlags]! |= flagPayload;
-      counters[c + payloadBytes]! += payload;
+      words[s + sFlags]! |= flagPayload;
+      numbers[n + payloadBytes]! += packet.payloadWireLength;
     }
-    return (state[s + sVerdict]! & 0xff) as VerdictCode;
+    return (words[s + sVerdict]! & 0xff) as VerdictCode;
   }
 
   #newFlow(packet: Packet, frame: number, file: number): number {
     const slot = this.flows.insert(packet, frame, file);
     this.inspector.begin(slot, packet.protocol);
     if (this.#tracer?.wants(packet, frame) === true)
-      this.flows.state[slot * stateStride + sFlags]! |= flagTraced;
+      this.flows.words[slot * wordStride + sFlags]! |= flagTraced;
     return slot;
   }
 
   /** A SYN with another sequence number than the flow's own begins a new connection on a reused five-tuple. */
   #isNewConnection(packet: Packet, slot: number): boolean {
     if ((packet.tcpFlags & (tcpSyn | tcpAck)) !== tcpSyn) return false;
-    const s = slot * stateStride;
-    const state = this.flows.state;
-    const flags = state[s + sFlags]!;
+    const s = slot * wordStride;
+    const words = this.flows.words;
+    const flags = words[s + sFlags]!;
     const side = this.flows.fromA === ((flags & flagClientIsA) !== 0) ? 0 : 1;
     const baseKnown = (flags & (flagBaseClient << side)) !== 0;
-    const same = baseKnown && ((packet.sequence + 1) | 0) === state[s + sBase + side];
+    const same = baseKnown && ((packet.sequence + 1) | 0) === words[s + sBase + side];
     return !same && (baseKnown || (flags & (flagPayload | flagReset)) !== 0);
   }
 
   /** Notes SYN, FIN and RST, and where the stream of this side begins. */
   #followTcp(packet: Packet, s: number, side: number): void {
-    const state = this.flows.state;
+    const words = this.flows.words;
     const tcpFlags = packet.tcpFlags;
     if ((tcpFlags & (tcpSyn | tcpFin | tcpRst)) !== 0) {
-      if ((tcpFlags & tcpSyn) !== 0 && (state[s + sFlags]! & (flagBaseClient << side)) === 0) {
-        state[s + sFlags]! |= (flagSynClient | flagBaseClient) << side;
-        state[s + sBase + side] = (packet.sequence + 1) | 0;
+      if ((tcpFlags & tcpSyn) !== 0 && (words[s + sFlags]! & (flagBaseClient << side)) === 0) {
+        words[s + sFlags]! |= (flagSynClient | flagBaseClient) << side;
+        words[s + sBase + side] = (packet.sequence + 1) | 0;
       }
-      if ((tcpFlags & tcpFin) !== 0) state[s + sFlags]! |= flagFinClient << side;
-      if ((tcpFlags & tcpRst) !== 0) state[s + sFlags]! |= flagReset;
+      if ((tcpFlags & tcpFin) !== 0) words[s + sFlags]! |= flagFinClient << side;
+      if ((tcpFlags & tcpRst) !== 0) words[s + sFlags]! |= flagReset;
     }
-    if (packet.payloadWireLength > 0 && (state[s + sFlags]! & (flagBaseClient << side)) === 0) {
-      state[s + sFlags]! |= flagBaseClient << side;
-      state[s + sBase + side] = packet.sequence;
+    if (packet.payloadWireLength > 0 && (words[s + sFlags]! & (flagBaseClient << side)) === 0) {
+      words[s + sFlags]! |= flagBaseClient << side;
+      words[s + sBase + side] = packet.sequence;
     }
   }
 }

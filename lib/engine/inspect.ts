@@ -11,7 +11,7 @@
 import { kinds, More, View, Yes, type Detector } from '../../detectors/detector.js';
 import { OpeningPool } from '../flow/openings.js';
 import {
-  counterStride,
+  numberStride,
   flagDone,
   flagSynClient,
   flagTraced,
@@ -19,6 +19,7 @@ import {
   payloadBytes,
   sBase,
   sConsumed,
+  sDecidedFrame,
   sDecidedPacket,
   sEvidence,
   sFlags,
@@ -26,7 +27,7 @@ import {
   sNoted,
   sOpening,
   sPending,
-  stateStride,
+  wordStride,
   sVerdict,
   type FlowTable,
 } from '../flow/table.js';
@@ -47,6 +48,9 @@ export interface Tracer {
 
 /** Larger stream positions are not told apart; they only say "not at the beginning any more". */
 const consumedMax = 0x3fffffff;
+
+/** Payload packets of a side by which another protocol may be named. */
+const namingPackets = 2;
 
 const byProof = reasons.indexOf('proof');
 
@@ -76,61 +80,64 @@ export class Inspector {
 
   /** Makes all detectors of its transport pending for a new flow. */
   begin(slot: number, protocol: number): void {
-    const s = slot * stateStride;
+    const s = slot * wordStride;
     const set = protocol === protocolTcp ? this.#tcp : this.#udp;
-    this.#flows.state[s + sPending] = set.all;
-    this.#flows.state[s + sPending + 1] = set.all;
+    this.#flows.words[s + sPending] = set.all;
+    this.#flows.words[s + sPending + 1] = set.all;
   }
 
   /** Gives back what an ended flow held. */
   forget(slot: number): void {
-    const s = slot * stateStride;
+    const s = slot * wordStride;
     this.releaseOpenings(s);
-    const head = this.#flows.state[s + sEvidence]!;
+    const head = this.#flows.words[s + sEvidence]!;
     if (head >= 0) this.evidence.release(head);
   }
 
   /** Asks about the payload of one packet; `sighting` says which packet that is. */
   inspect(packet: Packet, slot: number, side: number): void {
-    const s = slot * stateStride;
-    const state = this.#flows.state;
+    const s = slot * wordStride;
+    const words = this.#flows.words;
     const tcp = packet.protocol === protocolTcp;
     const set = tcp ? this.#tcp : this.#udp;
-    let pending = state[s + sPending + side]!;
-    const inspected = state[s + sInspected + side]! + 1;
-    const fromStart = !tcp || (state[s + sFlags]! & (flagSynClient << side)) !== 0;
+    let pending = words[s + sPending + side]!;
+    const inspected = words[s + sInspected + side]! + 1;
+    const fromStart = !tcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
     if (inspected === 1) pending &= fromStart ? set.atStart : set.inMiddle;
     pending &= inspected > inspectedPacketsMax ? 0 : set.askedAt[inspected]!;
-    state[s + sPending + side] = pending;
+    words[s + sPending + side] = pending;
     if (pending === 0) {
       this.#finishSide(s, side);
       return;
     }
-    this.#showPayload(packet, s, side, inspected, fromStart);
-    if (tcp) this.#inspectTcp(packet, slot, s, side, set, pending, inspected);
-    else this.#inspectUdp(slot, s, side, set, pending, inspected);
+    // `explain` wants to hear everybody; otherwise who cannot begin with this byte is not called.
+    const traced = (words[s + sFlags]! & flagTraced) !== 0;
+    const likely = traced ? set.all : set.startingWith[packet.bytes[packet.payloadStart]!]!;
+    if (!tcp) this.#inspectUdp(packet, slot, side, pending & likely);
+    else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
+    else this.#inspectTcp(packet, slot, side, pending, likely);
   }
 
   /** The view's part that is the same for TCP and UDP. */
-  #showPayload(packet: Packet, s: number, side: number, inspected: number, fromStart: boolean): void {
+  #showPayload(packet: Packet, s: number, side: number): void {
     const view = this.#view;
     view.bytes = packet.bytes;
     view.start = packet.payloadStart;
     view.end = packet.payloadEnd;
     view.wireLength = packet.payloadWireLength;
     view.fromClient = side === 0;
-    view.fromStart = fromStart;
-    view.payloadPacket = inspected;
+    const words = this.#flows.words;
+    view.fromStart = packet.protocol !== protocolTcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
+    view.payloadPacket = words[s + sInspected + side]!;
     view.sourcePort = packet.sourcePort;
     view.destinationPort = packet.destinationPort;
     const pool = this.openings;
-    const other = this.#flows.state[s + sOpening + 1 - side]!;
+    const other = words[s + sOpening + 1 - side]!;
     view.other = pool.bytes;
     view.otherStart = other < 0 ? 0 : pool.start(other);
     view.otherEnd = other < 0 ? 0 : view.otherStart + pool.length[other]!;
     view.otherWireLength = other < 0 ? 0 : pool.wireLength[other]!;
-    const own = this.#flows.state[s + sOpening + side]!;
-    this.#showOpening(own);
+    this.#showOpening(words[s + sOpening + side]!);
   }
 
   #showOpening(own: number): void {
@@ -142,140 +149,144 @@ export class Inspector {
     view.openingWireLength = own < 0 ? 0 : pool.wireLength[own]!;
   }
 
-  #inspectUdp(
-    slot: number,
-    s: number,
-    side: number,
-    set: DetectorSet,
-    pending: number,
-    inspected: number,
-  ): void {
-    const state = this.#flows.state;
-    state[s + sInspected + side] = inspected;
-    this.#recogniseOther(s, inspected, false);
-    const more = this.#ask(slot, s, set, pending);
-    if (more === 0 || (state[s + sFlags]! & flagDone) !== 0) return;
+  /** True while the flow has no name and this is one of the first packets of its side. */
+  #isNameless(s: number, side: number): boolean {
+    const words = this.#flows.words;
+    return (words[s + sNoted]! & 0xff00) === 0 && words[s + sInspected + side]! <= namingPackets;
+  }
+
+  #inspectUdp(packet: Packet, slot: number, side: number, asked: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    words[s + sInspected + side]! += 1;
+    const nameless = this.#isNameless(s, side);
+    if (asked === 0 && !nameless) return;
+    this.#showPayload(packet, s, side);
+    if (nameless) this.#nameOther(s, false);
+    const more = this.#ask(slot, s, this.#udp, asked);
+    if (more === 0 || (words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
     const own = this.#takeOpening(slot, s, side);
     this.openings.keepDatagram(own, view.bytes, view.start, view.end, view.wireLength);
   }
 
-  #inspectTcp(
-    packet: Packet,
-    slot: number,
-    s: number,
-    side: number,
-    set: DetectorSet,
-    pending: number,
-    inspected: number,
-  ): void {
-    const state = this.#flows.state;
-    const view = this.#view;
+  /** Where a segment's payload lies in the kept or followed stream of its side; negative before its beginning. */
+  #offsetOf(packet: Packet, s: number, side: number): number {
     const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
-    const offset = (sequence - state[s + sBase + side]!) | 0;
-    const own = state[s + sOpening + side]!;
-    if (own >= 0) {
-      this.#inspectKept(slot, s, side, set, pending, inspected, offset, own);
-      return;
-    }
-    const consumed = state[s + sConsumed + side]!;
+    return (sequence - this.#flows.words[s + sBase + side]!) | 0;
+  }
+
+  /** A segment of a side of which nothing is kept; `likely` may say something to its first byte. */
+  #inspectTcp(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    const set = this.#tcp;
+    const offset = this.#offsetOf(packet, s, side);
+    const length = packet.payloadWireLength;
+    const consumed = words[s + sConsumed + side]!;
     // Bytes that were looked at before say nothing new; a segment far ahead is looked at on its own.
-    if (offset + view.wireLength <= consumed && offset > -openingBytes) return;
-    state[s + sInspected + side] = inspected;
+    if (offset + length <= consumed && offset > -openingBytes) return;
+    words[s + sInspected + side]! += 1;
     if (offset === 0 && consumed === 0) {
-      view.opening = view.bytes;
-      view.openingStart = view.start;
-      view.openingEnd = view.end;
-      view.openingWireLength = view.wireLength;
-      state[s + sConsumed + side] = view.wireLength;
-      this.#recogniseOther(s, inspected, true);
-      const more = this.#ask(slot, s, set, pending);
-      this.#keep(slot, s, side, more, 0);
+      this.#inspectFirst(packet, slot, side, pending, likely);
       return;
     }
-    if (consumed === 0 && offset > 0 && offset < openingBytes && (pending & set.opening) !== 0) {
-      this.#keep(slot, s, side, pending & set.opening, offset);
-    } else if (offset <= consumed && offset >= 0) {
+    const asked = pending & likely & ~set.opening;
+    const keeps = consumed === 0 && offset > 0 && offset < openingBytes && (pending & set.opening) !== 0;
+    if (!keeps && offset <= consumed && offset >= 0) {
       // In order, and nobody wanted what came before: the stream can no longer be followed from its start.
-      state[s + sConsumed + side] = Math.min(offset + view.wireLength, consumedMax);
+      words[s + sConsumed + side] = Math.min(offset + length, consumedMax);
     }
-    const more = this.#ask(slot, s, set, pending & ~set.opening);
-    if (more !== 0 && state[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
+    if (asked === 0 && !keeps) return;
+    this.#showPayload(packet, s, side);
+    if (keeps) this.#keep(slot, s, side, pending & set.opening, offset);
+    const more = this.#ask(slot, s, set, asked);
+    if (more !== 0 && words[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
+  }
+
+  /** The first segment of a side, in order: it is the opening where it lies. */
+  #inspectFirst(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    words[s + sConsumed + side] = packet.payloadWireLength;
+    words[s + sPending + side] = pending & (likely | ~this.#tcp.opening);
+    const nameless = this.#isNameless(s, side);
+    if ((pending & likely) === 0 && !nameless) return;
+    const view = this.#view;
+    this.#showPayload(packet, s, side);
+    view.opening = view.bytes;
+    view.openingStart = view.start;
+    view.openingEnd = view.end;
+    view.openingWireLength = view.wireLength;
+    if (nameless) this.#nameOther(s, true);
+    this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
   }
 
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
   #restart(packet: Packet, slot: number, s: number, side: number, more: number): void {
-    const state = this.#flows.state;
-    if ((state[s + sFlags]! & flagDone) !== 0) return;
-    state[s + sBase + side] = packet.sequence;
-    state[s + sConsumed + side] = 0;
+    const words = this.#flows.words;
+    if ((words[s + sFlags]! & flagDone) !== 0) return;
+    words[s + sBase + side] = packet.sequence;
+    words[s + sConsumed + side] = 0;
     this.#keep(slot, s, side, more, 0);
   }
 
   /** A segment of a side whose opening is being kept. */
-  #inspectKept(
-    slot: number,
-    s: number,
-    side: number,
-    set: DetectorSet,
-    pending: number,
-    inspected: number,
-    offset: number,
-    own: number,
-  ): void {
-    const state = this.#flows.state;
-    const view = this.#view;
+  #inspectKept(packet: Packet, slot: number, side: number, pending: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    const set = this.#tcp;
     const pool = this.openings;
+    const own = words[s + sOpening + side]!;
+    const offset = this.#offsetOf(packet, s, side);
     const before = pool.length[own]!;
-    if (offset + view.wireLength <= before && offset > -openingBytes) {
-      pool.put(own, offset, view.bytes, view.start, view.end);
+    if (offset + packet.payloadWireLength <= before && offset > -openingBytes) {
+      pool.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd);
       return;
     }
-    state[s + sInspected + side] = inspected;
+    words[s + sInspected + side]! += 1;
     let grown = false;
-    if (offset < openingBytes && offset + (view.end - view.start) > 0) {
-      grown = pool.put(own, offset, view.bytes, view.start, view.end) > before;
-      this.#showOpening(own);
+    if (offset < openingBytes && offset + (packet.payloadEnd - packet.payloadStart) > 0) {
+      grown = pool.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd) > before;
     }
-    const asked = grown ? pending : pending & ~set.opening;
-    if (grown && before === 0) this.#recogniseOther(s, inspected, true);
-    const more = this.#ask(slot, s, set, asked);
+    this.#showPayload(packet, s, side);
+    if (grown && before === 0 && this.#isNameless(s, side)) this.#nameOther(s, true);
+    const more = this.#ask(slot, s, set, grown ? pending : pending & ~set.opening);
     const full = pool.length[own] === openingBytes;
-    const waiting = grown ? more !== 0 : true;
-    // A gap that is not filled while the window moved on will not be filled any more in a cut or lossy capture.
-    if (full) state[s + sPending + side]! &= ~set.opening;
-    if (full || !waiting) this.#dropOpening(s, side, own, view.wireLength + offset);
-    if (state[s + sPending + side] === 0) this.#finishSide(s, side);
+    if (full) words[s + sPending + side]! &= ~set.opening;
+    // While a gap is open the opening waits for what fills it.
+    if (full || (grown && more === 0)) this.#dropOpening(s, side, own, packet.payloadWireLength + offset);
+    if (words[s + sPending + side] === 0) this.#finishSide(s, side);
   }
 
   /** Keeps this segment for those who want more of this side. */
   #keep(slot: number, s: number, side: number, more: number, offset: number): void {
-    if (more === 0 || (this.#flows.state[s + sFlags]! & flagDone) !== 0) return;
+    if (more === 0 || (this.#flows.words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
     const own = this.#takeOpening(slot, s, side);
     this.openings.put(own, offset, view.bytes, view.start, view.end);
   }
 
   #dropOpening(s: number, side: number, own: number, consumed: number): void {
-    if (this.#flows.state[s + sOpening + side] !== own) return;
+    if (this.#flows.words[s + sOpening + side] !== own) return;
     this.openings.release(own);
-    this.#flows.state[s + sOpening + side] = -1;
-    this.#flows.state[s + sConsumed + side] = Math.max(1, Math.min(consumed, consumedMax));
+    this.#flows.words[s + sOpening + side] = -1;
+    this.#flows.words[s + sConsumed + side] = Math.max(1, Math.min(consumed, consumedMax));
   }
 
   /** The opening of a side, taken from the pool if it has none; may take over the oldest of another flow. */
   #takeOpening(slot: number, s: number, side: number): number {
-    const state = this.#flows.state;
-    if (state[s + sOpening + side]! >= 0) return state[s + sOpening + side]!;
+    const words = this.#flows.words;
+    if (words[s + sOpening + side]! >= 0) return words[s + sOpening + side]!;
     const pool = this.openings;
     const victim = pool.next();
     if (victim >= 0) {
-      const owner = pool.owner[victim]! * stateStride;
-      state[owner + sOpening + pool.side[victim]!] = -1;
-      state[owner + sConsumed + pool.side[victim]!] = 1;
+      const owner = pool.owner[victim]! * wordStride;
+      words[owner + sOpening + pool.side[victim]!] = -1;
+      words[owner + sConsumed + pool.side[victim]!] = 1;
     }
     const own = pool.take(slot, side);
-    state[s + sOpening + side] = own;
+    words[s + sOpening + side] = own;
     return own;
   }
 
@@ -283,7 +294,7 @@ export class Inspector {
   #ask(slot: number, s: number, set: DetectorSet, mask: number): number {
     const view = this.#view;
     const where = this.sighting;
-    const traced = (this.#flows.state[s + sFlags]! & flagTraced) !== 0;
+    const traced = (this.#flows.words[s + sFlags]! & flagTraced) !== 0;
     let more = 0;
     let finished = 0;
     for (let rest = mask; rest !== 0;) {
@@ -306,7 +317,7 @@ export class Inspector {
         if (this.#believe(slot, s, set.ids[index]!, detector)) return 0;
       } else finished |= bit & set.opening;
     }
-    this.#flows.state[s + sPending + where.side]! &= ~finished;
+    this.#flows.words[s + sPending + where.side]! &= ~finished;
     return more;
   }
 
@@ -315,14 +326,14 @@ export class Inspector {
     const view = this.#view;
     const finding = detector.findings[view.finding]!;
     const added = this.#note(s, id, view.finding, gradeOf(finding.confidence));
-    const state = this.#flows.state;
+    const words = this.#flows.words;
     if (!added) {
       // No room for the item: a proof still decides, anything less waits for a better day.
       if (finding.confidence !== 'proof') return false;
       this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), 3);
       return true;
     }
-    weigh(this.evidence, state[s + sEvidence]!, this.#weighing);
+    weigh(this.evidence, words[s + sEvidence]!, this.#weighing);
     const { verdict, reason, item } = this.#weighing;
     const speaker = this.#registry.detectors[this.evidence.detector[item]!]!;
     const kind = kinds.indexOf(speaker.findings[this.evidence.finding[item]!]!.kind);
@@ -332,20 +343,20 @@ export class Inspector {
 
   /** Writes the standing verdict; a decided flow is not inspected any more. */
   #settle(slot: number, s: number, verdict: VerdictCode, reason: number, kind: number, grade: number): void {
-    const state = this.#flows.state;
-    state[s + sVerdict] = verdict | (reason << 8) | (kind << 16) | (grade << 24);
+    const words = this.#flows.words;
+    words[s + sVerdict] = verdict | (reason << 8) | (kind << 16) | (grade << 24);
     if (verdict !== BitTorrent) return;
-    state[s + sDecidedPacket] = this.sighting.packet;
-    this.#flows.cold[slot * 2 + 1] = this.sighting.frame;
-    const c = slot * counterStride;
-    this.#flows.counters[c + payloadBeforeDecision] = this.#flows.counters[c + payloadBytes]!;
+    words[s + sDecidedPacket] = this.sighting.packet;
+    words[s + sDecidedFrame] = this.sighting.frame;
+    const n = slot * numberStride;
+    this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
     this.#finish(s);
   }
 
   #note(s: number, id: number, finding: number, grade: number): boolean {
-    const state = this.#flows.state;
-    const count = state[s + sNoted]! & 0xff;
-    const head = state[s + sEvidence]!;
+    const words = this.#flows.words;
+    const count = words[s + sNoted]! & 0xff;
+    const head = words[s + sEvidence]!;
     if (
       grade === gradeNear &&
       (count >= evidencePerFlowMax / 2 || this.evidence.has(head, id, finding, grade))
@@ -354,41 +365,39 @@ export class Inspector {
     if (count >= evidencePerFlowMax) return false;
     const item = this.evidence.add(head, id, finding, grade, this.sighting, this.#view);
     if (item < 0) return false;
-    state[s + sEvidence] = item;
-    state[s + sNoted]! += 1;
+    words[s + sEvidence] = item;
+    words[s + sNoted]! += 1;
     return true;
   }
 
-  /** Names another protocol by the first packets of either side. */
-  #recogniseOther(s: number, inspected: number, tcp: boolean): void {
-    const state = this.#flows.state;
-    if (inspected > 2 || (state[s + sNoted]! & 0xff00) !== 0) return;
+  /** Names another protocol by the payload in view. */
+  #nameOther(s: number, tcp: boolean): void {
     const other = this.#registry.recogniseOther(this.#view, tcp ? 'tcp' : 'udp');
-    state[s + sNoted]! |= (other & 0xff) << 8;
+    this.#flows.words[s + sNoted]! |= (other & 0xff) << 8;
   }
 
   #finishSide(s: number, side: number): void {
-    const state = this.#flows.state;
-    if (state[s + sPending + 1 - side] === 0) this.#finish(s);
-    else if (state[s + sOpening + side]! >= 0) {
-      this.openings.release(state[s + sOpening + side]!);
-      state[s + sOpening + side] = -1;
+    const words = this.#flows.words;
+    if (words[s + sPending + 1 - side] === 0) this.#finish(s);
+    else if (words[s + sOpening + side]! >= 0) {
+      this.openings.release(words[s + sOpening + side]!);
+      words[s + sOpening + side] = -1;
     }
   }
 
   /** No more questions about this flow. */
   #finish(s: number): void {
-    this.#flows.state[s + sFlags]! |= flagDone;
+    this.#flows.words[s + sFlags]! |= flagDone;
     this.releaseOpenings(s);
   }
 
   /** Gives the openings of a flow back. */
   releaseOpenings(s: number): void {
-    const state = this.#flows.state;
+    const words = this.#flows.words;
     for (let side = 0; side < 2; side++) {
-      const own = state[s + sOpening + side]!;
+      const own = words[s + sOpening + side]!;
       if (own >= 0) this.openings.release(own);
-      state[s + sOpening + side] = -1;
+      words[s + sOpening + side] = -1;
     }
   }
 }

@@ -25,6 +25,8 @@ export class DetectorSet {
   /** Those asked when the start of the flow was seen, and when it was not. */
   readonly atStart: number;
   readonly inMiddle: number;
+  /** Who can say anything but No to a payload that begins with this byte while nothing is kept. */
+  readonly startingWith: Int32Array;
   /** Who is still asked about the n-th payload packet of a side; index 0 to inspectedPacketsMax + 1. */
   readonly askedAt: Int32Array;
 
@@ -37,6 +39,9 @@ export class DetectorSet {
     this.opening = this.#mask((detector) => detector.scope === 'opening');
     this.atStart = this.#mask((detector) => detector.where !== 'middle');
     this.inMiddle = this.#mask((detector) => detector.where !== 'start');
+    this.startingWith = Int32Array.from({ length: 256 }, (_, byte) =>
+      this.#mask(({ firstBytes }) => firstBytes === null || firstBytes.includes(byte)),
+    );
     this.askedAt = Int32Array.from({ length: inspectedPacketsMax + 2 }, (_, n) =>
       this.#mask((detector) => n <= detector.packetsMax),
     );

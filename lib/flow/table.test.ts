@@ -23,7 +23,7 @@ function age(flows: t.FlowTable, timeMicros: number): void {
   flows.age(packet);
 }
 
-const flags = (flows: t.FlowTable, slot: number): number => flows.state[slot * t.stateStride + t.sFlags]!;
+const flags = (flows: t.FlowTable, slot: number): number => flows.words[slot * t.wordStride + t.sFlags]!;
 
 test('both directions find one flow, and the client is who sent the SYN', () => {
   const flows = table();
@@ -89,8 +89,8 @@ test('when full, an unanswered flow goes before an answered one', () => {
     const packet = fakePacket({ proto: 'udp', from: ['10.0.0.1', 1000 + i], to: ['10.0.0.2', 9] });
     flows.find(packet);
     const slot = insert(flows, packet, i);
-    flows.counters[slot * t.counterStride + t.packetsOf] = 1;
-    flows.counters[slot * t.counterStride + t.packetsOf + 1] = i % 4 === 3 ? 0 : 1;
+    flows.words[slot * t.wordStride + t.packetsOf] = 1;
+    flows.words[slot * t.wordStride + t.packetsOf + 1] = i % 4 === 3 ? 0 : 1;
   }
   for (let i = 0; i < 8; i++) {
     const packet = fakePacket({ proto: 'udp', from: ['10.0.0.3', 2000 + i], to: ['10.0.0.2', 9] });
@@ -112,7 +112,7 @@ test('idle flows end by packet time, closed connections sooner, and a clock runn
     flows.find(packet);
     insert(flows, packet, 1000e6);
   }
-  flows.state[flows.find(closed) * t.stateStride + t.sFlags]! |= t.flagReset;
+  flows.words[flows.find(closed) * t.wordStride + t.sFlags]! |= t.flagReset;
   age(flows, 0);
   assert.equal(flows.size, 3);
   age(flows, 1021e6);

@@ -1,16 +1,19 @@
 /**
- * The flow table: every flow that is being watched, in a few typed arrays, so that a packet finds its flow in tens of
+ * The flow table: every flow that is being watched, in one block of memory, so that a packet finds its flow in tens of
  * nanoseconds and nothing is ever allocated after construction.
  *
- *     heads[hash] ──> slot ──> slot ──> -1          one chain per bucket, linked through keys[k + next]
+ *     heads[hash] ──> slot ──> slot ──> -1          one chain per bucket, linked through the rows
  *
- *     keys      12 x int32   | protocol, version | ports | endpoint A | endpoint B | tunnel | next |
- *     counters   8 x float64 | first, last seen | bytes, packets per side | payload bytes |
- *     state     16 x int32   | flags | verdict | pending detectors | openings | evidence ... |
+ *     a row, 192 bytes = 3 cache lines of 64:
+ *       line 0  key (IPv4) | link | flags, verdict | last seen | bytes, packets per side     every packet
+ *       line 1  rest of IPv6 addresses | first seen | payload bytes | frames, file           new flows, payload, reports
+ *       line 2  pending detectors | sequence bases | openings | evidence                     undecided flows
+ *
  *     outer     12 x int32   | outermost addresses and ports, written only for tunnelled flows |
  *
- * A and B are the two endpoints in a fixed order (address words, then port), so both directions find the same slot;
- * the flag ClientIsA says which of them opened the flow.
+ * A packet of a decided IPv4 flow touches one line: with many flows the memory's latency is most of the cost. A and B
+ * are the two endpoints in a fixed order (address words, then port), so both directions find the same slot; the flag
+ * ClientIsA says which of them opened the flow.
  *
  * When full: of `sampleSlots` slots under a moving hand the least valuable is ended: first a flow that was never
  * answered, then the one idle for longest. A flood of single packets therefore pushes out other single packets.
@@ -25,50 +28,64 @@ import {
 } from '../limits.js';
 import { protocolTcp, tcpAck, tcpSyn, type Packet } from '../wire/packet.js';
 
-export const keyStride = 12;
+/** Row length in 32-bit words and in doubles; a slot's row begins at slot times stride. */
+export const wordStride = 48;
+export const numberStride = 24;
+
+// Line 0. Words:
+
 /** Protocol in the low byte, IP version above it. */
 export const keyMeta = 0;
 /** A's port in the high, B's in the low half. */
 export const keyPorts = 1;
+/** First word of each address; IPv4 has no other. */
 export const keyA = 2;
-export const keyB = 6;
+export const keyB = 3;
 /** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
-export const keyTunnel = 10;
-const keyNext = 11;
-
-export const counterStride = 8;
-export const firstSeen = 0;
-export const lastSeen = 1;
-/** Wire bytes and packets; client first, server one further. */
-export const bytesOf = 2;
-export const packetsOf = 4;
-/** Payload bytes of both sides, on the wire. */
-export const payloadBytes = 6;
-/** Payload bytes before the deciding packet; valid when decided. */
-export const payloadBeforeDecision = 7;
-
-export const stateStride = 16;
-export const sFlags = 0;
+export const keyTunnel = 4;
+const keyNext = 5;
+export const sFlags = 6;
 /** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
-export const sVerdict = 1;
-/** Detectors still asked, one bit each; client, then server. */
-export const sPending = 2;
-/** Inspected payload packets; client, then server. */
-export const sInspected = 4;
-/** TCP: sequence number of the opening's first byte; client, then server. */
-export const sBase = 6;
-/** Opening in the pool or -1; client, then server. */
-export const sOpening = 8;
-/** Stream bytes inspected without keeping them; client, then server. */
-export const sConsumed = 10;
-/** Newest evidence item or -1. */
-export const sEvidence = 12;
-/** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
-export const sNoted = 13;
+export const sVerdict = 7;
+/** Doubles: time of the last packet, microseconds since 1970; wire bytes of the client, and of the server. */
+export const lastSeen = 4;
+export const bytesOf = 5;
+/** Words: packets of the client, and of the server. */
+export const packetsOf = 14;
+
+// Line 1. Words two to four of each address, IPv6 only:
+
+export const keyRestA = 16;
+export const keyRestB = 19;
+/** Doubles: time of the first packet, microseconds since 1970. */
+export const firstSeen = 11;
+/** Payload bytes of both sides, on the wire. */
+export const payloadBytes = 12;
+/** Payload bytes before the deciding packet; valid when decided. */
+export const payloadBeforeDecision = 13;
+/** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
+export const sFirstFrame = 28;
+export const sDecidedFrame = 29;
+export const sFile = 30;
 /** Number within the flow of the deciding packet, 0 if none. */
-export const sDecidedPacket = 14;
-/** Frame number of the first packet in its file. */
-export const sFirstFrame = 15;
+export const sDecidedPacket = 31;
+
+// Line 2. Words; where there are two, the client's and then the server's:
+
+/** Detectors still asked, one bit each. */
+export const sPending = 32;
+/** Inspected payload packets. */
+export const sInspected = 34;
+/** TCP: sequence number of the opening's first byte. */
+export const sBase = 36;
+/** Opening in the pool or -1. */
+export const sOpening = 38;
+/** Stream bytes inspected without keeping them. */
+export const sConsumed = 40;
+/** Newest evidence item or -1. */
+export const sEvidence = 42;
+/** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
+export const sNoted = 43;
 
 export const outerStride = 12;
 
@@ -94,8 +111,9 @@ export const flagPayload = 4096;
 /** Why a flow ended; valid while onEnd runs. */
 export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
 
+const rowsAt = 48;
 const sampleSlots = 16;
-const sweepSlots = 32;
+const sweepSlots = 8;
 
 export interface FlowTableOptions {
   /** Flows at once, limits.flowsMaxLowest to limits.flowsMaxHighest. */
@@ -110,12 +128,10 @@ export interface FlowTableOptions {
 
 export class FlowTable {
   readonly capacity: number;
-  readonly keys: Int32Array;
-  readonly counters: Float64Array;
-  readonly state: Int32Array;
+  /** All rows, as words and as doubles of the same memory. */
+  readonly words: Int32Array;
+  readonly numbers: Float64Array;
   readonly outer: Int32Array;
-  /** File of the first packet, deciding frame: two words per slot, cold. */
-  readonly cold: Int32Array;
   /** Set by `find`: the packet came from endpoint A. */
   fromA = false;
   /** Why the flow that onEnd is told about ended. */
@@ -149,11 +165,11 @@ export class FlowTable {
     const buckets = 1 << (32 - Math.clz32(flowsMax - 1));
     this.#mask = buckets - 1;
     this.#heads = new Int32Array(buckets).fill(-1);
-    this.keys = new Int32Array(flowsMax * keyStride);
-    this.counters = new Float64Array(flowsMax * counterStride);
-    this.state = new Int32Array(flowsMax * stateStride);
+    // Large blocks of glibc begin 16 bytes into a page; 48 further a row begins where a cache line does.
+    const memory = new ArrayBuffer(rowsAt + flowsMax * wordStride * 4);
+    this.words = new Int32Array(memory, rowsAt, flowsMax * wordStride);
+    this.numbers = new Float64Array(memory, rowsAt, flowsMax * numberStride);
     this.outer = new Int32Array(flowsMax * outerStride);
-    this.cold = new Int32Array(flowsMax * 2);
     this.#free = new Int32Array(flowsMax);
     this.#seed = options.hashSeed | 0;
     this.#onEnd = options.onEnd;
@@ -171,19 +187,19 @@ export class FlowTable {
       : (packet.destinationPort << 16) | packet.sourcePort;
     const tunnel = packet.depth === 0 ? 0 : tunnelKey(packet);
     this.#hash = this.#hashOf(packet, meta, ports, tunnel);
-    const keys = this.keys;
+    const words = this.words;
     let slot = this.#heads[this.#hash]!;
     while (slot >= 0) {
-      const k = slot * keyStride;
+      const k = slot * wordStride;
       if (
-        keys[k + keyPorts] === ports &&
-        keys[k + keyMeta] === meta &&
-        keys[k + keyTunnel] === tunnel &&
+        words[k + keyPorts] === ports &&
+        words[k + keyMeta] === meta &&
+        words[k + keyTunnel] === tunnel &&
         this.#sameAddresses(packet, k, forward)
       ) {
         return slot;
       }
-      slot = keys[k + keyNext]!;
+      slot = words[k + keyNext]!;
     }
     return -1;
   }
@@ -193,24 +209,23 @@ export class FlowTable {
     if (this.size === this.capacity) this.#evict(packet);
     const slot = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#highWater++;
     this.size++;
-    this.#writeKey(packet, slot);
-    const c = slot * counterStride;
-    this.counters.fill(0, c, c + counterStride);
-    this.counters[c + firstSeen] = packet.timeMicros;
-    this.counters[c + lastSeen] = packet.timeMicros;
-    const s = slot * stateStride;
-    this.state.fill(0, s, s + stateStride);
+    const words = this.words;
+    const k = slot * wordStride;
+    // An explicit loop: TypedArray.fill is a call into the runtime, dearer than these 48 stores.
+    for (let i = 0; i < wordStride; i++) words[k + i] = 0;
+    this.#writeKey(packet, k, slot);
+    const n = slot * numberStride;
+    this.numbers[n + firstSeen] = packet.timeMicros;
+    this.numbers[n + lastSeen] = packet.timeMicros;
     const clientIsA = sourceIsClient(packet) === this.fromA;
-    this.state[s + sFlags] =
-      flagUsed | (clientIsA ? flagClientIsA : 0) | (packet.depth > 0 ? flagTunnelled : 0);
-    this.state[s + sVerdict] = 255 << 16;
-    this.state[s + sOpening] = -1;
-    this.state[s + sOpening + 1] = -1;
-    this.state[s + sEvidence] = -1;
-    this.state[s + sNoted] = packet.tunnel << 16;
-    this.state[s + sFirstFrame] = frame;
-    this.cold[slot * 2] = file;
-    this.cold[slot * 2 + 1] = 0;
+    words[k + sFlags] = flagUsed | (clientIsA ? flagClientIsA : 0) | (packet.depth > 0 ? flagTunnelled : 0);
+    words[k + sVerdict] = 255 << 16;
+    words[k + sOpening] = -1;
+    words[k + sOpening + 1] = -1;
+    words[k + sEvidence] = -1;
+    words[k + sNoted] = packet.tunnel << 16;
+    words[k + sFirstFrame] = frame;
+    words[k + sFile] = file;
     if (packet.depth > 0) this.#writeOuter(packet, slot, clientIsA === this.fromA);
     return slot;
   }
@@ -220,7 +235,7 @@ export class FlowTable {
     this.ending = why;
     this.#onEnd(slot);
     this.#unlink(slot);
-    this.state[slot * stateStride + sFlags] = 0;
+    this.words[slot * wordStride + sFlags] = 0;
     this.#free[this.#freeCount++] = slot;
     this.size--;
   }
@@ -230,7 +245,7 @@ export class FlowTable {
     const count = Math.min(sweepSlots, this.#highWater);
     for (let i = 0; i < count; i++) {
       const slot = this.#advance();
-      if ((this.state[slot * stateStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, packet)) {
+      if ((this.words[slot * wordStride + sFlags]! & flagUsed) !== 0 && this.isIdle(slot, packet)) {
         this.end(slot, this.#isClosed(slot) ? 'closed' : 'idle');
       }
     }
@@ -238,9 +253,9 @@ export class FlowTable {
 
   /** True if the flow has been silent for longer than its kind may be. A clock that runs backwards ends nothing. */
   isIdle(slot: number, packet: Packet): boolean {
-    const tcp = (this.keys[slot * keyStride + keyMeta]! & 0xff) === protocolTcp;
+    const tcp = (this.words[slot * wordStride + keyMeta]! & 0xff) === protocolTcp;
     const limit = !tcp ? this.#idleUdp : this.#isClosed(slot) ? idleClosedSeconds * 1e6 : this.#idleTcp;
-    return packet.timeMicros - this.counters[slot * counterStride + lastSeen]! > limit;
+    return packet.timeMicros - this.numbers[slot * numberStride + lastSeen]! > limit;
   }
 
   /**
@@ -251,7 +266,7 @@ export class FlowTable {
     const used = this.#highWater;
     let left = limit;
     for (; this.#endCursor < used; this.#endCursor++) {
-      if ((this.state[this.#endCursor * stateStride + sFlags]! & flagUsed) === 0) continue;
+      if ((this.words[this.#endCursor * wordStride + sFlags]! & flagUsed) === 0) continue;
       if (left-- === 0) return false;
       this.end(this.#endCursor, this.#isClosed(this.#endCursor) ? 'closed' : 'end-of-input');
     }
@@ -264,7 +279,7 @@ export class FlowTable {
 
   /** FIN from both sides, or RST from one. */
   #isClosed(slot: number): boolean {
-    const flags = this.state[slot * stateStride + sFlags]!;
+    const flags = this.words[slot * wordStride + sFlags]!;
     const bothFin = flagFinClient | flagFinServer;
     return (flags & flagReset) !== 0 || (flags & bothFin) === bothFin;
   }
@@ -280,9 +295,9 @@ export class FlowTable {
     let worstScore = -1;
     for (let i = 0; i < sampleSlots; i++) {
       const slot = this.#advance();
-      const c = slot * counterStride;
-      const answered = this.counters[c + packetsOf]! > 0 && this.counters[c + packetsOf + 1]! > 0;
-      const idle = Math.max(0, packet.timeMicros - this.counters[c + lastSeen]!);
+      const k = slot * wordStride;
+      const answered = this.words[k + packetsOf] !== 0 && this.words[k + packetsOf + 1] !== 0;
+      const idle = Math.max(0, packet.timeMicros - this.numbers[slot * numberStride + lastSeen]!);
       const score = idle + (answered ? 0 : 1e12);
       if (score > worstScore) {
         worstScore = score;
@@ -294,16 +309,16 @@ export class FlowTable {
   }
 
   #unlink(slot: number): void {
-    const keys = this.keys;
+    const words = this.words;
     const hash = this.#hashOfSlot(slot);
-    const next = keys[slot * keyStride + keyNext]!;
+    const next = words[slot * wordStride + keyNext]!;
     let at = this.#heads[hash]!;
     if (at === slot) {
       this.#heads[hash] = next;
       return;
     }
-    while (keys[at * keyStride + keyNext] !== slot) at = keys[at * keyStride + keyNext]!;
-    keys[at * keyStride + keyNext] = next;
+    while (words[at * wordStride + keyNext] !== slot) at = words[at * wordStride + keyNext]!;
+    words[at * wordStride + keyNext] = next;
   }
 
   /** True if the source is endpoint A: the lower address, then the lower port. */
@@ -316,19 +331,24 @@ export class FlowTable {
   }
 
   #sameAddresses(packet: Packet, k: number, forward: boolean): boolean {
-    const keys = this.keys;
-    const source = k + (forward ? keyA : keyB);
-    const destination = k + (forward ? keyB : keyA);
+    const words = this.words;
     return (
-      keys[source] === packet.source0 &&
-      keys[destination] === packet.destination0 &&
+      words[k + (forward ? keyA : keyB)] === packet.source0 &&
+      words[k + (forward ? keyB : keyA)] === packet.destination0 &&
       (packet.ipVersion === 4 ||
-        (keys[source + 1] === packet.source1 &&
-          keys[source + 2] === packet.source2 &&
-          keys[source + 3] === packet.source3 &&
-          keys[destination + 1] === packet.destination1 &&
-          keys[destination + 2] === packet.destination2 &&
-          keys[destination + 3] === packet.destination3))
+        this.#sameRest(packet, k + (forward ? keyRestA : keyRestB), k + (forward ? keyRestB : keyRestA)))
+    );
+  }
+
+  #sameRest(packet: Packet, source: number, destination: number): boolean {
+    const words = this.words;
+    return (
+      words[source] === packet.source1 &&
+      words[source + 1] === packet.source2 &&
+      words[source + 2] === packet.source3 &&
+      words[destination] === packet.destination1 &&
+      words[destination + 1] === packet.destination2 &&
+      words[destination + 2] === packet.destination3
     );
   }
 
@@ -338,45 +358,46 @@ export class FlowTable {
     h = mix(h, packet.source0 ^ packet.destination0);
     h = mix(h, (packet.source0 + packet.destination0) | 0);
     if (packet.ipVersion !== 4) {
-      h = mix(h, (packet.source1 + packet.destination1) ^ (packet.source2 + packet.destination2));
-      h = mix(h, packet.source3 + packet.destination3);
+      h = mix(h, ((packet.source1 + packet.destination1) | 0) ^ ((packet.source2 + packet.destination2) | 0));
+      h = mix(h, (packet.source3 + packet.destination3) | 0);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
 
   #hashOfSlot(slot: number): number {
-    const keys = this.keys;
-    const k = slot * keyStride;
-    let h = mix(this.#seed ^ keys[k + keyPorts]!, keys[k + keyMeta]! ^ keys[k + keyTunnel]!);
-    h = mix(h, keys[k + keyA]! ^ keys[k + keyB]!);
-    h = mix(h, (keys[k + keyA]! + keys[k + keyB]!) | 0);
-    if (keys[k + keyMeta]! >>> 8 !== 4) {
-      h = mix(h, (keys[k + keyA + 1]! + keys[k + keyB + 1]!) ^ (keys[k + keyA + 2]! + keys[k + keyB + 2]!));
-      h = mix(h, keys[k + keyA + 3]! + keys[k + keyB + 3]!);
+    const words = this.words;
+    const k = slot * wordStride;
+    const a = k + keyRestA;
+    const b = k + keyRestB;
+    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!);
+    h = mix(h, words[k + keyA]! ^ words[k + keyB]!);
+    h = mix(h, (words[k + keyA]! + words[k + keyB]!) | 0);
+    if (words[k + keyMeta]! >>> 8 !== 4) {
+      h = mix(h, ((words[a]! + words[b]!) | 0) ^ ((words[a + 1]! + words[b + 1]!) | 0));
+      h = mix(h, (words[a + 2]! + words[b + 2]!) | 0);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
 
-  #writeKey(packet: Packet, slot: number): void {
-    const keys = this.keys;
-    const k = slot * keyStride;
+  #writeKey(packet: Packet, k: number, slot: number): void {
+    const words = this.words;
     const forward = this.fromA;
-    const source = k + (forward ? keyA : keyB);
-    const destination = k + (forward ? keyB : keyA);
-    keys[k + keyMeta] = packet.protocol | (packet.ipVersion << 8);
-    keys[k + keyPorts] = forward
+    words[k + keyMeta] = packet.protocol | (packet.ipVersion << 8);
+    words[k + keyPorts] = forward
       ? (packet.sourcePort << 16) | packet.destinationPort
       : (packet.destinationPort << 16) | packet.sourcePort;
-    keys[source] = packet.source0;
-    keys[source + 1] = packet.source1;
-    keys[source + 2] = packet.source2;
-    keys[source + 3] = packet.source3;
-    keys[destination] = packet.destination0;
-    keys[destination + 1] = packet.destination1;
-    keys[destination + 2] = packet.destination2;
-    keys[destination + 3] = packet.destination3;
-    keys[k + keyTunnel] = packet.depth === 0 ? 0 : tunnelKey(packet);
-    keys[k + keyNext] = this.#heads[this.#hash]!;
+    words[k + (forward ? keyA : keyB)] = packet.source0;
+    words[k + (forward ? keyB : keyA)] = packet.destination0;
+    const source = k + (forward ? keyRestA : keyRestB);
+    const destination = k + (forward ? keyRestB : keyRestA);
+    words[source] = packet.source1;
+    words[source + 1] = packet.source2;
+    words[source + 2] = packet.source3;
+    words[destination] = packet.destination1;
+    words[destination + 1] = packet.destination2;
+    words[destination + 2] = packet.destination3;
+    words[k + keyTunnel] = packet.depth === 0 ? 0 : tunnelKey(packet);
+    words[k + keyNext] = this.#heads[this.#hash]!;
     this.#heads[this.#hash] = slot;
   }
 

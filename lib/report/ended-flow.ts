@@ -7,7 +7,7 @@ import type { Engine } from '../engine/engine.js';
 import { gradeNear, grades } from '../engine/evidence.js';
 import { reasons, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
 import * as t from '../flow/table.js';
-import { addressText } from '../wire/address.js';
+import { addressText, ipv4Text, ipv6Text } from '../wire/address.js';
 import { protocolTcp, tunnelNames } from '../wire/packet.js';
 import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
 
@@ -44,11 +44,11 @@ export class EndedFlowView implements EndedFlow {
   }
 
   #state(index: number): number {
-    return this.#from.flows.state[this.#slot * t.stateStride + index]!;
+    return this.#from.flows.words[this.#slot * t.wordStride + index]!;
   }
 
   #counter(index: number): number {
-    return this.#from.flows.counters[this.#slot * t.counterStride + index]!;
+    return this.#from.flows.numbers[this.#slot * t.numberStride + index]!;
   }
 
   get verdict(): Verdict {
@@ -71,7 +71,7 @@ export class EndedFlowView implements EndedFlow {
   }
 
   get packets(): number {
-    return this.#counter(t.packetsOf) + this.#counter(t.packetsOf + 1);
+    return this.#state(t.packetsOf) + this.#state(t.packetsOf + 1);
   }
 
   get bytes(): number {
@@ -97,21 +97,20 @@ export class EndedFlowView implements EndedFlow {
 
   report(): FlowReport {
     const { flows } = this.#from;
-    const k = this.#slot * t.keyStride;
-    const version = flows.keys[k + t.keyMeta]! >>> 8;
-    const proto = (flows.keys[k + t.keyMeta]! & 0xff) === protocolTcp ? 'tcp' : 'udp';
+    const version = this.#state(t.keyMeta) >>> 8;
+    const proto = (this.#state(t.keyMeta) & 0xff) === protocolTcp ? 'tcp' : 'udp';
     const clientIsA = (this.#state(t.sFlags) & t.flagClientIsA) !== 0;
-    const a = addressText(version, flows.keys, k + t.keyA);
-    const b = addressText(version, flows.keys, k + t.keyB);
-    const portA = flows.keys[k + t.keyPorts]! >>> 16;
-    const portB = flows.keys[k + t.keyPorts]! & 0xffff;
+    const a = this.#address(version, t.keyA, t.keyRestA);
+    const b = this.#address(version, t.keyB, t.keyRestB);
+    const portA = this.#state(t.keyPorts) >>> 16;
+    const portB = this.#state(t.keyPorts) & 0xffff;
     const verdict = this.verdict;
     const decided = verdict === 'bittorrent';
     const judged = decided || verdict === 'suspect';
     const items = this.#items();
     const evidence = items.filter((item) => item.confidence !== 'near');
     return {
-      file: this.#fileName(flows.cold[this.#slot * 2]!),
+      file: this.#fileName(this.#state(t.sFile)),
       flow_id: this.#id,
       proto,
       client: clientIsA ? a : b,
@@ -122,8 +121,8 @@ export class EndedFlowView implements EndedFlow {
       first_packet: this.#state(t.sFirstFrame),
       packets: this.packets,
       bytes: this.bytes,
-      packets_to_server: this.#counter(t.packetsOf),
-      packets_to_client: this.#counter(t.packetsOf + 1),
+      packets_to_server: this.#state(t.packetsOf),
+      packets_to_client: this.#state(t.packetsOf + 1),
       bytes_to_server: this.#counter(t.bytesOf),
       bytes_to_client: this.#counter(t.bytesOf + 1),
       first_seen: this.#time(this.firstSeenMicros),
@@ -135,13 +134,19 @@ export class EndedFlowView implements EndedFlow {
       confidence: judged ? (grades[(this.#state(t.sVerdict) >>> 24) & 3] as Confidence) : null,
       protocol: this.protocol,
       decided_packet: decided ? this.#state(t.sDecidedPacket) : null,
-      decided_frame: decided ? flows.cold[this.#slot * 2 + 1]! : null,
+      decided_frame: decided ? this.#state(t.sDecidedFrame) : null,
       payload_bytes_before_decision: decided ? this.#counter(t.payloadBeforeDecision) : null,
       evidence,
       near_misses: items.filter((item) => item.confidence === 'near'),
       info_hashes: distinct(evidence.map((item) => item.info_hash)),
       client_software: distinct(evidence.map((item) => item.client_software)),
     };
+  }
+
+  #address(version: number, first: number, rest: number): string {
+    return version === 4
+      ? ipv4Text(this.#state(first))
+      : ipv6Text(this.#state(first), this.#state(rest), this.#state(rest + 1), this.#state(rest + 2));
   }
 
   #reason(verdict: Verdict): Reason {

@@ -167,13 +167,15 @@ export function lastSegment(bytes: Uint8Array, target: number, pathEnd: number):
 
 /**
  * Where the data of a response body begins that follows a header block at `head`, or that a segment begins with: past
- * the size line of a first chunk (RFC 9112 section 7.1), else at `head`.
+ * the size line of a first chunk (RFC 9112 section 7.1), else at `head`; `end` while it may be a size line whose end has
+ * not come.
  */
 export function bodyData(bytes: Uint8Array, head: number, end: number): number {
   let at = head;
   while (at < end && at - head < 8 && hexDigit(bytes[at]!) >= 0) at++;
   if (at === head) return head;
   if (bytes[at] === 0x3b) at = lineEnd(bytes, at, Math.min(end, at + 64));
+  if (at === end || (at + 1 === end && bytes[at] === carriageReturn)) return end;
   return at + 1 < end && bytes[at] === carriageReturn && bytes[at + 1] === lineFeed ? at + 2 : head;
 }
 
