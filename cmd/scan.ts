@@ -2,7 +2,7 @@
 import type { Argv, CommandModule } from 'yargs';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxDefault, flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
-import { logLevels, makeLog, type LogLevel } from '../lib/report/log.js';
+import { Log, logLevels, type LogLevel } from '../lib/report/log.js';
 import { Progress } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
@@ -88,7 +88,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
 }
 
 async function run(options: ScanArguments): Promise<number> {
-  const log = makeLog(options.logLevel);
+  const log = new Log(options.logLevel);
   const inputs = listInputs(options.files);
   if (inputs.length === 0) throw new UserError('no-input', 'no files in the given folders', exitIncomplete);
   const output =
@@ -111,7 +111,7 @@ async function run(options: ScanArguments): Promise<number> {
     },
     onWarning: ({ message, code }) => {
       progress.finish();
-      log.warn(message, { code });
+      log.warn(message, code);
     },
     onBlock: (source, packets) => {
       progress.update(source.bytesRead, source.bytesTotal, packets, source.name);
@@ -124,6 +124,9 @@ async function run(options: ScanArguments): Promise<number> {
     await scanner.run(inputs);
     progress.finish();
     const summary = scanner.summary();
+    log.info(
+      `${summary.packets} packets of ${summary.files} files in ${summary.elapsedSeconds.toFixed(2)} s`,
+    );
     writer.end(summary);
     await output.close();
     if (options.exitCode && summary.flowsByVerdict.bittorrent > 0) return exitFound;

@@ -264,12 +264,21 @@ export class FlowTable {
    */
   endAll(limit = 0x7fffffff): boolean {
     const used = this.#highWater;
+    // Many chains at once are cleared as a whole; following each to its slot would touch memory at random.
+    const inBulk = used > this.#heads.length >> 4;
     let left = limit;
     for (; this.#endCursor < used; this.#endCursor++) {
-      if ((this.words[this.#endCursor * wordStride + sFlags]! & flagUsed) === 0) continue;
+      const slot = this.#endCursor;
+      const flags = slot * wordStride + sFlags;
+      if ((this.words[flags]! & flagUsed) === 0) continue;
       if (left-- === 0) return false;
-      this.end(this.#endCursor, this.#isClosed(this.#endCursor) ? 'closed' : 'end-of-input');
+      this.ending = this.#isClosed(slot) ? 'closed' : 'end-of-input';
+      this.#onEnd(slot);
+      if (!inBulk) this.#unlink(slot);
+      this.words[flags] = 0;
+      this.size--;
     }
+    if (inBulk) this.#heads.fill(-1);
     this.#endCursor = 0;
     this.#highWater = 0;
     this.#freeCount = 0;
