@@ -73,6 +73,7 @@ export class Scanner {
       registry: options.registry ?? registry,
       flowsMax: options.flowsMax ?? flowsMaxDefault,
       hashSeed: randomInt(0x7fffffff),
+      details: true,
       onEnd: (engine, slot) => {
         this.#ended(engine, slot);
       },
@@ -142,7 +143,10 @@ export class Scanner {
       const wireLength = batch.wireLength[i]!;
       const time = batch.timeMicros[i]!;
       this.#bytes += wireLength;
+      if (time < this.#firstSeen) this.#firstSeen = time;
+      if (time > this.#lastSeen) this.#lastSeen = time;
       packet.timeMicros = time;
+      packet.frameBytes = wireLength;
       let outcome = decodePacket(
         packet,
         bytes,
@@ -154,19 +158,11 @@ export class Scanner {
       if (outcome === Fragment && this.fragments.offer(packet)) outcome = packet.outcome;
       this.#outcomes[outcome]! += 1;
       if (outcome === Ok) {
-        engine.packet(packet, wireLength, batch.frame[i]!, file);
+        engine.packet(packet, packet.frameBytes, batch.frame[i]!, file);
         if (onPacket !== undefined) onPacket(engine, packet, batch.frame[i]!);
       } else if (outcome === UnsupportedLink) this.#countLink(batch.linkType[i]!);
     }
-    this.#noteTime(batch.timeMicros[0]!);
-    const last = batch.timeMicros[count - 1]!;
-    this.#noteTime(last);
     engine.flows.age(packet);
-  }
-
-  #noteTime(time: number): void {
-    if (time < this.#firstSeen) this.#firstSeen = time;
-    if (time > this.#lastSeen) this.#lastSeen = time;
   }
 
   #countLink(linkType: number): void {

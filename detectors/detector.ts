@@ -35,6 +35,11 @@ export interface Finding {
   readonly text: string;
   readonly kind: Kind;
   readonly confidence: Confidence;
+  /**
+   * Strong findings only: said again about another packet of the same side it is independent evidence, because the two
+   * packets had to fit each other. Without it a repetition says nothing new (a client that polls a feed twice).
+   */
+  readonly repeatable?: true;
 }
 
 export interface Detector {

@@ -37,9 +37,12 @@ export const openingBytes = 4096;
 /** Openings kept at once. When full: the oldest opening is taken over, and its flow is judged by what it had. */
 export const openingsMax = 8192;
 
-/** Evidence items kept per flow, and in all. When full: the verdict stands, further items are only counted. */
+/**
+ * Evidence items kept per flow, and in all; near misses use half of it at the most. When full: a proof still decides,
+ * further items are only counted.
+ */
 export const evidencePerFlowMax = 8;
-export const evidenceMax = 131_072;
+export const evidenceMax = 524_288;
 
 /** Payload packets per side after which nothing asks for more; a flow not decided by then stays what it is. */
 export const inspectedPacketsMax = 64;

@@ -19,7 +19,7 @@ const files = folders.flatMap(sources);
 /** Imports of our own files, as paths from the root, and of other modules by name. */
 function importsOf(file: string): { own: string[]; modules: string[] } {
   const text = readFileSync(join(root, file), 'utf8');
-  const names = [...text.matchAll(/^(?:import|export)\b[^;'"]*?['"]([^'"]+)['"]/gm)].map(
+  const names = [...text.matchAll(/^(?:import|export)\b(?:[^;'"=]*?\bfrom)?\s*['"]([^'"]+)['"]/gm)].map(
     (match) => match[1]!,
   );
   const own = names.filter((name) => name.startsWith('.'));

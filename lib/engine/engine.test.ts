@@ -1,107 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import {
-  More,
-  No,
-  yesInOpening,
-  yesInPayload,
-  type Confidence,
-  type Detector,
-  type View,
-} from '../../detectors/detector.js';
-import { fakePacket, type FakePacket } from '../flow/testing.js';
+import { More, No, View, yesInPayload, type Detector } from '../../detectors/detector.js';
 import { openingBytes, openingsMax } from '../limits.js';
-import { EndedFlowView } from '../report/ended-flow.js';
-import type { FlowReport } from '../report/report.js';
 import { fromText } from '../testing.js';
-import { Engine } from './engine.js';
-
-const word = fromText('\x13BitTorrent');
-
-/** Recognises `word` at the start of a stream, as the handshake detector does. */
-function openingDetector(): Detector {
-  return {
-    ...base('opening', 'proof'),
-    scope: 'opening',
-    packetsMax: 64,
-    inspect: (view) => {
-      const length = Math.min(word.length, view.openingEnd - view.openingStart);
-      for (let i = 0; i < length; i++) if (view.opening[view.openingStart + i] !== word[i]) return No;
-      return length < word.length
-        ? More
-        : yesInOpening(view, 0, view.openingStart, view.openingStart + word.length);
-    },
-  };
-}
-
-function base(name: string, confidence: Confidence): Omit<Detector, 'inspect'> {
-  return {
-    name,
-    transport: 'tcp',
-    confidence,
-    reference: 'BEP 0',
-    summary: 'a detector of this test',
-    limits: 'knows one word',
-    scope: 'packets',
-    packetsMax: 8,
-    firstBytes: null,
-    where: 'anywhere',
-    findings: [{ text: `${name} said so`, kind: 'peer', confidence }],
-    nearMisses: ['almost'],
-  };
-}
-
-/** Says Yes to payloads that begin with `letter`. */
-function letterDetector(
-  name: string,
-  confidence: Confidence,
-  letter: string,
-  more: Partial<Detector> = {},
-): Detector {
-  return {
-    ...base(name, confidence),
-    inspect: (view) =>
-      view.bytes[view.start] === letter.charCodeAt(0)
-        ? yesInPayload(view, 0, view.start, view.start + 1)
-        : No,
-    ...more,
-  };
-}
-
-class Bench {
-  readonly reports: FlowReport[] = [];
-  readonly engine: Engine;
-  #frame = 0;
-  constructor(detectors: Detector[], flowsMax = 64) {
-    const flow = new EndedFlowView(() => 'test');
-    this.engine = new Engine({
-      registry: {
-        detectors,
-        otherProtocols: ['', 'hello'],
-        recogniseOther: (view) => (view.bytes[view.start] === 0x68 ? 1 : 0),
-      },
-      flowsMax,
-      hashSeed: 1,
-      onEnd: (engine, slot) => {
-        flow.show(engine, slot);
-        this.reports.push(flow.report());
-      },
-    });
-  }
-  send(fake: FakePacket, time = this.#frame): number {
-    const packet = fakePacket(fake);
-    packet.timeMicros = time;
-    return this.engine.packet(packet, 100, ++this.#frame, 0);
-  }
-  end(): FlowReport[] {
-    this.engine.flows.endAll();
-    return this.reports;
-  }
-}
-
-const up = { from: ['10.0.0.1', 50000], to: ['10.0.0.2', 6881] } as const;
-const down = { from: ['10.0.0.2', 6881], to: ['10.0.0.1', 50000] } as const;
+import { base, Bench, down, letterDetector, openingDetector, up, word } from './testing.js';
+import { EvidenceStore } from './evidence.js';
 
 test('a proof decides; the record says which packet, what passed before, and where it was found', () => {
   const b = new Bench([openingDetector()]);
@@ -276,7 +180,9 @@ test('where: middle and start detectors are asked by whether the SYN was seen', 
 });
 
 describe('weighing', () => {
-  const strong = letterDetector('one', 'strong', 's');
+  const strong = letterDetector('one', 'strong', 's', {
+    findings: [{ text: 'one said so', kind: 'peer', confidence: 'strong', repeatable: true }],
+  });
   const hint = letterDetector('two', 'hint', 'h');
 
   test('one strong item makes a suspect, two of different packets decide', () => {
@@ -308,6 +214,48 @@ describe('weighing', () => {
     b.send({ ...up, sequence: 1, payload: fromText('s') });
     assert.equal(b.send({ ...up, sequence: 1, payload: fromText('s') }), 2);
   });
+});
+
+test('a strong item said again about the same side is no second item, unless its finding is repeatable', () => {
+  const polling = letterDetector('polling', 'strong', 's');
+  const b = new Bench([polling]);
+  b.send({ ...up, sequence: 1, payload: fromText('s') });
+  assert.equal(b.send({ ...up, sequence: 2, payload: fromText('s') }), 2);
+  assert.equal(b.send({ ...down, sequence: 1, payload: fromText('s') }), 3);
+});
+
+test('hints, however often, leave room for what decides', () => {
+  const b = new Bench([
+    letterDetector('one', 'strong', 's'),
+    letterDetector('two', 'hint', 'h', { packetsMax: 64 }),
+  ]);
+  for (let i = 0; i < 7; i++) b.send({ ...up, sequence: 1 + i, payload: fromText('h') });
+  assert.equal(b.send({ ...up, sequence: 9, payload: fromText('s') }), 3);
+});
+
+test('near misses take half of the evidence pool at the most', () => {
+  const store = new EvidenceStore(8);
+  const view = new View();
+  const where = { side: 0, packet: 1, frame: 1, file: 0, timeMicros: 0 };
+  const near = Array.from({ length: 6 }, (_, i) => store.add(-1, 0, i, 0, where, view));
+  assert.equal(near.filter((item) => item >= 0).length, 4);
+  assert.equal(store.dropped, 2);
+  const strong = Array.from({ length: 5 }, (_, i) => store.add(-1, 0, i, 2, where, view));
+  assert.equal(strong.filter((item) => item >= 0).length, 4);
+  store.release(near[0]!);
+  assert.ok(store.add(-1, 0, 0, 0, where, view) >= 0);
+});
+
+test('UDP: a datagram stays for comparison when its side has used up its packets', () => {
+  const pairing: Detector = {
+    ...base('pairing', 'proof'),
+    transport: 'udp',
+    packetsMax: 2,
+    inspect: (view) => (view.otherEnd > view.otherStart ? yesInPayload(view, 0, view.start, view.end) : More),
+  };
+  const b = new Bench([pairing]);
+  for (let i = 0; i < 5; i++) b.send({ proto: 'udp', ...up, payload: fromText('m') });
+  assert.equal(b.send({ proto: 'udp', ...down, payload: fromText('m') }), 3);
 });
 
 test('a near miss is recorded once, with its reason, and changes no verdict', () => {

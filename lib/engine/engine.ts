@@ -37,6 +37,11 @@ export interface EngineOptions {
   /** Called for each flow that ends, while everything about it can still be read. */
   readonly onEnd: (engine: Engine, slot: number) => void;
   readonly tracer?: Tracer;
+  /**
+   * After the verdict, go on asking for an info-hash and the client's name while the detectors' budget lasts. For reports;
+   * an inline filter has nothing to gain from it.
+   */
+  readonly details?: boolean;
 }
 
 export class Engine {
@@ -56,7 +61,7 @@ export class Engine {
         this.inspector.forget(slot);
       },
     });
-    this.inspector = new Inspector(options.registry, this.flows, this.#tracer);
+    this.inspector = new Inspector(options.registry, this.flows, this.#tracer, options.details ?? false);
   }
 
   /**
@@ -68,9 +73,13 @@ export class Engine {
   packet(packet: Packet, wireBytes: number, frame: number, file: number): VerdictCode {
     const flows = this.flows;
     let slot = flows.find(packet);
-    if (slot >= 0 && packet.protocol === protocolTcp && this.#isNewConnection(packet, slot)) {
-      flows.end(slot, 'closed');
-      slot = flows.find(packet);
+    if (slot >= 0) {
+      // The sweep of `age` meets a flow sooner or later; that must not decide whether it is still the same flow.
+      const idle = flows.isIdle(slot, packet);
+      if (idle || (packet.protocol === protocolTcp && this.#isNewConnection(packet, slot))) {
+        flows.end(slot, idle ? 'idle' : 'closed');
+        slot = flows.find(packet);
+      }
     }
     if (slot < 0) slot = this.#newFlow(packet, frame, file);
     const s = slot * wordStride;
@@ -88,6 +97,7 @@ export class Engine {
         const sighting = this.inspector.sighting;
         sighting.side = side;
         sighting.frame = frame;
+        sighting.file = file;
         sighting.timeMicros = packet.timeMicros;
         sighting.packet = (words[s + packetsOf]! + words[s + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
@@ -108,14 +118,20 @@ export class Engine {
 
   /** A SYN with another sequence number than the flow's own begins a new connection on a reused five-tuple. */
   #isNewConnection(packet: Packet, slot: number): boolean {
-    if ((packet.tcpFlags & (tcpSyn | tcpAck)) !== tcpSyn) return false;
+    if ((packet.tcpFlags & tcpSyn) === 0) return false;
     const s = slot * wordStride;
     const words = this.flows.words;
     const flags = words[s + sFlags]!;
     const side = this.flows.fromA === ((flags & flagClientIsA) !== 0) ? 0 : 1;
     const baseKnown = (flags & (flagBaseClient << side)) !== 0;
     const same = baseKnown && ((packet.sequence + 1) | 0) === words[s + sBase + side];
-    return !same && (baseKnown || (flags & (flagPayload | flagReset)) !== 0);
+    if ((packet.tcpFlags & tcpAck) !== 0) {
+      // Only the server's direction may be captured: its next SYN with ACK after a close is another connection.
+      return baseKnown && !same && (flags & ((flagFinClient << side) | flagReset)) !== 0;
+    }
+    // A flow of which no SYN was seen is what was left of an older connection. (Simultaneous open: the other side's SYN was.)
+    const anySyn = (flags & (flagSynClient | (flagSynClient << 1))) !== 0;
+    return !same && (baseKnown || !anySyn || (flags & (flagPayload | flagReset)) !== 0);
   }
 
   /** Notes SYN, FIN and RST, and where the stream of this side begins. */

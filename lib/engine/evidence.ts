@@ -1,7 +1,8 @@
 /**
  * Evidence: what detectors said about a flow, kept so that every verdict can be explained afterwards. Items are rows
  * of typed arrays in one bounded pool, linked per flow from the newest to the oldest. When full: the item is only
- * counted, and the verdict that it led to stands.
+ * counted, and the verdict that it led to stands. Near misses, which anybody can cause at will, use half the pool at the
+ * most, so that they never crowd out what decides.
  */
 import { evidenceMax } from '../limits.js';
 import type { View } from '../../detectors/detector.js';
@@ -25,6 +26,8 @@ export interface Sighting {
   packet: number;
   /** Frame number within its file. */
   frame: number;
+  /** Index of that file. */
+  file: number;
   timeMicros: number;
 }
 
@@ -37,6 +40,7 @@ export class EvidenceStore {
   readonly inOpening: Uint8Array;
   readonly packet: Int32Array;
   readonly frame: Int32Array;
+  readonly file: Int32Array;
   readonly timeMicros: Float64Array;
   readonly offset: Int32Array;
   readonly length: Int32Array;
@@ -48,6 +52,7 @@ export class EvidenceStore {
   readonly #infoHashLength: Uint8Array;
   readonly #clientLength: Uint8Array;
   readonly #facts: Uint8Array;
+  #nearMisses = 0;
   #free = -1;
   #highWater = 0;
   readonly #capacity: number;
@@ -61,6 +66,7 @@ export class EvidenceStore {
     this.inOpening = new Uint8Array(capacity);
     this.packet = new Int32Array(capacity);
     this.frame = new Int32Array(capacity);
+    this.file = new Int32Array(capacity);
     this.timeMicros = new Float64Array(capacity);
     this.offset = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
@@ -72,17 +78,19 @@ export class EvidenceStore {
 
   /** Adds an item before `head` and returns the new head; -1 if there is no room. */
   add(head: number, detector: number, finding: number, grade: number, where: Sighting, view: View): number {
-    const item = this.#take();
+    const item = grade === gradeNear && this.#nearMisses >= this.#capacity >> 1 ? -1 : this.#take();
     if (item < 0) {
       this.dropped++;
       return -1;
     }
+    if (grade === gradeNear) this.#nearMisses++;
     this.detector[item] = detector;
     this.finding[item] = finding;
     this.grade[item] = grade;
     this.side[item] = where.side;
     this.packet[item] = where.packet;
     this.frame[item] = where.frame;
+    this.file[item] = where.file;
     this.timeMicros[item] = where.timeMicros;
     this.inOpening[item] = view.inOpening ? 1 : 0;
     this.offset[item] = view.at;
@@ -101,17 +109,18 @@ export class EvidenceStore {
     let item = head;
     while (item >= 0) {
       const older = this.next[item]!;
+      if (this.grade[item] === gradeNear) this.#nearMisses--;
       this.next[item] = this.#free;
       this.#free = item;
       item = older;
     }
   }
 
-  /** True if the flow already has this sentence of this detector with this grade. */
-  has(head: number, detector: number, finding: number, grade: number): boolean {
+  /** True if the flow already has this sentence of this detector, with this grade, about this side. */
+  has(head: number, detector: number, finding: number, grade: number, side: number): boolean {
     for (let item = head; item >= 0; item = this.next[item]!) {
-      if (this.detector[item] === detector && this.finding[item] === finding && this.grade[item] === grade)
-        return true;
+      const same = this.detector[item] === detector && this.finding[item] === finding;
+      if (same && this.grade[item] === grade && this.side[item] === side) return true;
     }
     return false;
   }

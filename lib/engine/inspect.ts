@@ -12,13 +12,16 @@ import { kinds, More, View, Yes, type Detector } from '../../detectors/detector.
 import { OpeningPool } from '../flow/openings.js';
 import {
   numberStride,
+  flagDecided,
   flagDone,
+  flagRebasedClient,
   flagSynClient,
   flagTraced,
   payloadBeforeDecision,
   payloadBytes,
   sBase,
   sConsumed,
+  sDecidedFile,
   sDecidedFrame,
   sDecidedPacket,
   sEvidence,
@@ -33,7 +36,7 @@ import {
 } from '../flow/table.js';
 import { evidencePerFlowMax, inspectedPacketsMax, openingBytes } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
-import { EvidenceStore, gradeNear, type Sighting } from './evidence.js';
+import { EvidenceStore, gradeNear, gradeProof, type Sighting } from './evidence.js';
 import { weigh, Weighing } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
 import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
@@ -52,13 +55,19 @@ const consumedMax = 0x3fffffff;
 /** Payload packets of a side by which another protocol may be named. */
 const namingPackets = 2;
 
+/** Payload packets of a side after which a gap at its beginning is taken for a loss and not for a reordering. */
+const gapPackets = 3;
+
+/** Near misses kept of a flow: they must leave room for evidence. */
+const nearMissesMax = evidencePerFlowMax / 2;
+
 const byProof = reasons.indexOf('proof');
 
 export class Inspector {
   readonly openings = new OpeningPool();
   readonly evidence = new EvidenceStore();
   /** Which packet is being inspected; written by the engine before `inspect`. */
-  readonly sighting: Sighting = { side: 0, packet: 0, frame: 0, timeMicros: 0 };
+  readonly sighting: Sighting = { side: 0, packet: 0, frame: 0, file: 0, timeMicros: 0 };
   /** Calls of a detector's inspect. */
   detectorCalls = 0;
 
@@ -69,13 +78,15 @@ export class Inspector {
   readonly #view = new View();
   readonly #weighing = new Weighing();
   readonly #tracer: Tracer | null;
+  readonly #details: boolean;
 
-  constructor(registry: Registry, flows: FlowTable, tracer: Tracer | null) {
+  constructor(registry: Registry, flows: FlowTable, tracer: Tracer | null, details: boolean) {
     this.#registry = registry;
     this.#flows = flows;
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
     this.#tracer = tracer;
+    this.#details = details;
   }
 
   /** Makes all detectors of its transport pending for a new flow. */
@@ -107,7 +118,7 @@ export class Inspector {
     pending &= inspected > inspectedPacketsMax ? 0 : set.askedAt[inspected]!;
     words[s + sPending + side] = pending;
     if (pending === 0) {
-      this.#finishSide(s, side);
+      this.#finishSide(s, side, tcp);
       return;
     }
     // `explain` wants to hear everybody; otherwise who cannot begin with this byte is not called.
@@ -184,6 +195,13 @@ export class Inspector {
     const offset = this.#offsetOf(packet, s, side);
     const length = packet.payloadWireLength;
     const consumed = words[s + sConsumed + side]!;
+    if (this.#beginsEarlier(s, side, offset, length, consumed)) {
+      words[s + sFlags]! |= flagRebasedClient << side;
+      words[s + sBase + side] = packet.sequence;
+      words[s + sInspected + side]! += 1;
+      this.#inspectFirst(packet, slot, side, pending | set.opening, likely);
+      return;
+    }
     // Bytes that were looked at before say nothing new; a segment far ahead is looked at on its own.
     if (offset + length <= consumed && offset > -openingBytes) return;
     words[s + sInspected + side]! += 1;
@@ -202,6 +220,17 @@ export class Inspector {
     if (keeps) this.#keep(slot, s, side, pending & set.opening, offset);
     const more = this.#ask(slot, s, set, asked);
     if (more !== 0 && words[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
+  }
+
+  /**
+   * True if, on a side whose SYN was not seen, this segment shows that the first seen one was not the stream's first: it
+   * lies shortly before it (reordered), or right behind a single byte (a keep-alive probe). Believed once.
+   */
+  #beginsEarlier(s: number, side: number, offset: number, length: number, consumed: number): boolean {
+    const flags = this.#flows.words[s + sFlags]!;
+    if ((flags & ((flagSynClient | flagRebasedClient) << side)) !== 0 || consumed === 0) return false;
+    if (this.#flows.words[s + sInspected + side]! > namingPackets) return false;
+    return (offset < 0 && offset > -openingBytes && length > 1) || (offset === 1 && consumed === 1);
   }
 
   /** The first segment of a side, in order: it is the opening where it lies. */
@@ -252,11 +281,22 @@ export class Inspector {
     this.#showPayload(packet, s, side);
     if (grown && before === 0 && this.#isNameless(s, side)) this.#nameOther(s, true);
     const more = this.#ask(slot, s, set, grown ? pending : pending & ~set.opening);
+    if (
+      !grown &&
+      more !== 0 &&
+      words[s + sInspected + side]! > gapPackets &&
+      words[s + sOpening + side] === own
+    ) {
+      // What is missing was lost by now; somebody wants the stream from here on.
+      this.#dropOpening(s, side, own, 1);
+      this.#restart(packet, slot, s, side, more);
+      return;
+    }
     const full = pool.length[own] === openingBytes;
     if (full) words[s + sPending + side]! &= ~set.opening;
     // While a gap is open the opening waits for what fills it.
     if (full || (grown && more === 0)) this.#dropOpening(s, side, own, packet.payloadWireLength + offset);
-    if (words[s + sPending + side] === 0) this.#finishSide(s, side);
+    if (words[s + sPending + side] === 0) this.#finishSide(s, side, true);
   }
 
   /** Keeps this segment for those who want more of this side. */
@@ -311,58 +351,65 @@ export class Inspector {
       const outcome = detector.inspect(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
-      if (outcome !== Yes && view.near >= 0) this.#note(s, set.ids[index]!, view.near, gradeNear);
+      if (outcome !== Yes && view.near >= 0) this.#note(s, set.ids[index]!, view.near, gradeNear, false);
       if (outcome === More) more |= bit;
       else if (outcome === Yes) {
-        if (this.#believe(slot, s, set.ids[index]!, detector)) return 0;
+        this.#believe(slot, s, set.ids[index]!, detector);
+        const flags = this.#flows.words[s + sFlags]!;
+        if ((flags & flagDone) !== 0) return 0;
+        // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
+        if (set === this.#udp || (flags & flagDecided) !== 0) more |= bit;
       } else finished |= bit & set.opening;
     }
     this.#flows.words[s + sPending + where.side]! &= ~finished;
     return more;
   }
 
-  /** Adds a finding and weighs again; true when the flow is decided. */
-  #believe(slot: number, s: number, id: number, detector: Detector): boolean {
+  /** Adds a finding and weighs again. After the verdict only an info-hash is news, and the last one. */
+  #believe(slot: number, s: number, id: number, detector: Detector): void {
     const view = this.#view;
-    const finding = detector.findings[view.finding]!;
-    const added = this.#note(s, id, view.finding, gradeOf(finding.confidence));
     const words = this.#flows.words;
-    if (!added) {
+    const finding = detector.findings[view.finding]!;
+    if ((words[s + sFlags]! & flagDecided) !== 0) {
+      if (view.infoHashLength === 0) return;
+      this.#note(s, id, view.finding, gradeOf(finding.confidence), true);
+      this.#finish(s);
+      return;
+    }
+    if (!this.#note(s, id, view.finding, gradeOf(finding.confidence), finding.repeatable === true)) {
       // No room for the item: a proof still decides, anything less waits for a better day.
-      if (finding.confidence !== 'proof') return false;
-      this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), 3);
-      return true;
+      if (finding.confidence !== 'proof') return;
+      this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), gradeProof);
+      return;
     }
     weigh(this.evidence, words[s + sEvidence]!, this.#weighing);
     const { verdict, reason, item } = this.#weighing;
     const speaker = this.#registry.detectors[this.evidence.detector[item]!]!;
     const kind = kinds.indexOf(speaker.findings[this.evidence.finding[item]!]!.kind);
     this.#settle(slot, s, verdict, reason, kind, this.evidence.grade[item]!);
-    return verdict === BitTorrent;
   }
 
-  /** Writes the standing verdict; a decided flow is not inspected any more. */
+  /** Writes the standing verdict. A decided flow is only asked for details that the deciding packet did not have. */
   #settle(slot: number, s: number, verdict: VerdictCode, reason: number, kind: number, grade: number): void {
     const words = this.#flows.words;
     words[s + sVerdict] = verdict | (reason << 8) | (kind << 16) | (grade << 24);
     if (verdict !== BitTorrent) return;
     words[s + sDecidedPacket] = this.sighting.packet;
     words[s + sDecidedFrame] = this.sighting.frame;
+    words[s + sDecidedFile] = this.sighting.file;
+    words[s + sFlags]! |= flagDecided;
     const n = slot * numberStride;
     this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
-    this.#finish(s);
+    if (!this.#details || this.#view.infoHashLength > 0) this.#finish(s);
   }
 
-  #note(s: number, id: number, finding: number, grade: number): boolean {
+  /** Keeps an item; false if it says nothing new (unless `repeatable`) or there is no room. */
+  #note(s: number, id: number, finding: number, grade: number, repeatable: boolean): boolean {
     const words = this.#flows.words;
     const count = words[s + sNoted]! & 0xff;
     const head = words[s + sEvidence]!;
-    if (
-      grade === gradeNear &&
-      (count >= evidencePerFlowMax / 2 || this.evidence.has(head, id, finding, grade))
-    )
-      return false;
-    if (count >= evidencePerFlowMax) return false;
+    if (!repeatable && this.evidence.has(head, id, finding, grade, this.sighting.side)) return false;
+    if (count >= (grade === gradeNear ? nearMissesMax : evidencePerFlowMax)) return false;
     const item = this.evidence.add(head, id, finding, grade, this.sighting, this.#view);
     if (item < 0) return false;
     words[s + sEvidence] = item;
@@ -376,10 +423,11 @@ export class Inspector {
     this.#flows.words[s + sNoted]! |= (other & 0xff) << 8;
   }
 
-  #finishSide(s: number, side: number): void {
+  /** This side is not asked about any more. A kept datagram stays: the other side's answer is compared with it. */
+  #finishSide(s: number, side: number, tcp: boolean): void {
     const words = this.#flows.words;
     if (words[s + sPending + 1 - side] === 0) this.#finish(s);
-    else if (words[s + sOpening + side]! >= 0) {
+    else if (tcp && words[s + sOpening + side]! >= 0) {
       this.openings.release(words[s + sOpening + side]!);
       words[s + sOpening + side] = -1;
     }

@@ -72,6 +72,8 @@ export class FragmentTable {
   readonly #blocks: Uint8Array;
   readonly #keys: Int32Array;
   readonly #created: Float64Array;
+  /** Wire bytes of the frames that brought the pieces. */
+  readonly #frameBytes: Int32Array;
   /** Bytes of unfragmentable headers, 0 until the first fragment came. */
   readonly #headerLength: Int32Array;
   /** Data length, known from the last fragment; -1 before. */
@@ -98,6 +100,7 @@ export class FragmentTable {
     this.#blocks = new Uint8Array(datagrams * blocksPerSlot);
     this.#keys = new Int32Array(datagrams * keyWords);
     this.#created = new Float64Array(datagrams);
+    this.#frameBytes = new Int32Array(datagrams);
     this.#headerLength = new Int32Array(datagrams);
     this.#dataLength = new Int32Array(datagrams);
     this.#highest = new Int32Array(datagrams);
@@ -143,6 +146,7 @@ export class FragmentTable {
     this.counters.fragments++;
     let slot = this.#find(packet);
     if (slot === none) slot = this.#open(packet);
+    this.#frameBytes[slot]! += packet.frameBytes;
     if (this.#isBlocked[slot] === 1) {
       this.counters.blocked++;
       return none;
@@ -255,6 +259,7 @@ export class FragmentTable {
     memory[lengthAt] = length >> 8;
     memory[lengthAt + 1] = length & 0xff;
     this.counters.reassembled++;
+    packet.frameBytes = this.#frameBytes[slot]!;
     decodeDatagram(packet, memory, start, end);
   }
 
@@ -283,6 +288,7 @@ export class FragmentTable {
     this.#newest = slot;
     writeKey(this.#keys, slot * keyWords, packet);
     this.#created[slot] = packet.timeMicros;
+    this.#frameBytes[slot] = 0;
     this.#headerLength[slot] = 0;
     this.#dataLength[slot] = -1;
     this.#highest[slot] = 0;
@@ -295,12 +301,12 @@ export class FragmentTable {
     this.#isBlocked[slot] = 1;
   }
 
-  /** Gives up what is too old; a clock that jumped back by more than the time-out counts as well. */
   /** Gives up all datagrams, e.g. between two capture files; counters stay. */
   clear(): void {
     while (this.#oldest !== none) this.#drop(this.#oldest);
   }
 
+  /** Gives up what is too old; a clock that jumped back by more than the time-out counts as well. */
   #expire(packet: Packet): void {
     while (this.#oldest !== none) {
       const age = packet.timeMicros - this.#created[this.#oldest]!;

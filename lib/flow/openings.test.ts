@@ -56,6 +56,15 @@ test('when full the opening taken longest ago is named, then taken over', () => 
   assert.equal(pool.take(14, 0), openings[1]);
 });
 
+test('the oldest is named whatever was given back and taken again in between', () => {
+  const pool = new OpeningPool(2);
+  const first = pool.take(1, 0);
+  pool.take(2, 0);
+  pool.release(first);
+  pool.take(3, 0);
+  assert.equal(pool.owner[pool.next()], 2);
+});
+
 test('a taken-over opening shows nothing of its former owner', () => {
   const pool = new OpeningPool(1);
   const first = pool.take(1, 0);

@@ -4,7 +4,8 @@
  * other content is counted as a conflict. UDP keeps one datagram. Nothing is kept for a side that nobody asked about,
  * so most flows never come here.
  *
- * When full: the opening taken longest ago is taken over; its flow is judged by what it had.
+ * When full: the opening taken longest ago is taken over; its flow keeps the evidence it had and is asked on about
+ * single packets.
  */
 import { invariant } from '../invariant.js';
 import { openingBytes, openingsMax } from '../limits.js';
@@ -31,7 +32,11 @@ export class OpeningPool {
   readonly #count: number;
   readonly #free: Int32Array;
   #freeCount: number;
-  #hand = 0;
+  /** Openings in use as a list, from the oldest to the newest. */
+  readonly #newer: Int32Array;
+  readonly #older: Int32Array;
+  #oldest = -1;
+  #newest = -1;
 
   constructor(count: number = openingsMax) {
     invariant(count > 0 && count <= openingsMax, `openings out of range: ${count}`);
@@ -44,6 +49,8 @@ export class OpeningPool {
     this.side = new Uint8Array(count);
     this.#free = Int32Array.from({ length: count }, (_, i) => count - 1 - i);
     this.#freeCount = count;
+    this.#newer = new Int32Array(count).fill(-1);
+    this.#older = new Int32Array(count).fill(-1);
   }
 
   /** Openings in use. */
@@ -58,18 +65,21 @@ export class OpeningPool {
 
   /** The opening that `take` would take over, or -1 while there is a free one. Its owner must be told first. */
   next(): number {
-    return this.#freeCount > 0 ? -1 : this.#hand;
+    return this.#freeCount > 0 ? -1 : this.#oldest;
   }
 
   /** An empty opening for one side of a flow. */
   take(slot: number, side: number): number {
-    let opening: number;
-    if (this.#freeCount > 0) opening = this.#free[--this.#freeCount]!;
-    else {
-      opening = this.#hand;
-      this.#hand = opening + 1 === this.#count ? 0 : opening + 1;
+    if (this.#freeCount === 0) {
       this.takenOver++;
+      this.release(this.#oldest);
     }
+    const opening = this.#free[--this.#freeCount]!;
+    this.#older[opening] = this.#newest;
+    this.#newer[opening] = -1;
+    if (this.#newest >= 0) this.#newer[this.#newest] = opening;
+    else this.#oldest = opening;
+    this.#newest = opening;
     this.owner[opening] = slot;
     this.side[opening] = side;
     this.length[opening] = 0;
@@ -80,6 +90,12 @@ export class OpeningPool {
 
   /** Gives an opening back. */
   release(opening: number): void {
+    const newer = this.#newer[opening]!;
+    const older = this.#older[opening]!;
+    if (newer >= 0) this.#older[newer] = older;
+    else this.#newest = older;
+    if (older >= 0) this.#newer[older] = newer;
+    else this.#oldest = newer;
     this.owner[opening] = -1;
     this.#free[this.#freeCount++] = opening;
   }

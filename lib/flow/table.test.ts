@@ -83,6 +83,39 @@ test('a tunnel seen in the other direction is the same tunnel', () => {
   );
 });
 
+test('tunnels differ by every word of their addresses and by their network id', () => {
+  const flows = table(256);
+  const tunnels: [string, string, number?][] = [
+    ['2001:db8::1', '2001:db8::2'],
+    ['2001:db8:0:1::1', '2001:db8::2'],
+    ['2001:db8::1:0:1', '2001:db8::2'],
+    ['2001:db8::2:0:0', '2001:db8::3'],
+    ['2001:db8::1', '2001:db8::2', 1],
+    ['2001:db8::1', '2001:db8::2', 2],
+    ['1.1.1.1', '2.2.2.2', 1],
+    ['1.1.1.2', '2.2.2.1', 1],
+  ];
+  for (const tunnel of tunnels) {
+    const packet = fakePacket({ from: ['10.0.0.1', 1], to: ['10.0.0.2', 2], tunnel });
+    assert.equal(flows.find(packet), -1, tunnel.join(' '));
+    insert(flows, packet, 0);
+  }
+});
+
+test('a sender cannot aim its flows at one chain, whatever the seed', () => {
+  for (const hashSeed of [1, 77, 0x12345678]) {
+    const flows = new t.FlowTable({ flowsMax: 4096, hashSeed, onEnd: () => undefined });
+    for (let i = 0; i < 2000; i++) {
+      // Equal sum and difference of the addresses; what an order-free hash would put into one chain.
+      const packet = fakePacket({ proto: 'udp', from: ['2001:db8::1', 1000], to: ['2001:db8::2', 2000] });
+      packet.source3 = (0x10000 + i) | 0;
+      packet.destination3 = (0x7000000 - i) | 0;
+      if (flows.find(packet) < 0) insert(flows, packet, 0);
+    }
+    assert.ok(flows.longestChain() < 16, `${flows.longestChain()} with seed ${hashSeed}`);
+  }
+});
+
 test('when full, an unanswered flow goes before an answered one', () => {
   const flows = table(64);
   for (let i = 0; i < 64; i++) {

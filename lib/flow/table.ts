@@ -9,7 +9,7 @@
  *       line 1  rest of IPv6 addresses | first seen | payload bytes | frames, file           new flows, payload, reports
  *       line 2  pending detectors | sequence bases | openings | evidence                     undecided flows
  *
- *     outer     12 x int32   | outermost addresses and ports, written only for tunnelled flows |
+ *     outer     13 x int32   | outermost addresses, ports and network id, written only for tunnelled flows |
  *
  * A packet of a decided IPv4 flow touches one line: with many flows the memory's latency is most of the cost. A and B
  * are the two endpoints in a fixed order (address words, then port), so both directions find the same slot; the flag
@@ -86,8 +86,10 @@ export const sConsumed = 40;
 export const sEvidence = 42;
 /** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
 export const sNoted = 43;
+/** Index of the file that the deciding frame is in. */
+export const sDecidedFile = 44;
 
-export const outerStride = 12;
+export const outerStride = 13;
 
 export const flagUsed = 1;
 export const flagClientIsA = 2;
@@ -107,6 +109,11 @@ export const flagTunnelled = 1024;
 export const flagTraced = 2048;
 /** Any payload seen. */
 export const flagPayload = 4096;
+/** Verdict fixed; only details are still asked for. */
+export const flagDecided = 8192;
+/** The base of this side was moved once to an earlier segment; client, server. */
+export const flagRebasedClient = 16384;
+export const flagRebasedServer = 32768;
 
 /** Why a flow ended; valid while onEnd runs. */
 export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
@@ -144,6 +151,7 @@ export class FlowTable {
   readonly #heads: Int32Array;
   readonly #mask: number;
   readonly #seed: number;
+  readonly #multiplier: number;
   readonly #onEnd: (slot: number) => void;
   readonly #idleTcp: number;
   readonly #idleUdp: number;
@@ -172,6 +180,7 @@ export class FlowTable {
     this.outer = new Int32Array(flowsMax * outerStride);
     this.#free = new Int32Array(flowsMax);
     this.#seed = options.hashSeed | 0;
+    this.#multiplier = Math.imul(options.hashSeed ^ (options.hashSeed >>> 15), 0x2c1b3c6d) | 1;
     this.#onEnd = options.onEnd;
     this.#idleTcp = (options.idleTcpSeconds ?? idleTcpSeconds) * 1e6;
     this.#idleUdp = (options.idleUdpSeconds ?? idleUdpSeconds) * 1e6;
@@ -186,7 +195,7 @@ export class FlowTable {
       ? (packet.sourcePort << 16) | packet.destinationPort
       : (packet.destinationPort << 16) | packet.sourcePort;
     const tunnel = packet.depth === 0 ? 0 : tunnelKey(packet);
-    this.#hash = this.#hashOf(packet, meta, ports, tunnel);
+    this.#hash = this.#hashOf(packet, meta, ports, tunnel, forward);
     const words = this.words;
     let slot = this.#heads[this.#hash]!;
     while (slot >= 0) {
@@ -195,7 +204,8 @@ export class FlowTable {
         words[k + keyPorts] === ports &&
         words[k + keyMeta] === meta &&
         words[k + keyTunnel] === tunnel &&
-        this.#sameAddresses(packet, k, forward)
+        this.#sameAddresses(packet, k, forward) &&
+        (tunnel === 0 || this.#sameTunnel(packet, slot))
       ) {
         return slot;
       }
@@ -238,6 +248,17 @@ export class FlowTable {
     this.words[slot * wordStride + sFlags] = 0;
     this.#free[this.#freeCount++] = slot;
     this.size--;
+  }
+
+  /** Flows in the longest chain: a hash that can be aimed at shows here. Walks everything; for tests and diagnosis. */
+  longestChain(): number {
+    let longest = 0;
+    for (const head of this.#heads) {
+      let length = 0;
+      for (let slot = head; slot >= 0; slot = this.words[slot * wordStride + keyNext]!) length++;
+      longest = Math.max(longest, length);
+    }
+    return longest;
   }
 
   /** Looks at a few slots under the moving hand and ends what was idle too long at the packet's time. Once per batch. */
@@ -361,29 +382,56 @@ export class FlowTable {
     );
   }
 
-  #hashOf(packet: Packet, meta: number, ports: number, tunnel: number): number {
-    // Addresses are combined in an order-free way, so that the hash needs no ordered copy.
-    let h = mix(this.#seed ^ ports, meta ^ tunnel);
-    h = mix(h, packet.source0 ^ packet.destination0);
-    h = mix(h, (packet.source0 + packet.destination0) | 0);
+  /** True if the flow's tunnel has the packet's outer addresses, in either direction, and its network id. */
+  #sameTunnel(packet: Packet, slot: number): boolean {
+    const outer = this.outer;
+    const o = slot * outerStride;
+    if (outer[o] !== packet.outerVersion || outer[o + 1] !== packet.outerProtocol) return false;
+    if (outer[o + 12] !== packet.tunnelId) return false;
+    return this.#isOuter(packet, o + 2, o + 6) || this.#isOuter(packet, o + 6, o + 2);
+  }
+
+  #isOuter(packet: Packet, source: number, destination: number): boolean {
+    const outer = this.outer;
+    return (
+      outer[source] === packet.outerSource0 &&
+      outer[source + 1] === packet.outerSource1 &&
+      outer[source + 2] === packet.outerSource2 &&
+      outer[source + 3] === packet.outerSource3 &&
+      outer[destination] === packet.outerDestination0 &&
+      outer[destination + 1] === packet.outerDestination1 &&
+      outer[destination + 2] === packet.outerDestination2 &&
+      outer[destination + 3] === packet.outerDestination3
+    );
+  }
+
+  /** Every word on its own, in the order A, B: sums or differences of the two would let a sender aim at one chain. */
+  #hashOf(packet: Packet, meta: number, ports: number, tunnel: number, forward: boolean): number {
+    const m = this.#multiplier;
+    let h = mix(this.#seed ^ ports, meta ^ tunnel, m);
+    h = mix(h, forward ? packet.source0 : packet.destination0, m);
+    h = mix(h, forward ? packet.destination0 : packet.source0, m);
     if (packet.ipVersion !== 4) {
-      h = mix(h, ((packet.source1 + packet.destination1) | 0) ^ ((packet.source2 + packet.destination2) | 0));
-      h = mix(h, (packet.source3 + packet.destination3) | 0);
+      h = mix(h, forward ? packet.source1 : packet.destination1, m);
+      h = mix(h, forward ? packet.source2 : packet.destination2, m);
+      h = mix(h, forward ? packet.source3 : packet.destination3, m);
+      h = mix(h, forward ? packet.destination1 : packet.source1, m);
+      h = mix(h, forward ? packet.destination2 : packet.source2, m);
+      h = mix(h, forward ? packet.destination3 : packet.source3, m);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
 
   #hashOfSlot(slot: number): number {
     const words = this.words;
+    const m = this.#multiplier;
     const k = slot * wordStride;
-    const a = k + keyRestA;
-    const b = k + keyRestB;
-    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!);
-    h = mix(h, words[k + keyA]! ^ words[k + keyB]!);
-    h = mix(h, (words[k + keyA]! + words[k + keyB]!) | 0);
+    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!, m);
+    h = mix(h, words[k + keyA]!, m);
+    h = mix(h, words[k + keyB]!, m);
     if (words[k + keyMeta]! >>> 8 !== 4) {
-      h = mix(h, ((words[a]! + words[b]!) | 0) ^ ((words[a + 1]! + words[b + 1]!) | 0));
-      h = mix(h, (words[a + 2]! + words[b + 2]!) | 0);
+      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestA + i]!, m);
+      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestB + i]!, m);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
@@ -410,7 +458,7 @@ export class FlowTable {
     this.#heads[this.#hash] = slot;
   }
 
-  /** Outer endpoints, the client's side first: version, protocol, 4 + 4 address words, ports. */
+  /** Outer endpoints, the client's side first: version, protocol, 4 + 4 address words, ports, network id. */
   #writeOuter(packet: Packet, slot: number, sourceFirst: boolean): void {
     const outer = this.outer;
     const o = slot * outerStride;
@@ -428,26 +476,34 @@ export class FlowTable {
     outer[destination + 3] = packet.outerDestination3;
     outer[o + 10] = sourceFirst ? packet.outerSourcePort : packet.outerDestinationPort;
     outer[o + 11] = sourceFirst ? packet.outerDestinationPort : packet.outerSourcePort;
+    outer[o + 12] = packet.tunnelId;
   }
 }
 
-/** One round of murmur3's mixing: cheap, and every bit of `value` reaches the low bits. */
-function mix(h: number, value: number): number {
+/**
+ * A round in the manner of murmur3, but with a secret odd multiplier behind the rotation: with murmur's constants two
+ * words can be chosen whose differences cancel whatever the seed, and all of a sender's flows would share one chain.
+ */
+function mix(h: number, value: number, multiplier: number): number {
   let k = Math.imul(value, 0xcc9e2d51);
   k = (k << 15) | (k >>> 17);
   h ^= Math.imul(k, 0x1b873593);
   h = (h << 13) | (h >>> 19);
-  h = (Math.imul(h, 5) + 0xe6546b64) | 0;
+  h = (Math.imul(h, multiplier) + 0x6546b64) | 0;
   return h ^ (h >>> 16);
 }
 
-/** Same for both directions; never 0, which stands for "not tunnelled". */
+/** Same for both directions, and never 0, which stands for "not tunnelled". The whole identity is in `outer`. */
 function tunnelKey(packet: Packet): number {
-  const h =
-    mix(packet.outerSource0, packet.outerSource3) +
-    mix(packet.outerDestination0, packet.outerDestination3) +
-    packet.outerProtocol;
-  return h | 1;
+  const source = packet.outerSource0 ^ packet.outerSource1 ^ packet.outerSource2 ^ packet.outerSource3;
+  const destination =
+    packet.outerDestination0 ^ packet.outerDestination1 ^ packet.outerDestination2 ^ packet.outerDestination3;
+  return (
+    (Math.imul(source + destination, 0x9e3779b1) ^
+      Math.imul(packet.tunnelId, 0x85ebca6b) ^
+      packet.outerProtocol) |
+    1
+  );
 }
 
 /**

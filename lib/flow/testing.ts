@@ -12,8 +12,8 @@ export interface FakePacket {
   readonly payload?: Uint8Array;
   /** Payload length on the wire if the capture was cut. */
   readonly wireLength?: number;
-  /** Outer addresses of a GRE tunnel. */
-  readonly tunnel?: readonly [string, string];
+  /** Outer addresses of a tunnel (GRE, or VXLAN with its network id). */
+  readonly tunnel?: readonly [string, string, number?];
 }
 
 const none = new Uint8Array(0);
@@ -43,10 +43,13 @@ export function fakePacket(fake: FakePacket): Packet {
   if (fake.tunnel !== undefined) {
     packet.depth = 1;
     packet.tunnel = 5;
-    packet.outerVersion = 4;
-    packet.outerProtocol = 47;
-    packet.outerSource0 = words(fake.tunnel[0])[0];
-    packet.outerDestination0 = words(fake.tunnel[1])[0];
+    const [from, to, networkId] = fake.tunnel;
+    packet.outerVersion = from.includes(':') ? 6 : 4;
+    packet.outerProtocol = networkId === undefined ? 47 : 17;
+    packet.tunnelId = networkId ?? 0;
+    [packet.outerSource0, packet.outerSource1, packet.outerSource2, packet.outerSource3] = words(from);
+    [packet.outerDestination0, packet.outerDestination1, packet.outerDestination2, packet.outerDestination3] =
+      words(to);
   }
   return packet;
 }

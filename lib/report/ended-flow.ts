@@ -135,6 +135,9 @@ export class EndedFlowView implements EndedFlow {
       protocol: this.protocol,
       decided_packet: decided ? this.#state(t.sDecidedPacket) : null,
       decided_frame: decided ? this.#state(t.sDecidedFrame) : null,
+      ...(decided && this.#state(t.sDecidedFile) !== this.#state(t.sFile)
+        ? { decided_file: this.#fileName(this.#state(t.sDecidedFile)) }
+        : {}),
       payload_bytes_before_decision: decided ? this.#counter(t.payloadBeforeDecision) : null,
       evidence,
       near_misses: items.filter((item) => item.confidence === 'near'),
@@ -200,6 +203,7 @@ export class EndedFlowView implements EndedFlow {
         side: evidence.side[i] === 0 ? 'client' : 'server',
         packet: evidence.packet[i]!,
         frame: evidence.frame[i]!,
+        ...(evidence.file[i] === this.#state(t.sFile) ? {} : { file: this.#fileName(evidence.file[i]!) }),
         time: this.#time(evidence.timeMicros[i]!),
         of: evidence.inOpening[i] === 1 ? 'opening' : 'payload',
         offset: evidence.offset[i]!,

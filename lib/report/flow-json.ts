@@ -48,6 +48,7 @@ const fields: Readonly<Record<keyof FlowReport, (flow: FlowReport) => string>> =
   protocol: (f) => quotedOrNull(f.protocol),
   decided_packet: (f) => String(f.decided_packet),
   decided_frame: (f) => String(f.decided_frame),
+  decided_file: (f) => (f.decided_file === undefined ? '' : jsonText(f.decided_file)),
   payload_bytes_before_decision: (f) => String(f.payload_bytes_before_decision),
   evidence: (f) => list(f.evidence),
   near_misses: (f) => list(f.near_misses),

@@ -19,6 +19,8 @@ export interface EvidenceReport {
   readonly packet: number;
   /** Frame number within the file, from 1 (Wireshark's frame.number). */
   readonly frame: number;
+  /** With --continuous: the file of this frame, if it is not the flow's. */
+  readonly file?: string;
   /** ISO 8601 UTC with microseconds, e.g. "2026-01-31T12:34:56.123456Z". */
   readonly time: string;
   /** What `offset` counts from: this packet's payload, or the opening (stream) of this side. */
@@ -69,6 +71,8 @@ export interface FlowReport {
   /** Number, within the flow, of the packet that decided; null unless verdict is bittorrent. */
   readonly decided_packet: number | null;
   readonly decided_frame: number | null;
+  /** With --continuous: the file of the deciding frame, if it is not `file`. */
+  readonly decided_file?: string;
   /** Payload bytes of both sides in the packets before the deciding one; null unless verdict is bittorrent. */
   readonly payload_bytes_before_decision: number | null;
   /** Evidence in the order it was found; near misses are not in this list. */

@@ -15,6 +15,8 @@ export class Cursor {
   wireEnd = 0;
   /** Tunnel (index into tunnelNames) just opened, whose inner IP header has not been read yet; 0 if none. */
   tunnel = 0;
+  /** VNI of the VXLAN header just opened; valid while `tunnel` is tunnelVxlan. */
+  networkId = 0;
   /** For stepLink: LINKTYPE_ value of what follows. */
   linkType = 0;
 }

@@ -202,6 +202,7 @@ function clearOuter(packet: Packet): void {
   packet.outerSourcePort = 0;
   packet.outerDestinationPort = 0;
   packet.outerProtocol = 0;
+  packet.tunnelId = 0;
 }
 
 function clearTransport(packet: Packet): void {

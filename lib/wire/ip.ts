@@ -9,6 +9,7 @@ import {
   stepTcp,
   stepUdp,
   tunnelNone,
+  tunnelVxlan,
 } from './cursor.js';
 import { Malformed, Ok, OtherProtocol, type Packet, protocolTcp, protocolUdp, TooDeep } from './packet.js';
 import { tunnelDepthMax } from '../limits.js';
@@ -41,6 +42,7 @@ export function enterTunnel(packet: Packet, cursor: Cursor): Step {
     packet.outerDestination2 = packet.destination2;
     packet.outerDestination3 = packet.destination3;
     packet.outerProtocol = packet.protocol;
+    packet.tunnelId = cursor.tunnel === tunnelVxlan ? cursor.networkId : 0;
     const udp = packet.protocol === protocolUdp;
     packet.outerSourcePort = udp ? packet.sourcePort : 0;
     packet.outerDestinationPort = udp ? packet.destinationPort : 0;

@@ -73,6 +73,11 @@ export class Packet {
    * because V8 boxes a double that is passed to a function it does not inline: garbage for every packet.
    */
   timeMicros = 0;
+  /**
+   * Wire bytes of the frame; of all frames once a datagram was put together from pieces. Set by whoever has the packet
+   * decoded.
+   */
+  frameBytes = 0;
 
   /** 4 or 6; 0 if there is no IP header. Valid for Ok, Fragment and OtherProtocol. All of the innermost IP packet. */
   ipVersion = 0;
@@ -135,6 +140,9 @@ export class Packet {
   outerDestinationPort = 0;
   /** Protocol number that the outermost IP header carried when depth > 0 (17 UDP, 47 GRE, 4, 41). */
   outerProtocol = 0;
+
+  /** Network that the outermost tunnel names: VXLAN's VNI; 0 for others, whose ids may differ by direction. */
+  tunnelId = 0;
 
   /** Address family bytes of a MAC header when the link has one: offset of the destination MAC in `bytes`, or -1. */
   macStart = -1;

@@ -141,6 +141,7 @@ function isTunnelPort(port: number): boolean {
 function openVxlan(bytes: Uint8Array, cursor: Cursor, at: number): Step {
   if ((bytes[at]! & 0x7f) !== 0x08 || bytes[at + 7] !== 0) return Ok;
   cursor.at = at + 8;
+  cursor.networkId = (bytes[at + 4]! << 16) | (bytes[at + 5]! << 8) | bytes[at + 6]!;
   cursor.tunnel = tunnelVxlan;
   return stepEthernet;
 }
