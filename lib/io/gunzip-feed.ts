@@ -30,6 +30,8 @@ export class GunzipFeed implements ByteFeed {
     this.#taker = new ChunkTaker(this.#gunzip);
   }
 
+  readonly readsAhead = true;
+
   get bytesTotal(): number | null {
     return this.#inner.bytesTotal;
   }

@@ -5,7 +5,7 @@
 import { kinds, type Confidence, type Kind } from '../../detectors/detector.js';
 import type { Engine } from '../engine/engine.js';
 import { gradeNear, grades } from '../engine/evidence.js';
-import { reasons, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
+import { Clear, reasons, Unknown, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
 import * as t from '../flow/table.js';
 import { addressText, ipv4Text, ipv6Text } from '../wire/address.js';
 import { protocolTcp, tunnelNames } from '../wire/packet.js';
@@ -20,6 +20,10 @@ export function timeText(micros: number): string {
 }
 
 export class EndedFlowView implements EndedFlow {
+  /** Read once per flow: every writer asks for them, some more than once. */
+  verdict: Verdict = 'unknown';
+  protocol: string | null = null;
+  bytes = 0;
   #engine: Engine | null = null;
   #slot = 0;
   #id = 0;
@@ -36,6 +40,11 @@ export class EndedFlowView implements EndedFlow {
     this.#engine = engine;
     this.#slot = slot;
     this.#id++;
+    const other = (this.#state(t.sNoted) >>> 8) & 0xff;
+    const standing = this.#state(t.sVerdict) & 0xff;
+    this.protocol = other === 0 ? null : engine.registry.otherProtocols[other]!;
+    this.verdict = verdicts[standing === Unknown && other !== 0 ? Clear : standing]!;
+    this.bytes = this.#counter(t.bytesOf) + this.#counter(t.bytesOf + 1);
   }
 
   get #from(): Engine {
@@ -51,18 +60,8 @@ export class EndedFlowView implements EndedFlow {
     return this.#from.flows.numbers[this.#slot * t.numberStride + index]!;
   }
 
-  get verdict(): Verdict {
-    const standing = verdicts[this.#state(t.sVerdict) & 0xff]!;
-    return standing === 'unknown' && this.protocol !== null ? 'clear' : standing;
-  }
-
   get kind(): Kind | null {
     return kinds[(this.#state(t.sVerdict) >>> 16) & 0xff] ?? null;
-  }
-
-  get protocol(): string | null {
-    const other = (this.#state(t.sNoted) >>> 8) & 0xff;
-    return other === 0 ? null : this.#from.registry.otherProtocols[other]!;
   }
 
   /** `explain` followed this flow. */
@@ -72,10 +71,6 @@ export class EndedFlowView implements EndedFlow {
 
   get packets(): number {
     return this.#state(t.packetsOf) + this.#state(t.packetsOf + 1);
-  }
-
-  get bytes(): number {
-    return this.#counter(t.bytesOf) + this.#counter(t.bytesOf + 1);
   }
 
   get firstSeenMicros(): number {
