@@ -34,13 +34,13 @@ format: node_modules/.installed ## rewrite all files in the project's format
 	npx --no-install prettier --write .
 
 golden: build ## rewrite the golden results after a wanted change (read the diff!)
-	SWARMGATE_GOLDEN=write $(NODE) --test dist/fixtures/
+	SWARMGATE_GOLDEN=write deploy/run-tests dist/fixtures
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
-	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} $(NODE) --test $$(find dist -name '*.fuzz.test.js')
+	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} deploy/run-tests dist '*.fuzz.test.js'
 
 robust: build ## 10 million mutated packets, and every prefix of 50 captures
-	SWARMGATE_MUTATED_PACKETS=10000000 SWARMGATE_PREFIX_FILES=50 $(NODE) --test dist/cmd/robustness.test.js
+	SWARMGATE_MUTATED_PACKETS=10000000 SWARMGATE_PREFIX_FILES=50 deploy/run-tests dist/cmd robustness.test.js
 
 fixtures: ## record the captures in fixtures/captures again with real clients (root, network namespaces)
 	fixtures/record/record all

@@ -8,6 +8,8 @@ export const exitIncomplete = 1;
 export const exitUsage = 2;
 /** --exit-code was given and BitTorrent was found. */
 export const exitFound = 10;
+/** A defect of this program (EX_SOFTWARE of sysexits.h). */
+export const exitInternal = 70;
 
 export class UserError extends Error {
   override readonly name = 'UserError';

@@ -9,7 +9,8 @@ import type { FlowReport } from '../lib/report/report.js';
 import { parseAddress } from '../lib/wire/address.js';
 import type { Packet } from '../lib/wire/packet.js';
 import { exitIncomplete, exitOk, UserError } from './errors.js';
-import { listInputs, refuseRepeated, unprotectDash } from './inputs.js';
+import { refuseRepeated, regularInput, unprotectWord, type Input } from './inputs.js';
+import { ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
 interface ExplainArguments {
@@ -45,7 +46,7 @@ export function parseFlow(text: string): Endpoints {
   ) {
     throw new UserError(
       'bad-argument',
-      `--flow ${text}: write a flow_id, or tcp:10.0.0.1:50000-10.0.0.2:6881, or udp:[2001:db8::1]:6881-[2001:db8::2]:6881`,
+      `--flow ${text}: write tcp:10.0.0.1:50000-10.0.0.2:6881, or udp:[2001:db8::1]:6881-[2001:db8::2]:6881; or give --frame N`,
     );
   }
   const proto = match[1] === undefined ? null : match[1].toLowerCase() === 'tcp' ? 6 : 17;
@@ -102,48 +103,44 @@ class Trace implements Tracer {
   }
 }
 
-/** Scans once to learn in which frame the flow begins that has this id, or that this frame belongs to. */
-async function firstFrameOf(path: string, id: number | null, frame: number | null): Promise<number> {
+/** Scans once to learn in which frame the flow begins that this frame belongs to. */
+async function firstFrameOf(input: Input, frame: number): Promise<number> {
   let found = -1;
   const scanner = new Scanner({
     continuous: false,
-    onFlow: (flow) => {
-      if (id !== null && found < 0) {
-        const report = flow.report();
-        if (report.flow_id === id) found = report.first_packet;
-      }
-    },
+    onFlow: () => undefined,
     onPacket: (engine, packet, number) => {
       if (number !== frame) return;
       const slot = engine.flows.find(packet);
       if (slot >= 0) found = engine.flows.words[slot * wordStride + sFirstFrame]!;
     },
   });
-  await scanner.run(listInputs([path]));
+  await scanner.run([input]);
   if (found >= 0) return found;
   throw new UserError(
     'no-such-flow',
-    id === null
-      ? `${path}: frame ${frame ?? 0} does not exist or belongs to no TCP or UDP flow`
-      : `${path}: no flow with id ${id}; swarmgate scan --format jsonl lists them`,
+    `${input.path}: frame ${frame} does not exist or belongs to no TCP or UDP flow`,
     exitIncomplete,
   );
 }
 
-async function wantedFlow(options: ExplainArguments): Promise<(packet: Packet, frame: number) => boolean> {
-  const { file, flow, frame } = options;
-  if (flow !== undefined && !/^\d+$/.test(flow)) {
+async function wantedFlow(
+  options: ExplainArguments,
+  input: Input,
+): Promise<(packet: Packet, frame: number) => boolean> {
+  const { flow, frame } = options;
+  if (flow !== undefined) {
     const ends = parseFlow(flow);
     return (packet) => isBetween(packet, ends);
   }
-  const first = await firstFrameOf(file, flow === undefined ? null : Number(flow), frame ?? null);
+  const first = await firstFrameOf(input, frame ?? 0);
   return (_packet, number) => number === first;
 }
 
 async function run(options: ExplainArguments): Promise<number> {
-  if (options.file === '-')
-    throw new UserError('bad-argument', 'explain reads its file twice: give a file, not -');
-  const trace = new Trace(await wantedFlow(options));
+  const input = regularInput(options.file);
+  const output = ReportOutput.standard();
+  const trace = new Trace(await wantedFlow(options, input));
   const reports: { report: FlowReport; lines: TraceLine[] }[] = [];
   const scanner = new Scanner({
     continuous: false,
@@ -155,7 +152,7 @@ async function run(options: ExplainArguments): Promise<number> {
       reports.push({ report, lines: trace.lines.filter(frames) });
     },
   });
-  await scanner.run(listInputs([options.file]));
+  await scanner.run([input]);
   if (reports.length === 0) {
     const { warnings } = scanner.summary();
     const why =
@@ -165,12 +162,13 @@ async function run(options: ExplainArguments): Promise<number> {
   const colour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
   const columns = process.stdout.isTTY ? process.stdout.columns : 100;
   for (const { report, lines } of reports) {
-    process.stdout.write(
+    output.write(
       options.json
         ? `${JSON.stringify({ ...report, trace: lines })}\n`
         : explainFlow(report, lines, { colour, columns }),
     );
   }
+  await output.close();
   return scanner.incomplete > 0 ? exitIncomplete : exitOk;
 }
 
@@ -180,10 +178,10 @@ function build(yargs: Argv): Argv<ExplainArguments> {
       describe: 'a capture file',
       type: 'string',
       demandOption: true,
-      coerce: unprotectDash,
+      coerce: unprotectWord,
     })
     .option('flow', {
-      describe: 'flow_id of the scan, or PROTO:ADDRESS:PORT-ADDRESS:PORT',
+      describe: 'the two ends of the flow: [tcp:|udp:]ADDRESS:PORT-ADDRESS:PORT',
       type: 'string',
       requiresArg: true,
     })

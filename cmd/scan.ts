@@ -2,12 +2,14 @@
 import type { Argv, CommandModule } from 'yargs';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxDefault, flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
+import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
+import { countText } from '../lib/report/format.js';
 import { Log, logLevels, type LogLevel } from '../lib/report/log.js';
-import { Progress } from '../lib/report/progress.js';
+import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
-import { listInputs, refuseRepeated, unprotectDash } from './inputs.js';
-import { ReportOutput } from './output.js';
+import { listInputs, refuseRepeated, unprotectWord, type Input } from './inputs.js';
+import { inputAt, onInterrupt, ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
 interface ScanArguments {
@@ -29,7 +31,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       type: 'string',
       array: true,
       demandOption: true,
-      coerce: (files: string[]) => files.map(unprotectDash),
+      coerce: (files: string[]) => files.map(unprotectWord),
     })
     .option('format', {
       alias: 'f',
@@ -39,9 +41,10 @@ function build(yargs: Argv): Argv<ScanArguments> {
     })
     .option('output', {
       alias: 'o',
-      describe: 'write the report to this file',
+      describe: 'write the report to this file (-: standard output)',
       type: 'string',
       requiresArg: true,
+      coerce: (path: string | string[]) => (typeof path === 'string' ? unprotectWord(path) : path),
     })
     .option('continuous', {
       describe: 'the files are one recording cut in pieces: flows go on from file to file',
@@ -71,6 +74,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
     })
     .check((options) => {
       refuseRepeated(options, ['format', 'output', 'flows-max', 'log-level']);
+      if (options.output === '') throw new UserError('bad-argument', '--output: the name is empty');
       const flowsMax = options['flows-max'];
       if (Number.isInteger(flowsMax) && flowsMax >= flowsMaxLowest && flowsMax <= flowsMaxHighest)
         return true;
@@ -87,22 +91,85 @@ function build(yargs: Argv): Argv<ScanArguments> {
     ) as unknown as Argv<ScanArguments>;
 }
 
-async function run(options: ScanArguments): Promise<number> {
-  const log = new Log(options.logLevel);
+/** Formats that print while the scan goes on: on a terminal they and the progress line would overwrite each other. */
+const streamingFormats: ReadonlySet<FormatName> = new Set(['json', 'jsonl', 'csv', 'eve']);
+
+/** Whether a progress line is shown: on a terminal, and only where no report runs across it. */
+export function showsProgress(
+  options: { readonly progress: boolean; readonly format: FormatName },
+  reportOnTerminal: boolean,
+  stderrIsTerminal: boolean,
+): boolean {
+  return options.progress && stderrIsTerminal && !(reportOnTerminal && streamingFormats.has(options.format));
+}
+
+function refuseOverwriting(path: string): never {
+  throw new UserError(
+    'output-is-input',
+    `${path}: this is one of the captures to be read; choose another -o`,
+  );
+}
+
+/** What there is to read: without the last report, if that lies in one of the folders and is to be written again. */
+async function inputsFor(options: ScanArguments, toFile: string | null): Promise<Input[]> {
   const inputs = listInputs(options.files);
   if (inputs.length === 0) throw new UserError('no-input', 'no files in the given folders', exitIncomplete);
-  const output =
-    options.output === undefined ? ReportOutput.standard() : await ReportOutput.file(options.output);
-  const toTerminal = options.output === undefined && process.stdout.isTTY;
+  if (toFile === null) return inputs;
+  const same = inputAt(toFile, inputs);
+  if (same === null) return inputs;
+  if (!same.fromFolder || (await isCapture(same.path))) refuseOverwriting(toFile);
+  return inputs.filter((input) => input !== same);
+}
+
+async function isCapture(path: string): Promise<boolean> {
+  try {
+    await (await openCaptureFile(path)).close();
+    return true;
+  } catch (error) {
+    return !(error instanceof CaptureFileError && error.code === 'not-a-capture');
+  }
+}
+
+async function run(options: ScanArguments): Promise<number> {
+  const log = new Log(options.logLevel);
+  const toFile = options.output === undefined || options.output === '-' ? null : options.output;
+  const inputs = await inputsFor(options, toFile);
+  const output = toFile === null ? ReportOutput.standard(options.exitCode) : await ReportOutput.file(toFile);
+  const toTerminal = toFile === null && process.stdout.isTTY;
+  const progress = new Progress(process.stderr, {
+    enabled: showsProgress(options, toTerminal, process.stderr.isTTY),
+    columns: process.stderr.columns,
+  });
+  const undo = onInterrupt(() => {
+    progress.finish();
+    output.abandon();
+  });
+  try {
+    return await scan(options, inputs, { log, output, progress, toTerminal });
+  } catch (error) {
+    progress.finish();
+    output.abandon();
+    throw error;
+  } finally {
+    undo();
+  }
+}
+
+interface Surroundings {
+  readonly log: Log;
+  readonly output: ReportOutput;
+  readonly progress: Progress;
+  readonly toTerminal: boolean;
+}
+
+async function scan(options: ScanArguments, inputs: readonly Input[], around: Surroundings): Promise<number> {
+  const { log, output, progress, toTerminal } = around;
   const writer = formats[options.format](output, {
     colour: toTerminal && (process.env['NO_COLOR'] ?? '') === '',
     columns: toTerminal ? process.stdout.columns : 100,
     version,
   });
-  const progress = new Progress(process.stderr, {
-    enabled: options.progress && process.stderr.isTTY,
-    columns: process.stderr.columns,
-  });
+  const bytes = new RunBytes(inputs.map(({ sizeBytes }) => sizeBytes ?? null));
   const scanner = new Scanner({
     continuous: options.continuous,
     flowsMax: options.flowsMax,
@@ -113,29 +180,34 @@ async function run(options: ScanArguments): Promise<number> {
       progress.finish();
       log.warn(message, code);
     },
+    onInputDone: ({ sizeBytes }) => {
+      bytes.next(sizeBytes ?? null);
+    },
     onBlock: (source, packets) => {
-      progress.update(source.bytesRead, source.bytesTotal, packets, source.name);
+      progress.update(bytes.at(source.bytesRead), bytes.total, packets, source.name);
       return output.drain();
     },
     onEnded: () => output.drain(),
     stopped: () => output.readerGone,
   });
-  try {
-    await scanner.run(inputs);
-    progress.finish();
-    const summary = scanner.summary();
-    log.info(
-      `${summary.packets} packets of ${summary.files} files in ${summary.elapsedSeconds.toFixed(2)} s`,
-    );
-    writer.end(summary);
-    await output.close();
-    if (options.exitCode && summary.flowsByVerdict.bittorrent > 0) return exitFound;
-    return scanner.incomplete > 0 ? exitIncomplete : exitOk;
-  } catch (error) {
-    progress.finish();
-    output.abandon();
-    throw error;
-  }
+  await scanner.run(inputs);
+  progress.finish();
+  const summary = scanner.summary();
+  if (summary.files === 0 && !output.readerGone) throw noCapture(summary.filesPassedOver);
+  log.info(`${summary.packets} packets of ${summary.files} files in ${summary.elapsedSeconds.toFixed(2)} s`);
+  writer.end(summary);
+  await output.close();
+  if (options.exitCode && summary.flowsByVerdict.bittorrent > 0) return exitFound;
+  return scanner.incomplete > 0 ? exitIncomplete : exitOk;
+}
+
+function noCapture(passedOver: number): UserError {
+  const files = passedOver === 1 ? '1 file is' : `${countText(passedOver)} files are`;
+  return new UserError(
+    'no-capture',
+    `the given folders hold no capture (${files} something else); give pcap, pcapng, or gzip of either`,
+    exitIncomplete,
+  );
 }
 
 export const scanCommand: CommandModule<object, ScanArguments> = {

@@ -33,6 +33,8 @@ export interface ScanOptions {
   /** Called after each packet of a flow, for `explain`; leave it out on the fast path. */
   readonly onPacket?: (engine: Engine, packet: Packet, frame: number) => void;
   readonly onWarning?: (warning: WarningReport) => void;
+  /** Called when an input is done with, also if it could not be read. */
+  readonly onInputDone?: (input: Input) => void;
   /** Called after each block; the scan goes on when it resolves. */
   readonly onBlock?: (source: PacketSource, packets: number) => Promise<void> | undefined;
   /** Called after some thousand flows ended at the end of a file. */
@@ -57,10 +59,13 @@ export class Scanner {
   readonly #verdicts = { bittorrent: 0, suspect: 0, clear: 0, unknown: 0 };
   readonly #unsupported = new Map<number, number>();
   readonly #warnings: WarningReport[] = [];
+  readonly #warningCounts = new Map<string, number>();
   readonly #started = performance.now();
   #bytes = 0;
   #files = 0;
   #failed = 0;
+  #passedOver = 0;
+  #warningsLeftOut = 0;
   #flows = 0;
   #firstSeen = Number.POSITIVE_INFINITY;
   #lastSeen = Number.NEGATIVE_INFINITY;
@@ -86,6 +91,7 @@ export class Scanner {
     for (const input of inputs) {
       if (this.#options.stopped?.() === true) break;
       await this.#scanInput(input);
+      this.#options.onInputDone?.(input);
       if (!this.#options.continuous) await this.#endAll();
     }
     await this.#endAll();
@@ -106,12 +112,21 @@ export class Scanner {
   }
 
   async #scanInput(input: Input): Promise<void> {
+    if (input.problem !== undefined) {
+      this.incomplete++;
+      this.#warn(input.path, 'unreadable', input.problem);
+      return;
+    }
     let source: PacketSource;
     try {
       source = await openCaptureFile(input.path);
     } catch (error) {
       if (!(error instanceof CaptureFileError)) throw error;
-      if (input.fromFolder && error.code === 'not-a-capture') return;
+      if (input.fromFolder && error.code === 'not-a-capture') {
+        this.#passedOver++;
+        return;
+      }
+      this.#files++;
       this.#failed++;
       this.incomplete++;
       this.#warn(input.path, error.code, error.message);
@@ -139,12 +154,16 @@ export class Scanner {
     const { bytes, count } = batch;
     const { onPacket } = this.#options;
     this.packets += count;
+    // Sums are kept in locals: a field that holds a double is a store to memory for every packet.
+    let total = 0;
+    let firstSeen = this.#firstSeen;
+    let lastSeen = this.#lastSeen;
     for (let i = 0; i < count; i++) {
       const wireLength = batch.wireLength[i]!;
       const time = batch.timeMicros[i]!;
-      this.#bytes += wireLength;
-      if (time < this.#firstSeen) this.#firstSeen = time;
-      if (time > this.#lastSeen) this.#lastSeen = time;
+      total += wireLength;
+      if (time < firstSeen) firstSeen = time;
+      if (time > lastSeen) lastSeen = time;
       packet.timeMicros = time;
       packet.frameBytes = wireLength;
       let outcome = decodePacket(
@@ -162,6 +181,9 @@ export class Scanner {
         if (onPacket !== undefined) onPacket(engine, packet, batch.frame[i]!);
       } else if (outcome === UnsupportedLink) this.#countLink(batch.linkType[i]!);
     }
+    this.#bytes += total;
+    this.#firstSeen = firstSeen;
+    this.#lastSeen = lastSeen;
     engine.flows.age(packet);
   }
 
@@ -179,7 +201,9 @@ export class Scanner {
 
   #warn(file: string, code: string, message: string): void {
     const warning = { file, code, message };
+    this.#warningCounts.set(code, (this.#warningCounts.get(code) ?? 0) + 1);
     if (this.#warnings.length < warningsMax) this.#warnings.push(warning);
+    else this.#warningsLeftOut++;
     this.#options.onWarning?.(warning);
   }
 
@@ -194,6 +218,7 @@ export class Scanner {
       version,
       files: this.#files,
       filesFailed: this.#failed,
+      filesPassedOver: this.#passedOver,
       packets: this.packets,
       bytes: this.#bytes,
       flows: this.#flows,
@@ -205,6 +230,14 @@ export class Scanner {
         packets,
       })),
       warnings: this.#warnings,
+      warningCounts: Object.fromEntries(this.#warningCounts),
+      warningsLeftOut: this.#warningsLeftOut,
+      limits: {
+        flowsEvicted: this.engine.flows.evicted,
+        openingsTakenOver: this.engine.inspector.openings.takenOver,
+        evidenceDropped: this.engine.inspector.evidence.dropped,
+        datagramsEvicted: this.fragments.counters.evicted,
+      },
       firstSeenMicros: Number.isFinite(this.#firstSeen) ? this.#firstSeen : null,
       lastSeenMicros: Number.isFinite(this.#lastSeen) ? this.#lastSeen : null,
       elapsedSeconds: (performance.now() - this.#started) / 1000,

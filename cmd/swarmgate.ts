@@ -6,17 +6,18 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { version } from '../lib/version.js';
 import { detectorsCommand } from './detectors.js';
-import { exitUsage, UserError } from './errors.js';
+import { exitInternal, exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
-import { protectDash } from './inputs.js';
+import { protectWords } from './inputs.js';
+import { ReportOutput } from './output.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
-10 BitTorrent was found and --exit-code was given.`;
+10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself.`;
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
-  const parser = yargs(protectDash(words))
+  const parser = yargs(protectWords(words))
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
     .command(scanCommand)
@@ -33,15 +34,32 @@ export async function main(words: readonly string[]): Promise<void> {
     .fail((message, error: Error | undefined) => {
       throw error ?? new UserError('usage', `${message}; see swarmgate --help`, exitUsage);
     });
+  const printed = ReportOutput.watching();
   try {
     await parser.parseAsync();
+    await printed.close();
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    process.stderr.write(`swarmgate: ${error.message} [${error.code}]\n`);
-    process.exitCode = error.exitCode;
+    tell(error);
   }
 }
 
+/** Says on standard error what went wrong, and sets the exit status. */
+function tell(error: unknown): void {
+  if (error instanceof UserError) {
+    // The mark of protectWords may be in what yargs quotes.
+    process.stderr.write(`swarmgate: ${error.message.replaceAll('\0', '')} [${error.code}]\n`);
+    process.exitCode = error.exitCode;
+    return;
+  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`swarmgate: internal error: ${message.replaceAll('\n', ' ')}\n${stack ?? ''}\n`);
+  process.exitCode = exitInternal;
+}
+
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.on('uncaughtException', (error) => {
+    tell(error);
+    process.exit();
+  });
   await main(hideBin(process.argv));
 }

@@ -5,7 +5,7 @@ import { framesFilter } from './explain.js';
 import { bytesText, clockText, countText, durationText, percentText, plural } from './format.js';
 import { address, filterCode, flowHtml, foreign, tag } from './html-flows.js';
 import type { ScanSummary } from './report.js';
-import { caveats, verdictSentence, warningText } from './summary.js';
+import { caveats, passedOverText, verdictSentence, warningsElsewhere, warningText } from './summary.js';
 import { blindSpots, kindWords } from './words.js';
 
 const talliesShownMax = 300;
@@ -18,9 +18,9 @@ export function section(id: string, title: string, content: string): string {
     : `<section id="${id}" aria-labelledby="${id}-h"><h2 id="${id}-h">${title}</h2>${content}</section>`;
 }
 
-function more(count: number, what: string): string {
+function more(count: number, what: string, where = 'All of them: --format json or jsonl.'): string {
   return count > 0
-    ? `<p class="note">${what === '' ? `${countText(count)} more` : plural(count, `more ${what}`)} not shown. All of them: --format json or jsonl.</p>`
+    ? `<p class="note">${what === '' ? `${countText(count)} more` : plural(count, `more ${what}`)} not shown. ${where}</p>`
     : '';
 }
 
@@ -141,6 +141,8 @@ export function inputHtml(summary: ScanSummary): string {
     ['Last packet', summary.lastSeenMicros === null ? 'none' : clockText(summary.lastSeenMicros)],
     ['Scan took', durationText(summary.elapsedSeconds)],
   ];
+  const passedOver = passedOverText(summary);
+  if (passedOver !== '') facts.push(['Passed over', passedOver]);
   const outcomes = Object.entries(summary.frames).filter(([, count]) => count > 0);
   if (outcomes.length > 0) {
     facts.push([
@@ -169,7 +171,8 @@ function warningsHtml(summary: ScanSummary): string {
     (warning) =>
       `<li>${foreign(warningText(warning), 700)} <span class="quiet">${escapeHtml(warning.code)}</span></li>`,
   );
-  return `<h3>Warnings</h3><ul class="plain">${items.join('')}</ul>${more(warnings.length - shown.length, 'warning')}`;
+  const left = warnings.length - shown.length + summary.warningsLeftOut;
+  return `<h3>Warnings</h3><ul class="plain">${items.join('')}</ul>${more(left, 'warning', warningsElsewhere(summary))}`;
 }
 
 export function blindSpotsHtml(): string {

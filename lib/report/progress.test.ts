@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Progress } from './progress.js';
+import { Progress, RunBytes } from './progress.js';
 
 function watched(columns: number, enabled = true) {
   const written: string[] = [];
@@ -63,4 +63,33 @@ test('the line stays within the terminal and file names are harmless', () => {
   clock.millis = 2000;
   progress.update(1e11, 1e10, 1e6, 'grown.pcap');
   assert.match(written[1]!, /100 %/);
+});
+
+test('the bytes of a run go on from file to file, and the total is that of all files', () => {
+  const bytes = new RunBytes([100, 50, 250]);
+  assert.equal(bytes.total, 400);
+  assert.equal(bytes.at(60), 60);
+  bytes.next(100);
+  bytes.next(50); // passed over without a read
+  assert.equal(bytes.at(125), 275);
+});
+
+test('one input of unknown size makes the total unknown; what was read still counts', () => {
+  const bytes = new RunBytes([100, null, 50]);
+  assert.equal(bytes.total, null);
+  bytes.next(100);
+  bytes.at(30);
+  bytes.at(70);
+  bytes.next(null);
+  assert.equal(bytes.at(10), 180);
+  assert.equal(new RunBytes([]).total, 0);
+});
+
+test('many files: time left is that of the whole run', () => {
+  const { written, clock, progress } = watched(100);
+  const bytes = new RunBytes([50_000_000, 150_000_000]);
+  bytes.next(50_000_000);
+  clock.millis = 2000;
+  progress.update(bytes.at(0), bytes.total, 100_000, 'second.pcap');
+  assert.equal(written[0], '\r\x1b[2K25 %, 50,000 packets/s, 25.0 MB/s, 6.0 s left  second.pcap');
 });

@@ -11,6 +11,34 @@ const updateMillis = 200;
 const firstUpdateMillis = 300;
 const clearLine = '\r\x1b[2K';
 
+/** Bytes read over all inputs of a run, so that rate and time left are those of the whole run. */
+export class RunBytes {
+  /** Bytes of all inputs; null when one is unknown, as of standard input. */
+  readonly total: number | null;
+  #done = 0;
+  #current = 0;
+
+  /** @param sizes bytes of each input, null if unknown */
+  constructor(sizes: readonly (number | null)[]) {
+    this.total = sizes.reduce<number | null>(
+      (sum, size) => (sum === null || size === null ? null : sum + size),
+      0,
+    );
+  }
+
+  /** What was read in all when `bytesRead` of the current input are. */
+  at(bytesRead: number): number {
+    this.#current = bytesRead;
+    return this.#done + bytesRead;
+  }
+
+  /** The current input is done with, read or not. */
+  next(size: number | null): void {
+    this.#done += size ?? this.#current;
+    this.#current = 0;
+  }
+}
+
 export interface ProgressOptions {
   /** False: nothing is ever written. */
   readonly enabled: boolean;

@@ -104,12 +104,27 @@ export interface WarningReport {
   readonly message: string;
 }
 
+/** What did not fit, by limit; all 0 in a scan that saw everything. */
+export interface LimitsReached {
+  /** Flows ended early because the flow table was full. */
+  readonly flowsEvicted: number;
+  /** Openings of flows judged by what they had, because newer ones needed the room. */
+  readonly openingsTakenOver: number;
+  /** Items of evidence that were not kept. */
+  readonly evidenceDropped: number;
+  /** Fragmented datagrams given up before they were whole. */
+  readonly datagramsEvicted: number;
+}
+
 /** The whole scan, given once at the end. */
 export interface ScanSummary {
   readonly version: string;
+  /** Files that were to be read, refused ones among them. */
   readonly files: number;
   /** Files refused (no capture, unreadable). */
   readonly filesFailed: number;
+  /** Files of folders that are no captures; they count nowhere else. */
+  readonly filesPassedOver: number;
   readonly packets: number;
   /** Wire bytes of all frames. */
   readonly bytes: number;
@@ -122,7 +137,14 @@ export interface ScanSummary {
     readonly name: string;
     readonly packets: number;
   }[];
+  /** The first warnings in full. */
   readonly warnings: readonly WarningReport[];
+  /** All warnings by code, those among them that `warnings` has no room for. */
+  readonly warningCounts: Readonly<Record<string, number>>;
+  /** Warnings that are not in `warnings`. */
+  readonly warningsLeftOut: number;
+  /** How often a table was full and something was given up for something newer. */
+  readonly limits: LimitsReached;
   /** Time span of the packets, microseconds since 1970; null if no packet. */
   readonly firstSeenMicros: number | null;
   readonly lastSeenMicros: number | null;

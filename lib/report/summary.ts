@@ -3,7 +3,7 @@ import type { Aggregate } from './aggregate.js';
 import { bytesText, countText, isoMicros, percentText, plural } from './format.js';
 import { kindsOf } from './hosts.js';
 import { printable } from './escape.js';
-import type { ScanSummary, WarningReport } from './report.js';
+import type { LimitsReached, ScanSummary, WarningReport } from './report.js';
 
 /** The first sentence of every report. */
 export function verdictSentence(summary: ScanSummary, aggregate: Aggregate): string {
@@ -59,20 +59,54 @@ function inputCaveats(summary: ScanSummary): string[] {
         ? 'This says nothing about the traffic'
         : `Nothing is known about what ${summary.filesFailed === 1 ? 'it holds' : 'they hold'}`;
     out.push(
-      `${plural(summary.filesFailed, 'file')} of ${countText(summary.files)} could not be read. ${all}.`,
+      `${countText(summary.filesFailed)} of ${plural(summary.files, 'file')} could not be read. ${all}.`,
     );
   }
   const skipped = summary.unsupportedLinks.reduce((sum, link) => sum + link.packets, 0);
   if (skipped > 0) out.push(`${plural(skipped, 'packet')} of unsupported link types were skipped.`);
-  out.push(...damageCaveats(summary.warnings));
+  out.push(...damageCaveats(summary.warningCounts));
+  const limits = limitsCaveat(summary.limits);
+  if (limits !== '') out.push(limits);
   return out;
 }
 
+/** One sentence about the limits that were reached, with the option that helps; empty if none was. */
+function limitsCaveat(limits: LimitsReached): string {
+  const { flowsEvicted, openingsTakenOver, evidenceDropped, datagramsEvicted } = limits;
+  const parts: [number, string, string][] = [
+    [
+      flowsEvicted,
+      plural(flowsEvicted, 'flow'),
+      'ended early because the flow table was full (a larger --flows-max helps)',
+    ],
+    [
+      openingsTakenOver,
+      plural(openingsTakenOver, 'opening'),
+      'judged before the end because newer ones needed the room',
+    ],
+    [
+      evidenceDropped,
+      plural(evidenceDropped, 'item of evidence', 'items of evidence'),
+      'not kept because the store of evidence was full',
+    ],
+    [
+      datagramsEvicted,
+      plural(datagramsEvicted, 'fragmented datagram'),
+      'given up because too many were incomplete at once',
+    ],
+  ];
+  const said = parts
+    .filter(([count]) => count > 0)
+    .map(([count, what, why]) => `${what} ${count === 1 ? 'was' : 'were'} ${why}`);
+  return said.length === 0 ? '' : `Limits were reached: ${said.join('; ')}.`;
+}
+
 /** Codes as lib/io gives them; any other warning is only counted, its text stands in the list of warnings. */
-function damageCaveats(warnings: readonly WarningReport[]): string[] {
+function damageCaveats(counts: Readonly<Record<string, number>>): string[] {
   const out: string[] = [];
-  const cut = warnings.filter((warning) => warning.code === 'capture-cut').length;
-  const damaged = warnings.filter((warning) => warning.code === 'capture-malformed').length;
+  const cut = counts['capture-cut'] ?? 0;
+  const damaged = counts['capture-malformed'] ?? 0;
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
   if (cut > 0) {
     const verb = cut === 1 ? 'ends' : 'end';
     out.push(
@@ -83,12 +117,26 @@ function damageCaveats(warnings: readonly WarningReport[]): string[] {
     const verb = damaged === 1 ? 'is' : 'are';
     out.push(`${plural(damaged, 'capture')} ${verb} damaged; nothing after the damage was read.`);
   }
-  const others = warnings.length - cut - damaged;
+  const others = all - cut - damaged;
   if (others > 0)
     out.push(
       `${plural(others, cut + damaged > 0 ? 'further warning' : 'warning')}: see the list of warnings.`,
     );
   return out;
+}
+
+/** Where warnings that a report does not show can be found. */
+export function warningsElsewhere(summary: ScanSummary): string {
+  return summary.warningsLeftOut > 0
+    ? `The first ${countText(summary.warnings.length)}: --format json; all: standard error.`
+    : 'All: --format json.';
+}
+
+/** What became of files in folders that are no captures; empty if there was none. */
+export function passedOverText(summary: ScanSummary): string {
+  const count = summary.filesPassedOver;
+  if (count === 0) return '';
+  return `${plural(count, 'file')} in the folders passed over: ${count === 1 ? 'it is no capture' : 'they are no captures'}.`;
 }
 
 /** A warning as one line; most messages begin with the file's name already. */
@@ -107,6 +155,7 @@ export function summaryRecord(summary: ScanSummary, aggregate: Aggregate): Recor
     version: summary.version,
     files: summary.files,
     files_failed: summary.filesFailed,
+    files_passed_over: summary.filesPassedOver,
     packets: summary.packets,
     bytes: summary.bytes,
     flows: summary.flows,
@@ -118,7 +167,15 @@ export function summaryRecord(summary: ScanSummary, aggregate: Aggregate): Recor
       name: link.name,
       packets: link.packets,
     })),
+    limits: {
+      flows_evicted: summary.limits.flowsEvicted,
+      openings_taken_over: summary.limits.openingsTakenOver,
+      evidence_dropped: summary.limits.evidenceDropped,
+      datagrams_evicted: summary.limits.datagramsEvicted,
+    },
     warnings: summary.warnings,
+    warnings_by_code: summary.warningCounts,
+    warnings_left_out: summary.warningsLeftOut,
     first_seen: firstSeenMicros === null ? null : isoMicros(firstSeenMicros),
     last_seen: lastSeenMicros === null ? null : isoMicros(lastSeenMicros),
     elapsed_seconds: summary.elapsedSeconds,

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { html } from './html.js';
+import { json } from './json.js';
 import type { FlowReport } from './report.js';
 import { table } from './table.js';
 import {
@@ -16,6 +18,10 @@ import { textTable, wrap } from './text-table.js';
 
 /** The escape sequences that the table itself uses. */
 const colours = new RegExp(String.raw`\u001b\[[\d;]+m`, 'g');
+
+function summaryOf(text: string): Record<string, unknown> {
+  return (JSON.parse(text) as { summary: Record<string, unknown> }).summary;
+}
 
 const suspect = fakeReport({
   verdict: 'suspect',
@@ -53,7 +59,7 @@ test('suspects, unknown flows, refused and cut files and skipped links are said 
   const top = text.slice(0, text.indexOf('\n\n')).replaceAll('\n', ' ');
   assert.match(top, /^No BitTorrent found in 3 flows\. 1 flow is suspect: /);
   assert.match(top, /1 flow was not recognised as any protocol; encrypted BitTorrent/);
-  assert.match(top, /1 file of 3 could not be read\. Nothing is known about what it holds\./);
+  assert.match(top, /1 of 3 files could not be read\. Nothing is known about what it holds\./);
   assert.match(top, /7 packets of unsupported link types were skipped\./);
   assert.match(top, /1 capture ends in the middle of a packet/);
   assert.match(text, /Suspects[^]*198\.51\.100\.7:6881/);
@@ -64,7 +70,60 @@ test('suspects, unknown flows, refused and cut files and skipped links are said 
 
 test('when every file was refused the table claims nothing', () => {
   const text = render(table, [], { summary: { files: 2, filesFailed: 2 } });
-  assert.match(text, /2 files of 2 could not be read\. This says nothing about the traffic\./);
+  assert.match(text, /2 of 2 files could not be read\. This says nothing about the traffic\./);
+});
+
+test('warnings that found no room are counted in every sentence about them', () => {
+  const warnings = Array.from({ length: 1000 }, (_, i) => ({
+    file: `${i}.pcap`,
+    code: i < 900 ? 'capture-cut' : 'unreadable',
+    message: `${i}.pcap: something`,
+  }));
+  const summary = {
+    warnings,
+    warningCounts: { 'capture-cut': 2900, unreadable: 100 },
+    warningsLeftOut: 2000,
+  };
+  const text = render(table, [fakeClear()], { summary });
+  assert.match(text, /2,900 captures end in the middle of a packet/);
+  assert.match(text, /100 further warnings: see the list/);
+  assert.match(text, /2,980 more warnings not shown\. The first 1,000: --format json; all: standard error\./);
+  const record = summaryOf(render(json, [fakeClear()], { summary }));
+  assert.equal(record['warnings_left_out'], 2000);
+  assert.deepEqual(record['warnings_by_code'], summary.warningCounts);
+  assert.match(render(html, [fakeClear()], { summary }), /2,800 more warnings not shown\. The first 1,000/);
+});
+
+test('limits that were reached are said in one sentence, with the option that helps', () => {
+  const none = render(table, [fakeClear()]);
+  assert.doesNotMatch(none, /[Ll]imit/);
+  const summary = {
+    limits: { flowsEvicted: 12, openingsTakenOver: 0, evidenceDropped: 1, datagramsEvicted: 3 },
+  };
+  const sentence =
+    'Limits were reached: 12 flows were ended early because the flow table was full (a larger --flows-max helps); ' +
+    '1 item of evidence was not kept because the store of evidence was full; ' +
+    '3 fragmented datagrams were given up because too many were incomplete at once.';
+  const text = render(table, [fakeClear()], { summary, options: { columns: 1000 } });
+  assert.ok(text.includes(`${sentence}\n`), text);
+  assert.ok(render(html, [fakeClear()], { summary }).includes(sentence));
+  const record = summaryOf(render(json, [fakeClear()], { summary }));
+  assert.ok((record['caveats'] as string[]).includes(sentence));
+  assert.deepEqual(record['limits'], {
+    flows_evicted: 12,
+    openings_taken_over: 0,
+    evidence_dropped: 1,
+    datagrams_evicted: 3,
+  });
+});
+
+test('files of folders that are no captures are said in one line', () => {
+  const summary = { filesPassedOver: 1234 };
+  const line = /^1,234 files in the folders passed over: they are no captures\.$/m;
+  assert.match(render(table, [fakeClear()], { summary }), line);
+  assert.doesNotMatch(render(table, [fakeClear()]), /passed over/);
+  assert.equal(summaryOf(render(json, [fakeClear()], { summary }))['files_passed_over'], 1234);
+  assert.match(render(html, [fakeClear()], { summary }), /1,234 files in the folders passed over/);
 });
 
 test('lists are bounded and say what is left out', () => {

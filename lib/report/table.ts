@@ -7,7 +7,7 @@ import { printable } from './escape.js';
 import { bytesText, countText, durationText, endpointText, percentText, plural } from './format.js';
 import { kindsOf, peersText } from './hosts.js';
 import type { FlowReport, ReportFactory, ReportOptions, ScanSummary, TextOutput } from './report.js';
-import { caveats, verdictSentence, warningText } from './summary.js';
+import { caveats, passedOverText, verdictSentence, warningsElsewhere, warningText } from './summary.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
 import { kindWords } from './words.js';
 
@@ -246,7 +246,8 @@ class TableWriter {
       const text = `${warningText(warning)} (${printable(warning.code)})`;
       this.#line(wrap(text, this.#width, '  ', '    '));
     }
-    this.#more(warnings.length - warningsShownMax, 'warning', 'All: --format json.');
+    const left = Math.max(0, warnings.length - warningsShownMax) + this.#summary.warningsLeftOut;
+    this.#more(left, 'warning', warningsElsewhere(this.#summary));
   }
 
   #footer(): void {
@@ -254,6 +255,8 @@ class TableWriter {
     const text = `${plural(files, 'file')}, ${plural(packets, 'packet')}, ${bytesText(bytes)} in ${durationText(elapsedSeconds)}.`;
     this.#line();
     this.#line(this.#paint('2', text));
+    const passedOver = passedOverText(this.#summary);
+    if (passedOver !== '') this.#line(this.#paint('2', wrap(passedOver, this.#width)));
   }
 }
 

@@ -143,6 +143,8 @@ export function fakeEnded(report: FlowReport, onReport: () => void = () => undef
 
 /** The summary that fits the flows. */
 export function fakeSummary(flows: readonly FlowReport[], changes: Partial<ScanSummary> = {}): ScanSummary {
+  const warningCounts: Record<string, number> = {};
+  for (const { code } of changes.warnings ?? []) warningCounts[code] = (warningCounts[code] ?? 0) + 1;
   const flowsByVerdict = { unknown: 0, clear: 0, suspect: 0, bittorrent: 0 };
   for (const flow of flows) flowsByVerdict[flow.verdict]++;
   const packets = flows.reduce((sum, flow) => sum + flow.packets, 0);
@@ -150,6 +152,7 @@ export function fakeSummary(flows: readonly FlowReport[], changes: Partial<ScanS
     version: '0.0.0-test',
     files: 1,
     filesFailed: 0,
+    filesPassedOver: 0,
     packets,
     bytes: flows.reduce((sum, flow) => sum + flow.bytes, 0),
     flows: flows.length,
@@ -157,6 +160,9 @@ export function fakeSummary(flows: readonly FlowReport[], changes: Partial<ScanS
     frames: { ok: packets },
     unsupportedLinks: [],
     warnings: [],
+    warningCounts,
+    warningsLeftOut: 0,
+    limits: { flowsEvicted: 0, openingsTakenOver: 0, evidenceDropped: 0, datagramsEvicted: 0 },
     firstSeenMicros: flows.length > 0 ? testStartMicros : null,
     lastSeenMicros: flows.length > 0 ? testStartMicros + 3_200_000 : null,
     elapsedSeconds: 0.25,

@@ -1,0 +1,97 @@
+/**
+ * The layout of one flow's row in the flow table: 192 bytes, which are 3 cache lines of 64.
+ *
+ *     line 0  key (IPv4) | link | flags, verdict | last seen | bytes, packets per side     every packet
+ *     line 1  rest of IPv6 addresses | first seen | payload bytes | frames, file           new flows, payload, reports
+ *     line 2  pending detectors | sequence bases | openings | evidence                     undecided flows
+ *
+ * Offsets are in 32-bit words from the row's start, or in doubles where it says so.
+ */
+
+/** Row length in 32-bit words and in doubles; a slot's row begins at slot times stride. */
+export const wordStride = 48;
+export const numberStride = 24;
+
+// Line 0. Words:
+
+/** Protocol in the low byte, IP version above it. */
+export const keyMeta = 0;
+/** A's port in the high, B's in the low half. */
+export const keyPorts = 1;
+/** First word of each address; IPv4 has no other. */
+export const keyA = 2;
+export const keyB = 3;
+/** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
+export const keyTunnel = 4;
+/** Next flow of the same chain, or -1. */
+export const keyNext = 5;
+export const sFlags = 6;
+/** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
+export const sVerdict = 7;
+/** Doubles: time of the last packet, microseconds since 1970; wire bytes of the client, and of the server. */
+export const lastSeen = 4;
+export const bytesOf = 5;
+/** Words: packets of the client, and of the server. */
+export const packetsOf = 14;
+
+// Line 1. Words two to four of each address, IPv6 only:
+
+export const keyRestA = 16;
+export const keyRestB = 19;
+/** Doubles: time of the first packet, microseconds since 1970. */
+export const firstSeen = 11;
+/** Payload bytes of both sides, on the wire. */
+export const payloadBytes = 12;
+/** Payload bytes before the deciding packet; valid when decided. */
+export const payloadBeforeDecision = 13;
+/** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
+export const sFirstFrame = 28;
+export const sDecidedFrame = 29;
+export const sFile = 30;
+/** Number within the flow of the deciding packet, 0 if none. */
+export const sDecidedPacket = 31;
+
+// Line 2. Words; where there are two, the client's and then the server's:
+
+/** Detectors still asked, one bit each. */
+export const sPending = 32;
+/** Inspected payload packets. */
+export const sInspected = 34;
+/** TCP: sequence number of the opening's first byte. */
+export const sBase = 36;
+/** Opening in the pool or -1. */
+export const sOpening = 38;
+/** Stream bytes inspected without keeping them. */
+export const sConsumed = 40;
+/** Newest evidence item or -1. */
+export const sEvidence = 42;
+/** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
+export const sNoted = 43;
+/** Index of the file that the deciding frame is in. */
+export const sDecidedFile = 44;
+
+export const outerStride = 13;
+
+export const flagUsed = 1;
+export const flagClientIsA = 2;
+/** SYN of the client, of the server (one bit further): that side's opening begins at its stream's first byte. */
+export const flagSynClient = 4;
+export const flagSynServer = 8;
+/** Base sequence number known; client, server. */
+export const flagBaseClient = 16;
+export const flagBaseServer = 32;
+export const flagFinClient = 64;
+export const flagFinServer = 128;
+export const flagReset = 256;
+/** Nothing is asked about this flow any more. */
+export const flagDone = 512;
+export const flagTunnelled = 1024;
+/** `explain` follows this flow. */
+export const flagTraced = 2048;
+/** Any payload seen. */
+export const flagPayload = 4096;
+/** Verdict fixed; only details are still asked for. */
+export const flagDecided = 8192;
+/** The base of this side was moved once to an earlier segment; client, server. */
+export const flagRebasedClient = 16384;
+export const flagRebasedServer = 32768;
