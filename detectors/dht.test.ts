@@ -54,7 +54,7 @@ describe('queries', () => {
       `d1:ad2:id20:${id}9:info_hash20:${target}e1:q9:get_peers1:t2:aa1:v4:LT\x01\x021:y1:qe`,
     );
     assert.equal(Buffer.from(view.infoHash.subarray(0, 20)).toString('latin1'), target);
-    assert.equal(view.clientLength, 4);
+    assert.equal(client(view), 'LT 1.2');
   });
 
   test('a node id has 20 bytes', () => {
@@ -120,4 +120,44 @@ describe('the frame', () => {
     assert.equal(view.at, 0);
     assert.equal(view.length, inner.length);
   });
+});
+
+const client = (view: View): string => Buffer.from(view.client.subarray(0, view.clientLength)).toString();
+
+test('a version is shown as letters and numbers, or as it stands', () => {
+  const named = (v: string) =>
+    client(inspect(`d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:v${v.length}:${v}1:y1:qe`).view);
+  assert.equal(named('LT\x02\x08'), 'LT 2.8');
+  assert.equal(named('LT\x00\xff'), 'LT 0.255');
+  assert.equal(named('A2\x00\x03'), 'A2 0.3');
+  assert.equal(named('UT\xb3\x1c'), 'UT 45852');
+  assert.equal(named('UT12'), 'UT 12594');
+  assert.equal(named('MO12'), 'MO12');
+  assert.equal(named('node'), 'node');
+  assert.equal(named('x'), 'x');
+});
+
+test('the target of a lookup for nodes is no info-hash', () => {
+  const lookup = (target: string, bs = '') =>
+    inspect(`d1:ad${bs}2:id20:${id}9:info_hash20:${target}e1:q9:get_peers1:t2:aa1:y1:qe`).view.infoHashLength;
+  assert.equal(lookup(target), 20);
+  assert.equal(lookup(target, '2:bsi1e'), 0);
+  assert.equal(lookup(id.slice(0, 4) + target.slice(4)), 0);
+  assert.equal(lookup(id.slice(0, 3) + '\xff' + target.slice(4)), 20);
+});
+
+test('a cut behind the key of the node id is believed, one before it is not', () => {
+  const text = `d2:ip18:${'\x20\x01'.repeat(9)}1:rd2:id20:${id}e1:t2:aa1:y1:re`;
+  const whole = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const outcomeAt = (length: number) => {
+    const view = new View();
+    view.bytes = whole.slice(0, length);
+    view.end = length;
+    view.wireLength = whole.length;
+    return dht.inspect(view);
+  };
+  const key = text.indexOf('2:id20:');
+  for (let length = key + 4; length < whole.length; length++)
+    assert.equal(outcomeAt(length), Yes, `${length}`);
+  for (let length = 0; length < key + 4; length++) assert.equal(outcomeAt(length), No, `${length}`);
 });

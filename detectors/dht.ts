@@ -3,7 +3,8 @@
  * (BEP 42), stored data (BEP 44) and info-hash samples (BEP 51). A datagram is one bencoded dictionary to its last
  * byte; `t` is the transaction, `y` says query, response or error, and queries and responses carry a 20-byte node id.
  *
- * Bencode alone says nothing (rtpengine and others speak it too): the keys and the sizes decide.
+ * Bencode alone says nothing (rtpengine and others speak it too): the keys and the sizes decide. A datagram that the
+ * capture cut needs `a` or `r` whose first key, as far as it is there, is `id` of 20 bytes.
  */
 import {
   bencodeEnd,
@@ -16,7 +17,7 @@ import {
   stringLength,
   stringStart,
 } from '../lib/wire/bencode.js';
-import { ascii } from '../lib/wire/text.js';
+import { ascii, isAlphanumeric, isBeginningOf, writeDecimal } from '../lib/wire/text.js';
 import {
   nearMiss,
   No,
@@ -29,6 +30,7 @@ import {
 } from './detector.js';
 
 const keyA = ascii('a');
+const keyBs = ascii('bs');
 const keyE = ascii('e');
 const keyQ = ascii('q');
 const keyR = ascii('r');
@@ -44,6 +46,9 @@ const keyImpliedPort = ascii('implied_port');
 const keyTarget = ascii('target');
 const keyToken = ascii('token');
 const keyValues = ascii('values');
+/** How `a` and `r` begin, and how much of that a cut has to leave. */
+const idFirst = ascii('d2:id20:');
+const idFirstMin = 5;
 
 const ping = ascii('ping');
 const findNode = ascii('find_node');
@@ -61,6 +66,13 @@ const peer6Length = 18;
 const transactionLengthMax = 32;
 const queryNameLengthMax = 32;
 const clientLengthMax = 32;
+/** Bytes of an id that a lookup for its own neighbourhood shares with its target. */
+const neighbourhoodBytes = 4;
+
+const letterU = 0x55;
+const letterT = 0x54;
+const space = 0x20;
+const point = 0x2e;
 
 const query = 0;
 const queryForPeers = 1;
@@ -83,7 +95,8 @@ export const dht: Detector = {
   reference: 'BEP 5, BEP 32, BEP 33, BEP 42, BEP 44, BEP 51',
   summary: 'DHT queries, responses and errors: strict bencode with KRPC keys and exact sizes',
   limits:
-    'bencode that is not KRPC is not taken; a datagram cut by a snap length needs its node id to be visible',
+    'bencode that is not KRPC is not taken; a datagram cut by a snap length needs the beginning of its node id; the ' +
+    'target of a get_peers that only looks for nodes (near its own id, or marked `bs`) is not noted as an info-hash',
   scope: 'packets',
   packetsMax: 16,
   firstBytes: [0x64],
@@ -162,8 +175,10 @@ function queryFinding(view: View, bytes: Uint8Array, q: number, a: number, end: 
   const announcing = stringIs(bytes, q, end, announcePeer);
   if (!announcing && !stringIs(bytes, q, end, getPeers)) return unusualQuery;
   if (!hasString(bytes, a, end, keyInfoHash, idLength)) return unusualQuery;
-  const hash = dictionaryValue(bytes, a, end, keyInfoHash);
-  noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
+  if (announcing || namesTorrent(bytes, a, end)) {
+    const hash = dictionaryValue(bytes, a, end, keyInfoHash);
+    noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
+  }
   if (!announcing) return queryForPeers;
   const port =
     dictionaryValueOf(bytes, a, end, keyPort, 'i') >= 0 ||
@@ -208,12 +223,31 @@ function readCut(view: View, bytes: Uint8Array, start: number, end: number): Out
   const inner = a >= 0 ? a : dictionaryValueOf(bytes, start, end, keyR, 'd');
   if (inner < 0) return nearMiss(view, notKrpc);
   const id = dictionaryValue(bytes, inner, end, keyId);
-  if (id < 0 || !claimsIdLength(bytes, id, end)) return nearMiss(view, noNodeId);
+  const hasId = id >= 0 && claimsIdLength(bytes, id, end);
+  if (!hasId && !endsInId(bytes, inner, end)) return nearMiss(view, noNodeId);
   const hash = a < 0 ? -1 : dictionaryValue(bytes, a, end, keyInfoHash);
-  if (hash >= 0 && stringLength(bytes, hash, end) === idLength) {
+  if (hash >= 0 && stringLength(bytes, hash, end) === idLength && namesTorrent(bytes, a, end)) {
     noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
   }
   return yesInPayload(view, a >= 0 ? query : response, start, end);
+}
+
+/** True if the cut left `d2:id` and no more than `20:` of the dictionary at `at`. */
+function endsInId(bytes: Uint8Array, at: number, end: number): boolean {
+  return end - at >= idFirstMin && isBeginningOf(bytes, at, end, idFirst);
+}
+
+/**
+ * True if the `info_hash` of a get_peers with the arguments `a` is a torrent's. Clients fill their routing table with
+ * get_peers as well: for targets next to their own id (libtorrent, uTorrent), or with the key `bs` (libtorrent's
+ * bootstrap). A torrent's hash shares 32 bits with an id once in 4 * 10^9.
+ */
+function namesTorrent(bytes: Uint8Array, a: number, end: number): boolean {
+  if (dictionaryValue(bytes, a, end, keyBs) >= 0) return false;
+  const id = stringStart(bytes, dictionaryValue(bytes, a, end, keyId), end);
+  const hash = stringStart(bytes, dictionaryValue(bytes, a, end, keyInfoHash), end);
+  for (let i = 0; i < neighbourhoodBytes; i++) if (bytes[id + i] !== bytes[hash + i]) return true;
+  return false;
 }
 
 /** True if the string at `at` begins with `20:`, whether or not all of it is there. */
@@ -246,12 +280,41 @@ function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
   return true;
 }
 
-/** `v`, two letters and two bytes of version in most clients. */
+/**
+ * `v` names the client: two letters and two numbers in most (LT 2.8, A2 0.3), the number of the build in uTorrent
+ * (UT 45852); as it stands where it is something else.
+ */
 function noteVersion(view: View, bytes: Uint8Array, start: number, end: number): void {
   const v = dictionaryValueOf(bytes, start, end, keyV, '0');
   if (v < 0) return;
   const length = stringLength(bytes, v, end);
   if (length < 1 || length > clientLengthMax) return;
   const from = stringStart(bytes, v, end);
-  noteClient(view, bytes, from, from + length);
+  if (length !== 4 || !isAlphanumeric(bytes[from]!) || !isAlphanumeric(bytes[from + 1]!)) {
+    noteClient(view, bytes, from, from + length);
+    return;
+  }
+  const isBuild = bytes[from] === letterU && bytes[from + 1] === letterT;
+  if (!isBuild && isAlphanumeric(bytes[from + 2]!) && isAlphanumeric(bytes[from + 3]!)) {
+    noteClient(view, bytes, from, from + length);
+    return;
+  }
+  noteNumbers(view, bytes, from, isBuild);
+}
+
+/** Writes two letters and the two numbers behind them, or the one big-endian number that they are together. */
+function noteNumbers(view: View, bytes: Uint8Array, from: number, together: boolean): void {
+  const client = view.client;
+  const high = bytes[from + 2]!;
+  const low = bytes[from + 3]!;
+  client[0] = bytes[from]!;
+  client[1] = bytes[from + 1]!;
+  client[2] = space;
+  if (together) {
+    view.clientLength = writeDecimal(client, 3, (high << 8) | low);
+    return;
+  }
+  const dot = writeDecimal(client, 3, high);
+  client[dot] = point;
+  view.clientLength = writeDecimal(client, dot + 1, low);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromText } from '../lib/testing.js';
-import { More, No, Yes } from './detector.js';
+import { More, No, View, Yes } from './detector.js';
 import { runDetector } from './harness.js';
 import { httpTrackerAnswer } from './http-tracker-answer.js';
 
@@ -48,4 +48,23 @@ test('other bodies are let go at once', () => {
   assert.equal(ask(`${head}<html>`).outcome, No);
   assert.equal(ask(`${head}d1:ai1ee`).outcome, No);
   assert.equal(ask('data').outcome, No);
+});
+
+test('a cut body is believed once it has begun with the numbers of a swarm', () => {
+  const outcome = (text: string, wireLength: number) => {
+    const view = new View();
+    view.bytes = fromText(text);
+    view.end = view.bytes.length;
+    view.wireLength = wireLength;
+    return httpTrackerAnswer.inspect(view);
+  };
+  const counts = 'd8:completei12e10:incompletei1';
+  assert.equal(outcome(counts, 86), Yes);
+  assert.equal(outcome(counts, counts.length), More, 'not cut: the rest is waited for');
+  assert.equal(outcome('d8:completei12e10:incompletei', 86), No);
+  assert.equal(outcome('d8:completei12e9:incompletei1', 86), No);
+  assert.equal(outcome('d5:filesd20:abcdefghijkl', 86), Yes);
+  assert.equal(outcome('d5:filesd20:abcdefghijklmnopqrstd8:c', 86), Yes);
+  assert.equal(outcome('d5:filesd20:abcdefghijklmnopqrst3:ab', 86), No);
+  assert.equal(outcome('d5:filesd19:abcdefghijkl', 86), No);
 });

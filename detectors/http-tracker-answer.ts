@@ -3,7 +3,9 @@
  * reason, or the statistics of a scrape (BEP 48). https://www.bittorrent.org/beps/bep_0003.html#trackers
  *
  * Only the body speaks: the status, content type and length say nothing, because trackers send any of them. A segment
- * that begins with the body itself is read too, so that one direction of a connection is enough.
+ * that begins with the body itself is read too, so that one direction of a connection is enough. A body that begins with
+ * the numbers of a swarm (`d8:completei...e10:incompletei...`, 27 fixed bytes) or of several (`d5:filesd20:`, 12) is
+ * believed even where the capture ends there: random bytes are that once in 2^96, and text does not begin so.
  */
 import { More, No, nearMiss, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
@@ -17,12 +19,13 @@ import {
   stringStart,
 } from '../lib/wire/bencode.js';
 import { bodyData, isResponse, mayBecomeHttp, NoBodyYet, responseBody } from '../lib/wire/http.js';
-import { ascii, decimal } from '../lib/wire/text.js';
+import { ascii, decimal, isDigit, startsWith } from '../lib/wire/text.js';
 
 const peersProof = 0;
 const failureProof = 1;
 const scrapeProof = 2;
 const countsOnly = 3;
+const beginsWithCounts = 4;
 
 const oddPeers = 0;
 
@@ -38,6 +41,9 @@ const trackerId = ascii('tracker id');
 const files = ascii('files');
 const ip = ascii('ip');
 const portKey = ascii('port');
+const completeFirst = ascii('d8:complete');
+const incompleteNext = ascii('10:incompletei');
+const filesFirst = ascii('d5:filesd20:');
 
 const letterD = 0x64;
 const letterE = 0x65;
@@ -108,6 +114,21 @@ function isSentence(bytes: Uint8Array, at: number, end: number): boolean {
   return to > from || length === 0;
 }
 
+/** True if the dictionary at `at` begins with how many have everything, and how many do not. */
+function opensWithCounts(bytes: Uint8Array, at: number, end: number): boolean {
+  if (!startsWith(bytes, at, end, completeFirst)) return false;
+  const next = integerEnd(bytes, at + completeFirst.length, end);
+  const digit = next + incompleteNext.length;
+  return next > 0 && digit < end && startsWith(bytes, next, end, incompleteNext) && isDigit(bytes[digit]!);
+}
+
+/** True if the dictionary at `at` begins with the statistics of an info-hash, whose value is one as far as it is there. */
+function opensWithFiles(bytes: Uint8Array, at: number, end: number): boolean {
+  if (!startsWith(bytes, at, end, filesFirst)) return false;
+  const value = at + filesFirst.length + hashBytes;
+  return value >= end || bytes[value] === letterD;
+}
+
 /** What the dictionary at `at` says: a finding, or -1. */
 function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
   const hasInterval = hasInteger(bytes, at, end, interval);
@@ -129,6 +150,9 @@ function findingOf(view: View, bytes: Uint8Array, at: number, end: number): numb
   if (form > 0 && (hasInterval || counts + words >= 2)) return peersProof;
   const statistics = dictionaryValueOf(bytes, at, end, files, 'd');
   if (statistics >= 0 && isScrapeFiles(view, bytes, statistics, end)) return scrapeProof;
+  const cut = view.wireLength > view.end - view.start;
+  if ((hasInterval || cut) && opensWithCounts(bytes, at, end)) return beginsWithCounts;
+  if (cut && opensWithFiles(bytes, at, end)) return scrapeProof;
   return hasInterval && counts + words > 0 ? countsOnly : -1;
 }
 
@@ -151,7 +175,7 @@ function judge(
   const finding = findingOf(view, bytes, body, to);
   if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
   // Counts without peers: the peers may still come.
-  if (finding === countsOnly && mayGrow) return More;
+  if ((finding === countsOnly || finding === beginsWithCounts) && mayGrow) return More;
   return inOpening ? yesInOpening(view, finding, body, to) : yesInPayload(view, finding, body, to);
 }
 
@@ -208,6 +232,11 @@ export const httpTrackerAnswer: Detector = {
     { text: 'HTTP tracker failure answer', kind: 'http-tracker', confidence: 'proof' },
     { text: 'HTTP tracker scrape answer', kind: 'http-tracker', confidence: 'proof' },
     { text: 'HTTP tracker answer, no peers seen', kind: 'http-tracker', confidence: 'strong' },
+    {
+      text: 'HTTP tracker answer that begins with the numbers of its swarm, no peers seen',
+      kind: 'http-tracker',
+      confidence: 'proof',
+    },
   ],
   nearMisses: ['bencoded answer whose peers are not multiples of 6 or 18 bytes'],
   inspect,

@@ -70,3 +70,17 @@ test('a request cut by the capture is believed by its path and binary escapes', 
   assert.equal(askCut('GET /announce?info_hash=%20%41%42%43'), No, 'escapes of characters');
   assert.equal(askCut('GET /page?info_hash=%9F%1C%04%E2%A7'), No);
 });
+
+test('one binary escape as the first byte of a cut hash is strong', () => {
+  const strong = httpTracker.findings.findIndex(({ confidence }) => confidence === 'strong');
+  const finding = (text: string): number => {
+    const view = new View();
+    view.bytes = view.opening = fromText(text);
+    view.end = view.openingEnd = view.bytes.length;
+    view.wireLength = 400;
+    return httpTracker.inspect(view) === Yes ? view.finding : -1;
+  };
+  assert.equal(finding('GET /announce?info_hash=%9Fzu'), strong);
+  assert.equal(finding('GET /announce?info_hash=z%9Fu'), -1);
+  assert.equal(finding('GET /announce?info_hash=%3Azu'), -1);
+});

@@ -87,26 +87,42 @@ function noteSoftware(view: View, bytes: Uint8Array, start: number, end: number,
 }
 
 /**
- * A capture that keeps only the first bytes of each packet ends inside the info-hash. A path called announce or scrape
- * whose `info_hash` is being written in escapes, at least three and one of them no character, is nothing else.
+ * How a request whose end the capture cut off inside the info-hash is believed: a finding, or -1. A path called announce
+ * or scrape whose `info_hash` is being written in escapes, at least three and one of them no character, is nothing else.
+ * One such escape as the first byte is what 10 of 16 random hashes begin with and no readable parameter does: strong.
  */
-function isCutRequest(bytes: Uint8Array, path: number, hash: number, end: number): boolean {
-  if (
-    !startsWithIgnoringCase(bytes, path, end, announceName) &&
-    !startsWithIgnoringCase(bytes, path, end, scrapeName)
-  )
-    return false;
+function cutFinding(bytes: Uint8Array, path: number, hash: number, end: number): number {
+  const isScrape = startsWithIgnoringCase(bytes, path, end, scrapeName);
+  if (!isScrape && !startsWithIgnoringCase(bytes, path, end, announceName)) return -1;
   let escapes = 0;
   let binary = false;
   for (let i = hash; i + 2 < end; i++) {
-    if (bytes[i]! <= 0x20) return false;
+    if (bytes[i]! <= 0x20) return -1;
     if (bytes[i] !== percent) continue;
     escapes++;
-    // The first digit tells: 0 and 1 are control characters, 8 to f are beyond ASCII.
-    const digit = bytes[i + 1]!;
-    binary ||= digit <= 0x31 || digit >= 0x38;
+    binary ||= isBinary(bytes[i + 1]!);
   }
-  return escapes >= 3 && binary;
+  if (escapes >= 3 && binary) return isScrape ? scrapeProof : announceProof;
+  return end - hash >= 3 && bytes[hash] === percent && isBinary(bytes[hash + 1]!) ? hashOnly : -1;
+}
+
+/** The first digit of an escape tells: 0 and 1 are control characters, 8 to f are beyond ASCII. */
+function isBinary(digit: number): boolean {
+  return digit <= 0x31 || digit >= 0x38;
+}
+
+/** Answers about a request that the capture cut inside `[hash, end)`. */
+function judgeCut(
+  view: View,
+  bytes: Uint8Array,
+  start: number,
+  path: number,
+  hash: number,
+  end: number,
+  inOpening: boolean,
+): Outcome {
+  const finding = cutFinding(bytes, path, hash, end);
+  return finding < 0 ? No : say(view, finding, start, end, inOpening);
 }
 
 /** Judges the request that begins at `start`. */
@@ -121,10 +137,7 @@ function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpen
   const hashEnd = parameterEnd(bytes, hash, end);
   const path = lastSegment(bytes, target, query - 1);
   if (hashEnd === end) {
-    if (!cut) return More;
-    return isCutRequest(bytes, path, hash, end)
-      ? say(view, announceOrScrape(bytes, path, end), start, end, inOpening)
-      : No;
+    return cut ? judgeCut(view, bytes, start, path, hash, end, inOpening) : More;
   }
   if (percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes) return nearMiss(view, notTwentyBytes);
   const outcome = judgeHashed(view, bytes, start, query, path, end, inOpening);
@@ -157,18 +170,13 @@ function judgeHashed(
   }
   if (!isWholeTarget(bytes, query, end)) {
     const cut = view.wireLength > view.end - view.start;
-    if (!cut) return More;
-    return isCutRequest(bytes, path, query, end) ? say(view, announceProof, start, end, inOpening) : No;
+    return cut ? judgeCut(view, bytes, start, path, query, end, inOpening) : More;
   }
   // An HTTP seed's request (BEP 17) also has an info-hash; it belongs to the web-seed detector.
   if (parameterValue(bytes, query, end, piece) >= 0) return No;
   if (!startsWith(bytes, path, end, announceName)) return nearMiss(view, nothingBeside);
   noteSoftware(view, bytes, start, end, hasPeerId);
   return say(view, hashOnly, start, end, inOpening);
-}
-
-function announceOrScrape(bytes: Uint8Array, path: number, end: number): number {
-  return startsWithIgnoringCase(bytes, path, end, scrapeName) ? scrapeProof : announceProof;
 }
 
 function hasPortNumber(bytes: Uint8Array, query: number, end: number): boolean {

@@ -6,6 +6,7 @@ import { httpTrackerAnswer } from './http-tracker-answer.js';
 import { lsd } from './lsd.js';
 import { otherProtocols, recogniseOther } from './other-protocols.js';
 import { peerHandshake } from './peer-handshake.js';
+import { peerHandshakeLate } from './peer-handshake-late.js';
 import { peerMessages } from './peer-messages.js';
 import { torrentFile } from './torrent-file.js';
 import { udpTracker } from './udp-tracker.js';
@@ -16,6 +17,7 @@ import { webtorrentTracker } from './webtorrent-tracker.js';
 
 export const detectors: readonly Detector[] = [
   peerHandshake,
+  peerHandshakeLate,
   dht,
   utp,
   udpTracker,

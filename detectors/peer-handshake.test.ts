@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concat, fromText } from '../lib/testing.js';
-import { More, No, Yes } from './detector.js';
+import { More, No, View, Yes } from './detector.js';
 import { runDetector } from './harness.js';
 import { peerHandshake } from './peer-handshake.js';
 
@@ -58,4 +58,21 @@ test('a No is final for its side, the other side is asked on its own', () => {
     runDetector(peerHandshake, { steps, fromStart: true, clientPort: 1, serverPort: 2 }).outcome,
     Yes,
   );
+});
+
+test('a capture that ends in the header leaves enough of it from 8 bytes on', () => {
+  const whole = handshake([0, 0, 0, 0, 0, 0, 0, 0], '-TR4060-');
+  const outcomeAt = (length: number, wireLength: number) => {
+    const view = new View();
+    view.bytes = view.opening = whole.slice(0, length);
+    view.end = view.openingEnd = length;
+    view.wireLength = view.openingWireLength = wireLength;
+    return peerHandshake.inspect(view);
+  };
+  for (let length = 8; length < 20; length++) {
+    assert.equal(outcomeAt(length, 68), Yes);
+    assert.equal(outcomeAt(length, 47), More);
+    assert.equal(outcomeAt(length, length), More);
+  }
+  assert.equal(outcomeAt(7, 68), More);
 });

@@ -3,8 +3,17 @@
  * 20-byte info-hash (v1, or v2 cut to 20 bytes) and the 20-byte peer id, as the first bytes that a side sends.
  *
  * The first 20 bytes decide: nobody else begins a stream with them, and a filter that waits for the rest answers later
- * than it could. What has arrived of the rest is noted.
+ * than it could. What has arrived of the rest is noted. A capture that keeps only the beginning of each packet may end in
+ * the header: eight bytes of it and room for the info-hash are enough, since random bytes have them once in 2^64.
  */
+import {
+  handshakeBytes,
+  handshakeHeader as header,
+  infoHashAt,
+  peerIdAt,
+  peerIdNameLength,
+  reservedAt,
+} from '../lib/wire/peer.js';
 import { ascii, startsWith } from '../lib/wire/text.js';
 import {
   More,
@@ -18,13 +27,7 @@ import {
   type View,
 } from './detector.js';
 
-const header = ascii('\x13BitTorrent protocol');
 const name = ascii('BitTorrent protocol');
-
-const reservedAt = 20;
-const infoHashAt = 28;
-const peerIdAt = 48;
-const handshakeLength = 68;
 
 /** Reserved byte 5, BEP 10; reserved byte 7, BEP 52. */
 const extensionByteAt = reservedAt + 5;
@@ -39,9 +42,8 @@ const upgradable = 3;
 
 const nameWithoutLength = 0;
 
-const dash = 0x2d;
-const azureusStyleLength = 8;
-const namePrefixMin = 3;
+/** Bytes of the header that a capture must have kept: nobody else's 64 bits, where the cut is not the sender's choice. */
+const cutHeaderMin = 8;
 
 export const peerHandshake: Detector = {
   name: 'peer-handshake',
@@ -49,7 +51,7 @@ export const peerHandshake: Detector = {
   confidence: 'proof',
   reference: 'BEP 3, BEP 10, BEP 52',
   summary: 'peer handshake at the beginning of a stream, v1, v2 and hybrid',
-  limits: 'not inside MSE encryption, TLS or a proxy; not in the middle of a stream',
+  limits: 'not inside MSE encryption, TLS or a proxy; behind other bytes only by peer-handshake-late',
   scope: 'opening',
   packetsMax: 32,
   firstBytes: [0x13, 0x42],
@@ -77,16 +79,25 @@ export const peerHandshake: Detector = {
     }
     const present = Math.min(end - from, header.length);
     for (let i = 1; i < present; i++) if (bytes[from + i] !== header[i]) return No;
-    if (present < header.length) return More;
+    if (present < header.length) return endsInHeader(view, present);
     return describe(view, bytes, from, end);
   },
 };
 
+/** The header is not whole: the rest comes with the next segment, or the capture cut it off. */
+function endsInHeader(view: View, present: number): Outcome {
+  const length = view.end - view.start;
+  const isFirst = view.openingEnd - view.openingStart === length;
+  const cut = isFirst && view.wireLength > length && view.wireLength >= peerIdAt;
+  if (!cut || present < cutHeaderMin) return More;
+  return yesInOpening(view, headerOnly, view.openingStart, view.openingStart + present);
+}
+
 /** Notes what has arrived behind the protocol name. */
 function describe(view: View, bytes: Uint8Array, from: number, end: number): Outcome {
-  const length = Math.min(end - from, handshakeLength);
+  const length = Math.min(end - from, handshakeBytes);
   if (length >= peerIdAt) noteInfoHash(view, bytes, from + infoHashAt, 20);
-  if (length === handshakeLength) notePeerId(view, bytes, from + peerIdAt);
+  if (length === handshakeBytes) notePeerId(view, bytes, from + peerIdAt);
   let finding = headerOnly;
   if (length >= infoHashAt) {
     finding = plain;
@@ -96,22 +107,8 @@ function describe(view: View, bytes: Uint8Array, from: number, end: number): Out
   return yesInOpening(view, finding, from, from + length);
 }
 
-/**
- * The readable beginning of a peer id (BEP 20): eight bytes as in `-TR4060-`, or the letters, digits, dots and dashes
- * that the other styles begin with. A peer id that is random from its first byte names nobody.
- */
+/** Notes the client that the peer id names. */
 function notePeerId(view: View, bytes: Uint8Array, at: number): void {
-  if (bytes[at] === dash && bytes[at + azureusStyleLength - 1] === dash) {
-    noteClient(view, bytes, at, at + azureusStyleLength);
-    return;
-  }
-  let to = at;
-  while (to < at + azureusStyleLength && isNameByte(bytes[to]!)) to++;
-  if (to - at >= namePrefixMin) noteClient(view, bytes, at, to);
-}
-
-function isNameByte(byte: number): boolean {
-  if (byte >= 0x30 && byte <= 0x39) return true;
-  const letter = byte | 0x20;
-  return (letter >= 0x61 && letter <= 0x7a) || byte === dash || byte === 0x2e;
+  const length = peerIdNameLength(bytes, at);
+  if (length > 0) noteClient(view, bytes, at, at + length);
 }

@@ -109,3 +109,25 @@ test('random bytes behind a plausible length and id are not believed', () => {
     assert.notEqual(run(['>', payload]).outcome, Yes, hex);
   }
 });
+
+describe('a stream whose beginning was something else', () => {
+  const keyExchange = new SeededRandom(7).bytes(131);
+  const runLate = (...payloads: readonly Uint8Array[]) => {
+    const steps = [keyExchange, ...payloads].map((payload) => ({ fromClient: true, payload }));
+    const answer = runDetector(peerMessages, { steps, fromStart: true, clientPort: 1, serverPort: 2 });
+    return peerMessages.findings.find(({ text }) => text === answer.finding)?.confidence ?? null;
+  };
+  const cutBlock = block(7, 16384, 16384).slice(0, 1448);
+
+  test('whole messages are proof as elsewhere', () => {
+    assert.equal(runLate(request(1, 16384)), 'proof');
+    assert.equal(runLate(block(7, 16384, 16384)), 'proof');
+    assert.equal(runLate(concat(request(1, 16384), cutBlock)), 'proof');
+  });
+
+  test('a block that goes on behind the segment is only strong, as the copy of a recording may have it', () => {
+    assert.equal(runLate(cutBlock), 'strong');
+    assert.equal(runLate(concat(have(1), cutBlock)), 'strong');
+    assert.equal(run(['<', cutBlock]).grade, 'proof');
+  });
+});

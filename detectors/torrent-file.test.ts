@@ -50,3 +50,23 @@ test('the content type alone is strong', () => {
   assert.equal(ask(`${typed}<html>`).outcome, No, 'an error page');
   assert.equal(ask(`${head}application/x-bittorrent`).outcome, No, 'in the body');
 });
+
+test('the content type counts as a whole, in its own field', () => {
+  const typed = (field: string): number => ask(`HTTP/1.1 200 OK\r\n${field}\r\n\r\n\x1f\x8b\x08`).outcome;
+  assert.equal(typed('Content-Type: application/x-bittorrent; x=y'), Yes);
+  assert.equal(typed('Content-Type: application/x-bittorrent-search'), No);
+  assert.equal(typed('X-Allowed-Types: application/x-bittorrent'), No);
+});
+
+test('the first entry of a long list or tree of files is enough', () => {
+  assert.equal(ask('d4:infod5:filesld6:lengthi5e4:pathl1:aee').outcome, Yes);
+  assert.equal(ask('d4:infod5:filesld6:lengthi5e5:owner1:aee').outcome, More);
+  const leaf = (root: string): string => `d4:infod9:file treed1:ad1:bd0:d6:lengthi5e11:pieces root${root}`;
+  assert.equal(ask(leaf('32:abc')).outcome, Yes);
+  assert.equal(ask(leaf('20:abc')).outcome, More);
+});
+
+test('three keys are said at once', () => {
+  const file = 'd8:announce18:http://t.example/a7:comment1:x13:creation datei1e4:info';
+  assert.equal(ask(file).finding, 'metainfo file by three or more of its keys');
+});

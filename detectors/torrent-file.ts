@@ -3,107 +3,147 @@
  * any plain stream that begins with one. https://www.bittorrent.org/beps/bep_0003.html#metainfo-files
  *
  * The body itself is read: the keys of its dictionary with the types that they must have. The content type alone is a
- * strong word, and only before a body that cannot be read; the name of the file is nothing here.
+ * strong word, and only before a body that cannot be read; the name of the file is nothing here. Each dictionary is
+ * walked once, whatever is asked of it.
  */
 import { More, No, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
-  bencodeEnd,
-  dictionaryValue,
-  dictionaryValueOf,
+  dictionaryKeys,
   Incomplete,
   integerEnd,
-  Malformed,
+  isWorthReading,
+  readDictionary,
+  stringEnd,
   stringStart,
+  type DictionaryKeys,
 } from '../lib/wire/bencode.js';
-import { bodyData, headEnd, isResponse, mayBecomeHttp } from '../lib/wire/http.js';
-import { ascii, decimal, find, isDigit, needle } from '../lib/wire/text.js';
+import { bodyData, headEnd, headerValue, isResponse, mayBecomeHttp } from '../lib/wire/http.js';
+import { ascii, decimal, isDigit, needle, startsWithIgnoringCase } from '../lib/wire/text.js';
 
 const infoProof = 0;
 const keysProof = 1;
 const keysStrong = 2;
 const typeStrong = 3;
 
-const info = ascii('info');
-const announce = ascii('announce');
-const announceList = ascii('announce-list');
-const comment = ascii('comment');
-const createdBy = ascii('created by');
-const creationDate = ascii('creation date');
-const encoding = ascii('encoding');
-const httpSeeds = ascii('httpseeds');
-const urlList = ascii('url-list');
-const nodes = ascii('nodes');
-const pieceLayers = ascii('piece layers');
-const pieceLength = ascii('piece length');
-const pieces = ascii('pieces');
-const files = ascii('files');
-const fileLength = ascii('length');
-const fileName = ascii('name');
-const fileTree = ascii('file tree');
-const metaVersion = ascii('meta version');
-const contentType = needle('application/x-bittorrent');
+/** Keys beside the info dictionary, with the types that the BEPs give them. */
+const outer = dictionaryKeys([
+  ['info', 'd'],
+  ['announce', '0'],
+  ['announce-list', 'l'],
+  ['comment', '0'],
+  ['created by', '0'],
+  ['creation date', 'i'],
+  ['encoding', '0'],
+  ['httpseeds', 'l'],
+  ['nodes', 'l'],
+  ['piece layers', 'd'],
+  ['url-list', '*'],
+]);
+const infoKey = 0;
+const announceKey = 1;
+
+const inner = dictionaryKeys([
+  ['files', 'l'],
+  ['file tree', 'd'],
+  ['pieces', '0'],
+  ['length', 'i'],
+  ['meta version', 'i'],
+  ['name', '0'],
+  ['piece length', 'i'],
+]);
+const filesKey = 0;
+const fileTreeKey = 1;
+const piecesKey = 2;
+
+/** The first file of version 1's list (BEP 3), and of version 2's tree (BEP 52). */
+const listed = dictionaryKeys([
+  ['length', 'i'],
+  ['path', 'l'],
+]);
+const leaf = dictionaryKeys([
+  ['length', 'i'],
+  ['pieces root', '0'],
+]);
+
+const contentType = needle('\ncontent-type:');
+const torrentType = ascii('application/x-bittorrent');
 
 const letterD = 0x64;
+const letterI = 0x69;
 const sha1Bytes = 20;
+const sha256Bytes = 32;
+/** Folders that the first file of a tree may lie in. */
+const foldersMax = 8;
 /** A kept stream this long does not grow much more: what is missing is judged as missing. */
 const enoughBytes = 3072;
+/** Packets of a side with each of which the kept stream is read. */
+const readPacketsMax = 4;
 /** Segment so short that only a stream still being kept can tell. */
 const shortBytes = 16;
 
-/** True if the value of `key` in the dictionary at `start` is a whole integer. */
-function hasInteger(bytes: Uint8Array, start: number, end: number, key: Uint8Array): boolean {
-  const at = dictionaryValue(bytes, start, end, key);
-  return at >= 0 && integerEnd(bytes, at, end) > 0;
-}
-
-/** True if `pieces` is there and its declared length is a multiple of 20, whether or not all of it is. */
-function hasPieces(bytes: Uint8Array, start: number, end: number): boolean {
-  const at = dictionaryValueOf(bytes, start, end, pieces, '0');
-  if (at < 0) return false;
+/** Length that the string at `at` declares, whether or not all of it is here; -1 if there is none. */
+function declaredLength(bytes: Uint8Array, at: number, end: number): number {
+  if (at < 0) return -1;
   const from = stringStart(bytes, at, end);
-  if (from < 0) return false;
-  const length = decimal(bytes, at, from - 1);
-  return length > 0 && length % sha1Bytes === 0;
+  return from < 0 ? -1 : decimal(bytes, at, from - 1);
 }
 
-/** Marks of an info dictionary in what is here of it; two are enough, BEP 3 demands at least four. */
+/** How many of the keys from `first` on were read; an integer must be whole. */
+function countFrom(first: number, keys: DictionaryKeys, bytes: Uint8Array, end: number): number {
+  let count = 0;
+  for (let i = first; i < keys.values.length; i++) {
+    const at = keys.values[i]!;
+    if (at >= 0 && (bytes[at] !== letterI || integerEnd(bytes, at, end) > 0)) count++;
+  }
+  return count;
+}
+
+/** True if the list of files at `at` begins with an entry that has a length and a path. */
+function isFileList(bytes: Uint8Array, at: number, end: number): boolean {
+  readDictionary(bytes, at + 1, end, listed);
+  return countFrom(0, listed, bytes, end) === 2;
+}
+
+/** True if the first file of the tree at `at`, which may lie in folders, has a length and the root of its hash tree. */
+function isFileTree(bytes: Uint8Array, at: number, end: number): boolean {
+  for (let folders = 0; folders <= foldersMax; folders++) {
+    const value = stringEnd(bytes, at + 1, end);
+    if (value < 0 || value >= end || bytes[value] !== letterD) return false;
+    // A key of no characters (`0:`) says that what follows is the file itself.
+    if (value === at + 3) {
+      readDictionary(bytes, value, end, leaf);
+      return (
+        countFrom(0, leaf, bytes, end) === 2 && declaredLength(bytes, leaf.values[1]!, end) === sha256Bytes
+      );
+    }
+    at = value;
+  }
+  return false;
+}
+
+/**
+ * Marks of an info dictionary in what is here of it; two are enough, BEP 3 demands at least four. Of a long list of
+ * files only the beginning may be in reach, so its first entry is a mark of its own.
+ */
 function infoMarks(bytes: Uint8Array, at: number, end: number): number {
-  return (
-    (hasInteger(bytes, at, end, pieceLength) ? 1 : 0) +
-    (hasPieces(bytes, at, end) ? 1 : 0) +
-    (hasInteger(bytes, at, end, metaVersion) ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, fileTree, 'd') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, files, 'l') >= 0 ? 1 : 0) +
-    (hasInteger(bytes, at, end, fileLength) ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, fileName, '0') >= 0 ? 1 : 0)
-  );
+  readDictionary(bytes, at, end, inner);
+  const { values } = inner;
+  let marks = countFrom(piecesKey + 1, inner, bytes, end);
+  const hashes = declaredLength(bytes, values[piecesKey]!, end);
+  if (hashes > 0 && hashes % sha1Bytes === 0) marks++;
+  if (values[filesKey]! >= 0) marks += isFileList(bytes, values[filesKey]!, end) ? 2 : 1;
+  if (values[fileTreeKey]! >= 0) marks += isFileTree(bytes, values[fileTreeKey]!, end) ? 2 : 1;
+  return marks;
 }
 
 /** True if the string at `at` begins like the URL of a tracker: a scheme of up to five letters and `://`. */
 function isUrl(bytes: Uint8Array, at: number, end: number): boolean {
-  const from = stringStart(bytes, at, end);
+  const from = at < 0 ? -1 : stringStart(bytes, at, end);
   if (from < 0) return false;
   for (let i = from + 2; i <= from + 5 && i + 2 < end; i++)
     if (bytes[i] === 0x3a) return bytes[i + 1] === 0x2f && bytes[i + 2] === 0x2f;
   return false;
-}
-
-/** Marks of a metainfo dictionary beside its info: keys with the types that the BEPs give them. */
-function outerMarks(bytes: Uint8Array, at: number, end: number): number {
-  const tracker = dictionaryValueOf(bytes, at, end, announce, '0');
-  return (
-    (tracker >= 0 && isUrl(bytes, tracker, end) ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, announceList, 'l') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, createdBy, '0') >= 0 ? 1 : 0) +
-    (hasInteger(bytes, at, end, creationDate) ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, comment, '0') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, encoding, '0') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, httpSeeds, 'l') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, nodes, 'l') >= 0 ? 1 : 0) +
-    (dictionaryValue(bytes, at, end, urlList) >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, pieceLayers, 'd') >= 0 ? 1 : 0)
-  );
 }
 
 /** True if `[at, end)` begins with a dictionary, as far as two bytes can tell. */
@@ -111,20 +151,15 @@ function beginsDictionary(bytes: Uint8Array, at: number, end: number): boolean {
   return end - at >= 2 && bytes[at] === letterD && bytes[at + 1] !== 0x30 && isDigit(bytes[at + 1]!);
 }
 
-/** What the dictionary at `at` is: a finding, -1 no metainfo, -2 not decided by what is here. */
-function findingOf(bytes: Uint8Array, at: number, end: number): number {
-  const infoAt = dictionaryValueOf(bytes, at, end, info, 'd');
-  if (infoAt >= 0 && infoMarks(bytes, infoAt, end) >= 2) return infoProof;
-  const whole = bencodeEnd(bytes, at, end);
-  return whole === Incomplete ? -2 : -1;
-}
-
-/** What can be said of a metainfo whose info is not in reach. */
-function grade(bytes: Uint8Array, at: number, end: number): number {
-  const marks = outerMarks(bytes, at, end);
-  if (marks >= 3) return keysProof;
-  const tracker = dictionaryValueOf(bytes, at, end, announce, '0');
-  return marks === 2 && tracker >= 0 && isUrl(bytes, tracker, end) ? keysStrong : -1;
+/** What the dictionary that was just read says: a finding, or -1. `whole` is what the reading answered. */
+function findingOf(bytes: Uint8Array, whole: number, end: number): number {
+  const info = outer.values[infoKey]!;
+  if (info >= 0 && infoMarks(bytes, info, end) >= 2) return infoProof;
+  // Without its info a metainfo is believed only while the info can still come.
+  if (whole !== Incomplete) return -1;
+  const tracker = isUrl(bytes, outer.values[announceKey]!, end) ? 1 : 0;
+  const marks = tracker + countFrom(announceKey + 1, outer, bytes, end);
+  return marks >= 3 ? keysProof : marks === 2 && tracker === 1 ? keysStrong : -1;
 }
 
 /** Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this. */
@@ -137,19 +172,23 @@ function judgeBody(
   waits: boolean,
 ): Outcome {
   if (!beginsDictionary(bytes, body, end)) return No;
-  let finding = findingOf(bytes, body, end);
-  if (finding === -2) {
-    if (waits) return More;
-    finding = grade(bytes, body, end);
-  }
+  const whole = readDictionary(bytes, body, end, outer);
+  const finding = findingOf(bytes, whole, end);
+  if (whole === Incomplete && waits && finding !== infoProof && finding !== keysProof) return More;
   if (finding < 0) return No;
-  const whole = bencodeEnd(bytes, body, end);
-  const to = whole === Malformed || whole === Incomplete ? end : whole;
+  const to = whole < 0 ? end : whole;
   return inOpening ? yesInOpening(view, finding, body, to) : yesInPayload(view, finding, body, to);
 }
 
 function isText(byte: number): boolean {
   return byte >= 0x20 && byte < 0x7f && byte !== letterD;
+}
+
+/** True if the value of the field at `at` is the type, ended by its parameters, white space or the line's end. */
+function isTorrentType(bytes: Uint8Array, at: number, end: number): boolean {
+  if (!startsWithIgnoringCase(bytes, at, end, torrentType)) return false;
+  const next = at + torrentType.length;
+  return next < end && (bytes[next] === 0x3b || bytes[next]! <= 0x20);
 }
 
 /** Judges the response at `start`: its body, else its content type. */
@@ -169,25 +208,37 @@ function judgeResponse(
   if (outcome !== No) return outcome;
   // Pages and JSON under this type are a site's errors; only what cannot be read (content coding) is taken at its word.
   if (body < end && isText(bytes[body]!)) return No;
-  const named = find(bytes, start, head, contentType);
-  if (named < 0) return No;
-  const to = named + contentType.text.length;
+  const named = headerValue(bytes, start, head, contentType);
+  if (named < 0 || !isTorrentType(bytes, named, head)) return No;
+  const to = named + torrentType.length;
   return inOpening ? yesInOpening(view, typeStrong, named, to) : yesInPayload(view, typeStrong, named, to);
 }
 
+/**
+ * The kept stream. A head and its body, however they are cut, are read at once; later the stream is read again when
+ * enough of it is new. Its bound, 3072, is a multiple of 256, so that it is read there.
+ */
+function judgeOpening(view: View, waits: boolean): Outcome {
+  const { opening, openingStart, openingEnd } = view;
+  const isBody = opening[openingStart] === letterD;
+  if (!isBody && !isResponse(opening, openingStart, openingEnd)) return No;
+  const isEarly = view.payloadPacket <= readPacketsMax;
+  if (!isEarly && !isWorthReading(opening, openingStart, openingEnd, view.end - view.start))
+    return waits ? More : No;
+  return isBody
+    ? judgeBody(view, opening, openingStart, openingEnd, true, waits)
+    : judgeResponse(view, opening, openingStart, openingEnd, true, waits);
+}
+
 function inspect(view: View): Outcome {
-  const { bytes, start, end, opening, openingStart, openingEnd } = view;
+  const { bytes, start, end, openingStart, openingEnd } = view;
   const length = end - start;
   const kept = openingEnd - openingStart;
   const isFirst = kept === length || kept === 0;
   // Waiting is possible where a stream begins to be kept: with its first bytes, or here when nothing is kept.
   const waits = (isFirst ? length : kept) < enoughBytes && view.wireLength === length;
   if (kept > length) {
-    const first = opening[openingStart]!;
-    let outcome: Outcome = No;
-    if (first === letterD) outcome = judgeBody(view, opening, openingStart, openingEnd, true, waits);
-    else if (isResponse(opening, openingStart, openingEnd))
-      outcome = judgeResponse(view, opening, openingStart, openingEnd, true, waits);
+    const outcome = judgeOpening(view, waits);
     if (outcome !== No) return outcome;
   }
   if (isResponse(bytes, start, end)) return judgeResponse(view, bytes, start, end, false, isFirst && waits);

@@ -7,7 +7,7 @@
  * 00 00 00 03, begin many other protocols): they are believed only together with the other side's request and its
  * transaction id, or in the order connect, announce from one side where both have the sizes, the random ids and the
  * plausible numbers that BEP 15 asks for. That is some 98 fixed bits for random bytes; a protocol that counts its
- * packets from 0 in the first word, and sends 16 bytes first, still has to hit an interval of a minute to a day and two
+ * packets from 0 in the first word, and sends 16 bytes first, still has to hit an interval of 10 s to a day and two
  * small counts: once in 2^31.
  */
 import { More, No, noteClient, noteInfoHash, yesInPayload } from './detector.js';
@@ -41,6 +41,9 @@ const countsBytes = 12;
 /** Requests of 74 info-hashes are the most that one datagram takes (BEP 15). */
 const scrapeBytesMax = scrapeHeadBytes + 74 * hashBytes;
 const datagramMax = 2048;
+/** Interval of an announce answer, seconds. */
+const intervalMin = 10;
+const intervalMax = 86_400;
 
 /** Offsets in an announce request. */
 const actionAt = 8;
@@ -215,14 +218,14 @@ function noteAnnounce(view: View, bytes: Uint8Array, start: number, grade: numbe
   if (grade === 2) noteClient(view, bytes, start + peerIdAt, start + peerIdAt + 8);
 }
 
-/** An announce answer by its own numbers: interval of a minute to a day, swarm counts that can hold the peers listed. */
+/** An announce answer by its own numbers: an interval of 10 s to a day, swarm counts that can hold the peers listed. */
 function looksLikeAnnounceAnswer(bytes: Uint8Array, start: number, end: number, wireLength: number): boolean {
   const listed = wireLength - announceAnswerHead;
   if (listed < 0 || listed % peerBytes !== 0 || end - start < announceAnswerHead) return false;
   const interval = word(bytes, start + 8);
   const leechers = word(bytes, start + 12);
   const seeders = word(bytes, start + 16);
-  if (interval < 60 || interval > 86_400) return false;
+  if (interval < intervalMin || interval > intervalMax) return false;
   if (leechers < 0 || seeders < 0 || leechers > 0xffffff || seeders > 0xffffff) return false;
   return listed / peer6Or4(listed) <= leechers + seeders + 1;
 }

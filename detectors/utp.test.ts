@@ -196,3 +196,73 @@ test('random packets with a plausible first byte are never linked', () => {
     );
   }
 });
+
+describe('peer protocol in the data of one packet', () => {
+  const carrying = (rest: Uint8Array): Outcome => run(['>', { ...data, rest }]).outcome;
+  const words = (...values: readonly number[]) => {
+    const bytes = new Uint8Array(4 * values.length);
+    values.forEach((value, index) => {
+      new DataView(bytes.buffer).setUint32(4 * index, value);
+    });
+    return bytes;
+  };
+  const request = concat(words(13), Uint8Array.of(6), words(3, 16384, 16384));
+
+  test('messages that weigh a usual block are believed, light or broken ones are not', () => {
+    assert.equal(carrying(request), Yes);
+    assert.equal(carrying(concat(request, request.slice(0, 7))), Yes);
+    assert.equal(carrying(concat(words(16393), Uint8Array.of(7), words(3, 0), new Uint8Array(100))), Yes);
+    assert.equal(carrying(concat(words(5), Uint8Array.of(4), words(77))), More);
+    assert.equal(carrying(concat(request, Uint8Array.of(0x78))), More);
+    assert.equal(carrying(request.slice(0, 16)), More);
+  });
+
+  test('a handshake that the capture cut is believed from 8 bytes on', () => {
+    const name = Uint8Array.from('\x13BitTorrent protocol', (character) => character.charCodeAt(0));
+    const outcomeAt = (length: number, wireLength: number): Outcome => {
+      const view = new View();
+      view.bytes = packet({ ...data, rest: name.slice(0, length) });
+      view.end = view.bytes.length;
+      view.wireLength = wireLength;
+      return utp.inspect(view);
+    };
+    assert.equal(outcomeAt(8, 88), Yes);
+    assert.equal(outcomeAt(7, 88), More);
+    assert.equal(outcomeAt(8, 67), More);
+    assert.equal(outcomeAt(8, 28), More);
+  });
+});
+
+describe('clocks that agree', () => {
+  const first = { ...data, id: 0x3c40, difference: 131, seq: 0x4e00, ack: 0x2c00 };
+  const next = { ...first, clock: clock + 900, difference: 72, seq: 0x4e01 };
+
+  test('small delays are believed when all else is steady', () => {
+    assert.equal(run(['>', first], ['>', next]).outcome, Yes);
+    assert.equal(run(['>', first], ['>', { ...next, window: 0xfffa5 }]).outcome, Yes);
+  });
+
+  const doubtful: readonly Partial<Fields>[] = [
+    { difference: 0 }, { difference: 11_000_000 }, { difference: -1 }, { window: 0x40000 }, { window: 0x300000 },
+    { window: 0 }, { seq: 0x4e00 }, { ack: 0x2bff },
+  ]; // prettier-ignore
+  for (const change of doubtful) {
+    test(`are not with ${JSON.stringify(change)}`, () => {
+      assert.notEqual(run(['>', first], ['>', { ...next, ...change }]).outcome, Yes);
+    });
+  }
+
+  test('nor with two of id and numbers that are small counters', () => {
+    for (const small of [
+      { id: 0x40, seq: 7 },
+      { id: 0x40, ack: 7 },
+      { seq: 7, ack: 7 },
+    ]) {
+      const changed = { ...first, ...small };
+      const after = { ...changed, clock: clock + 900, seq: changed.seq + 1 };
+      assert.notEqual(run(['>', changed], ['>', after]).outcome, Yes, JSON.stringify(small));
+    }
+    const changed = { ...first, id: 0xd7 };
+    assert.equal(run(['>', changed], ['>', { ...next, id: 0xd7 }]).outcome, Yes);
+  });
+});

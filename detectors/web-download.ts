@@ -8,6 +8,8 @@ import type { Detector, Outcome, View } from './detector.js';
 import {
   headEnd,
   headerValue,
+  isClosedRange,
+  isCutLine,
   isGet,
   mayBecomeHttp,
   lineEnd,
@@ -22,13 +24,11 @@ const torrentHint = 1;
 
 const userAgent = needle('\nuser-agent:');
 const range = needle('\nrange:');
-const bytesUnit = ascii('bytes=');
 const torrentSuffix = ascii('.torrent');
 /** Downloaders that also speak BitTorrent, as their User-Agent begins. */
 const downloaders = ['aria2/', 'fdm ', 'fdm/', 'free download manager', 'motrix/', 'getright/'].map(ascii);
 
 const targetOffset = 4;
-const dash = 0x2d;
 const lineFeed = 0x0a;
 
 function isDownloader(bytes: Uint8Array, at: number, end: number): boolean {
@@ -42,14 +42,6 @@ function asksForTorrent(bytes: Uint8Array, target: number, query: number, end: n
   const pathEnd = query >= 0 ? query - 1 : parameterEnd(bytes, target, end);
   const suffix = pathEnd - torrentSuffix.length;
   return suffix > target && startsWithIgnoringCase(bytes, suffix, pathEnd, torrentSuffix);
-}
-
-/** True if a byte range with both ends is asked for: pieces have an end, a resumed download has none. */
-function isClosedRange(bytes: Uint8Array, at: number, end: number): boolean {
-  if (at < 0 || !startsWithIgnoringCase(bytes, at, end, bytesUnit)) return false;
-  const to = lineEnd(bytes, at, end);
-  const middle = indexOfByte(bytes, at, to, dash);
-  return middle + 1 < to;
 }
 
 function judge(
@@ -71,11 +63,11 @@ function judge(
   }
   const agent = headerValue(bytes, start, end, userAgent);
   if (agent < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
-  if (waits && lineEnd(bytes, agent, end) === end) return More;
+  if (waits && isCutLine(bytes, agent, end)) return More;
   if (!isDownloader(bytes, agent, end)) return No;
   const ranges = headerValue(bytes, start, end, range);
   if (ranges < 0) return waits && headEnd(bytes, start, end) < 0 ? More : No;
-  if (waits && lineEnd(bytes, ranges, end) === end) return More;
+  if (waits && isCutLine(bytes, ranges, end)) return More;
   if (!isClosedRange(bytes, ranges, end)) return No;
   noteClient(view, bytes, agent, lineEnd(bytes, agent, end));
   return inOpening ? yesInOpening(view, rangeHint, start, end) : yesInPayload(view, rangeHint, start, end);

@@ -62,3 +62,26 @@ test('the head may be split at every byte', () => {
   for (let cut = 4 + 1; cut < text.length; cut++)
     assert.equal(ask(text.slice(0, cut), text.slice(cut)).outcome, Yes, String(cut));
 });
+
+test('a range without an end is strong, an update by Sparkle is nothing', () => {
+  const open = request('Transmission/3.00', '/blocklist.gz').replace('bytes=0-1', 'bytes=0-');
+  assert.equal(ask(open).finding, 'request of a BitTorrent client to a web server');
+  const update = ask(request('Transmission/14714 Sparkle/1.26.0', '/Transmission-3.00.dmg'));
+  assert.equal(update.outcome, No);
+  assert.equal(update.near, 'program update of a BitTorrent client');
+});
+
+test('names with a version in other forms', () => {
+  for (const agent of ['Halite v 0.4', 'uTorrent Mac/1870', 'rqbit/8.0', 'BTSP/3602', 'Go-Torrent/1.0'])
+    assert.equal(ask(request(agent)).outcome, Yes, agent);
+  for (const agent of ['Halite v', 'Halite various', 'anacrolix/1', 'Rain/1.12'])
+    assert.equal(ask(request(agent)).outcome, No, agent);
+});
+
+test("BitComet's long-term seeds have names of 40 characters", () => {
+  const name = 'a'.repeat(40);
+  const outcome = (target: string): number => ask(request('x', target)).outcome;
+  assert.equal(outcome(`/data?fid=${name}&size=1`), Yes);
+  assert.equal(outcome(`/data?fid=${name}b&size=1`), No);
+  assert.equal(outcome(`/data?fid=${name}&size=x`), No);
+});

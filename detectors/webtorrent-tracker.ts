@@ -8,9 +8,17 @@
  */
 import { More, No, nearMiss, noteClient, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
-import { headEnd, isGet, isResponse, mayBecomeHttp, statusCode } from '../lib/wire/http.js';
-import { isJsonNumber, jsonIs, jsonLatin1, jsonMember, jsonStringEnd } from '../lib/wire/json.js';
-import { ascii, find, needle } from '../lib/wire/text.js';
+import { headEnd, headerValue, isGet, isResponse, mayBecomeHttp, statusCode } from '../lib/wire/http.js';
+import {
+  isJsonNumber,
+  jsonIs,
+  jsonLatin1,
+  jsonMember,
+  jsonStringEnd,
+  memberNames,
+  readMembers,
+} from '../lib/wire/json.js';
+import { ascii, needle } from '../lib/wire/text.js';
 import {
   frameLength,
   framePayload,
@@ -30,30 +38,31 @@ const offerStrong = 2;
 
 const compressed = 0;
 
-const action = ascii('"action"');
 const announceValue = ascii('"announce"');
 const scrapeValue = ascii('"scrape"');
-const infoHash = ascii('"info_hash"');
-const peerId = ascii('"peer_id"');
-const files = ascii('"files"');
 const sdp = ascii('"sdp"');
-const offer = ascii('"offer"');
-const answer = ascii('"answer"');
-/** Members that go with an info-hash in announces, their answers, and relayed offers and answers. */
-const companions = [
-  peerId,
-  offer,
-  answer,
-  ...['offers', 'offer_id', 'to_peer_id', 'numwant', 'failure reason'].map((name) => ascii(`"${name}"`)),
-];
-const numbers = ['interval', 'complete', 'incomplete', 'uploaded', 'downloaded', 'left'].map((name) =>
-  ascii(`"${name}"`),
-);
+/** Members of a message, found in one walk; then those that go with an info-hash, and the counters. */
+const members = memberNames([
+  ...['action', 'info_hash', 'files', 'peer_id', 'offer', 'answer'],
+  ...['offers', 'offer_id', 'to_peer_id', 'numwant', 'failure reason'],
+  ...['interval', 'complete', 'incomplete', 'uploaded', 'downloaded', 'left'],
+]);
+const action = 0;
+const infoHash = 1;
+const files = 2;
+const peerId = 3;
+const offer = 4;
+const answer = 5;
+/** From the peer-id to the failure reason: in announces, their answers, and relayed offers and answers. */
+const firstCompanion = peerId;
+const firstCounter = 11;
 const upgrade = needle('\nsec-websocket-key:');
 
 const openBrace = 0x7b;
 const openBracket = 0x5b;
 const quote = 0x22;
+/** Part of a description in which its `sdp` member must begin: only its type may stand before it. */
+const descriptionBytesMax = 256;
 const hashBytes = 20;
 const letterG = 0x47;
 const letterH = 0x48;
@@ -67,69 +76,69 @@ const framesMax = 8;
 const enoughBytes = 4000;
 
 /** Reads the info-hash member into `view.infoHash`; true if it is 20 characters. */
-function readInfoHash(view: View, bytes: Uint8Array, at: number, end: number): boolean {
-  let value = jsonMember(bytes, at, end, infoHash);
+function readInfoHash(view: View, bytes: Uint8Array, end: number): boolean {
+  let value = members.values[infoHash]!;
   // A scrape may name several in a list.
   if (value >= 0 && bytes[value] === openBracket) value++;
   return jsonLatin1(bytes, value, end, view.infoHash) === hashBytes;
 }
 
-function hasCompanion(bytes: Uint8Array, at: number, end: number): boolean {
-  for (let i = 0; i < companions.length; i++)
-    if (jsonMember(bytes, at, end, companions[i]!) >= 0) return true;
+function hasCompanion(bytes: Uint8Array, end: number): boolean {
+  const { values } = members;
+  for (let i = firstCompanion; i < firstCounter; i++) if (values[i]! >= 0) return true;
   let counts = 0;
-  for (let i = 0; i < numbers.length; i++)
-    if (isJsonNumber(bytes, jsonMember(bytes, at, end, numbers[i]!), end)) counts++;
+  for (let i = firstCounter; i < values.length; i++) if (isJsonNumber(bytes, values[i]!, end)) counts++;
   return counts >= 2;
 }
 
 /** A scrape's answer: `files` is an object whose first key, if any, is an info-hash of 20 characters. */
-function isScrapeAnswer(view: View, bytes: Uint8Array, at: number, end: number): boolean {
-  const value = jsonMember(bytes, at, end, files);
+function isScrapeAnswer(view: View, bytes: Uint8Array, end: number): boolean {
+  const value = members.values[files]!;
   if (value < 0 || bytes[value] !== openBrace || value + 1 >= end || bytes[value + 1] !== quote) return false;
   return (
     jsonStringEnd(bytes, value + 1, end) > 0 && jsonLatin1(bytes, value + 1, end, view.infoHash) === hashBytes
   );
 }
 
-/** True if `name` is a session description: an object with an `sdp` member. */
-function isDescription(bytes: Uint8Array, at: number, end: number, name: Uint8Array): boolean {
-  const value = jsonMember(bytes, at, end, name);
-  return value >= 0 && jsonMember(bytes, value, end, sdp) >= 0;
+/** True if the member is a session description: an object with an `sdp` member. */
+function isDescription(bytes: Uint8Array, end: number, member: number): boolean {
+  const value = members.values[member]!;
+  return value >= 0 && jsonMember(bytes, value, Math.min(end, value + descriptionBytesMax), sdp) >= 0;
 }
 
 /** What the object at `at` says: a finding, or -1. Leaves the info-hash noted when there is one. */
 function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
-  const what = jsonMember(bytes, at, end, action);
+  readMembers(bytes, at, end, members);
+  const what = members.values[action]!;
   const announces = jsonIs(bytes, what, end, announceValue);
   const scrapes = !announces && jsonIs(bytes, what, end, scrapeValue);
   if (what >= 0 && !announces && !scrapes) return -1;
-  if (readInfoHash(view, bytes, at, end)) {
-    if (scrapes || (announces && hasCompanion(bytes, at, end)) || isOldAnnounce(view, bytes, at, end)) {
+  if (readInfoHash(view, bytes, end)) {
+    if (scrapes || (announces && hasCompanion(bytes, end)) || isOldAnnounce(view, bytes, end)) {
       noteInfoHash(view, view.infoHash, 0, hashBytes);
       return scrapes ? scrapeProof : announceProof;
     }
     return -1;
   }
-  if (scrapes && isScrapeAnswer(view, bytes, at, end)) {
+  if (scrapes && isScrapeAnswer(view, bytes, end)) {
     noteInfoHash(view, view.infoHash, 0, hashBytes);
     return scrapeProof;
   }
   if (!announces) return -1;
-  return isDescription(bytes, at, end, offer) || isDescription(bytes, at, end, answer) ? offerStrong : -1;
+  return isDescription(bytes, end, offer) || isDescription(bytes, end, answer) ? offerStrong : -1;
 }
 
 /** Messages of the first trackers had no action: the peer-id and an offer list, or an answer, stand in for it. */
-function isOldAnnounce(view: View, bytes: Uint8Array, at: number, end: number): boolean {
+function isOldAnnounce(view: View, bytes: Uint8Array, end: number): boolean {
   return (
-    jsonLatin1(bytes, jsonMember(bytes, at, end, peerId), end, view.client) === hashBytes &&
-    hasCompanion(bytes, at, end)
+    jsonLatin1(bytes, members.values[peerId]!, end, view.client) === hashBytes && hasCompanion(bytes, end)
   );
 }
 
-function notePeerId(view: View, bytes: Uint8Array, at: number, end: number): void {
+/** Notes the peer-id of the message that was just read. */
+function notePeerId(view: View, bytes: Uint8Array, end: number): void {
   view.clientLength = 0;
-  if (jsonLatin1(bytes, jsonMember(bytes, at, end, peerId), end, view.client) === hashBytes)
+  if (jsonLatin1(bytes, members.values[peerId]!, end, view.client) === hashBytes)
     noteClient(view, view.client, 0, 8);
 }
 
@@ -143,13 +152,13 @@ function judgeFrame(view: View, bytes: Uint8Array, at: number, payload: number, 
   if (!isMasked(bytes, at)) {
     if (bytes[payload] !== openBrace) return -1;
     const finding = findingOf(view, bytes, payload, to);
-    if (finding >= 0) notePeerId(view, bytes, payload, to);
+    if (finding >= 0) notePeerId(view, bytes, to);
     return finding;
   }
   if (unmaskedByte(bytes, payload, 0) !== openBrace) return -1;
   const length = unmask(bytes, payload, to);
   const finding = findingOf(view, unmaskedBytes(), 0, length);
-  if (finding >= 0) notePeerId(view, unmaskedBytes(), 0, length);
+  if (finding >= 0) notePeerId(view, unmaskedBytes(), length);
   return finding;
 }
 
@@ -197,7 +206,7 @@ function waitsForUpgrade(view: View): boolean {
 
 /** True if a WebSocket handshake (RFC 6455 section 4) begins at `start`: the client's request or the server's 101. */
 function isUpgrade(bytes: Uint8Array, start: number, end: number): boolean {
-  if (isGet(bytes, start, end)) return find(bytes, start, end, upgrade) >= 0;
+  if (isGet(bytes, start, end)) return headerValue(bytes, start, end, upgrade) >= 0;
   return isResponse(bytes, start, end) && statusCode(bytes, start, end) === switchingProtocols;
 }
 
@@ -229,11 +238,17 @@ function mayBegin(byte: number): boolean {
   return (byte & 0x7f) === 0x01 || byte === letterG || byte === letterH;
 }
 
+/** True if the range ends with an empty line. */
+function endsLine(bytes: Uint8Array, end: number): boolean {
+  return bytes[end - 1] === 0x0a && bytes[end - 2] === 0x0d && bytes[end - 3] === 0x0a;
+}
+
 /** True while the header block that could ask for the upgrade, or the status line that could grant it, is not whole. */
 function mayBecomeUpgrade(view: View): boolean {
   const { bytes, start, end } = view;
   if (view.wireLength > end - start) return false;
-  if (isGet(bytes, start, end)) return headEnd(bytes, start, end) < 0;
+  // Most requests end with their head: one look instead of a search.
+  if (isGet(bytes, start, end)) return !endsLine(bytes, end) && headEnd(bytes, start, end) < 0;
   return end - start < statusLineBytes && mayBecomeHttp(bytes, start, Math.min(end, start + 4));
 }
 

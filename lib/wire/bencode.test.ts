@@ -5,13 +5,16 @@ import { bencodeDepthMax, bencodeItemsMax } from '../limits.js';
 import { concat, fromText } from '../testing.js';
 import {
   bencodeEnd,
+  dictionaryKeys,
   dictionaryValue,
   dictionaryValueOf,
   Incomplete,
   integerMax,
   integerValue,
+  isWorthReading,
   Malformed,
   NotInteger,
+  readDictionary,
   stringEnd,
   stringIs,
   stringLength,
@@ -169,4 +172,33 @@ describe('accessors', () => {
     assert.equal(value('i5'), NotInteger);
     assert.equal(value('5:'), NotInteger);
   });
+});
+
+test('readDictionary finds all keys in one walk, by their type', () => {
+  const keys = dictionaryKeys([
+    ['a', 'i'],
+    ['b', '0'],
+    ['cc', '*'],
+  ]);
+  const values = (text: string): number[] => {
+    readDictionary(fromText(text), 0, text.length, keys);
+    return [...keys.values];
+  };
+  assert.deepEqual(values('d1:ai1e1:b1:x2:ccled'), [4, 10, 17]);
+  assert.deepEqual(values('d1:a1:x1:bi1ee'), [-1, -1, -1]);
+  assert.deepEqual(values('d1:xd1:ai1ee1:ai2e'), [15, -1, -1]);
+  assert.equal(readDictionary(fromText('d1:ai1ee'), 0, 8, keys), 8);
+  assert.equal(readDictionary(fromText('d1:ai1e'), 0, 7, keys), Incomplete);
+  assert.equal(readDictionary(fromText('d1:ae'), 0, 5, keys), Malformed);
+  const long = `d1:xl${'0:'.repeat(300)}e1:ai1ee`;
+  assert.equal(readDictionary(fromText(long), 0, long.length, keys), Incomplete);
+});
+
+test('a stream is read again after 256 bytes, or when something ends', () => {
+  const stream = new Uint8Array(600);
+  assert.equal(isWorthReading(stream, 0, 255, 100), false);
+  assert.equal(isWorthReading(stream, 0, 256, 1), true);
+  assert.equal(isWorthReading(stream, 10, 400, 50), false);
+  stream[399] = 0x65;
+  assert.equal(isWorthReading(stream, 10, 400, 50), true);
 });

@@ -15,11 +15,25 @@ invariant(2 ** bencodeDepthMax <= 2 ** 31, 'the nesting is kept in the bits of o
 export const Malformed = -1;
 /** Bencode so far, but the range ends before the value does. */
 export const Incomplete = -2;
+/** More items than allowed; never leaves this file. */
+const tooManyItems = -3;
 /** Answer of `integerValue` when there is no integer. */
 export const NotInteger = -0x4000_0000;
 
 /** Integers beyond this are answered as this (same sign): larger numbers would have to be allocated on return. */
 export const integerMax = 0x3fff_ffff;
+
+/**
+ * Keys of one dictionary that are looked at: KRPC messages, tracker answers and metainfo files have fewer than 30. What
+ * stands behind more of them is not found, so that a dictionary of a thousand tiny keys costs no more than any other.
+ */
+export const dictionaryKeysMax = 64;
+
+/** Items that one reading of a dictionary goes through: a kept stream holds the URLs of about a hundred trackers. */
+const readItemsMax = 256;
+
+/** Bytes by which a kept stream has to grow before its bencode is worth another reading. */
+const rereadBytes = 256;
 
 /** Digits of a string length: nine reach 999,999,999, more than any range. */
 const lengthDigitsMax = 9;
@@ -112,6 +126,18 @@ export function integerValue(bytes: Uint8Array, at: number, end: number): number
  * not fill the range: whoever wants that compares the answer with `end`.
  */
 export function bencodeEnd(bytes: Uint8Array, start: number, end: number): number {
+  const to = walk(bytes, start, end, bencodeItemsMax, null);
+  return to === tooManyItems ? Malformed : to;
+}
+
+/** Walks over one value; the values of a dictionary's own wanted keys are noted on the way. */
+function walk(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  itemsMax: number,
+  keys: DictionaryKeys | null,
+): number {
   let at = start;
   let depth = 0;
   let items = 0;
@@ -127,7 +153,7 @@ export function bencodeEnd(bytes: Uint8Array, start: number, end: number): numbe
       at++;
       depth--;
     } else {
-      if (++items > bencodeItemsMax) return Malformed;
+      if (++items > itemsMax) return tooManyItems;
       if (byte === letterD || byte === letterL) {
         if (depth === bencodeDepthMax || (wantsKey & level) !== 0) return Malformed;
         const inner = 1 << depth++;
@@ -138,8 +164,10 @@ export function bencodeEnd(bytes: Uint8Array, start: number, end: number): numbe
         continue;
       }
       if (byte === letterI && (wantsKey & level) !== 0) return Malformed;
+      const key = at;
       at = byte === letterI ? integerEnd(bytes, at, end) : stringEnd(bytes, at, end);
       if (at < 0) return at;
+      if (keys !== null && depth === 1 && (wantsKey & 1) !== 0 && at < end) noteValue(bytes, key, at, keys);
       // After a key comes its value, after a value the next key; lists and the outermost value have no bit to turn.
       wantsKey ^= dictionaries & level;
     }
@@ -155,7 +183,7 @@ export function bencodeEnd(bytes: Uint8Array, start: number, end: number): numbe
 export function dictionaryValue(bytes: Uint8Array, start: number, end: number, key: Uint8Array): number {
   if (start >= end || bytes[start] !== letterD) return -1;
   let at = start + 1;
-  for (let items = 0; items < bencodeItemsMax; items++) {
+  for (let keys = 0; keys < dictionaryKeysMax; keys++) {
     if (at >= end || bytes[at] === letterE) return -1;
     const value = stringEnd(bytes, at, end);
     if (value < 0 || value >= end) return -1;
@@ -179,4 +207,75 @@ export function dictionaryValueOf(
   const byte = bytes[at]!;
   if (type === '0') return byte >= digit0 && byte <= digit0 + 9 ? at : -1;
   return byte === (type === 'd' ? letterD : type === 'l' ? letterL : letterI) ? at : -1;
+}
+
+/** Keys that are looked for together, in one walk over a dictionary. Made once; `readDictionary` fills in `values`. */
+export interface DictionaryKeys {
+  readonly texts: readonly Uint8Array[];
+  /** First byte of a value of the wanted type (0x30 for a string), 0 for any. */
+  readonly types: readonly number[];
+  /** Indexes into `texts` by the length of the key. */
+  readonly byLength: readonly (readonly number[])[];
+  /** Where the value of each key begins, or -1; valid until the next call with these keys. */
+  readonly values: Int32Array;
+}
+
+/** Prepares keys of up to 99 characters, each with the type its value must have (`*` any). */
+export function dictionaryKeys(
+  wanted: readonly (readonly [key: string, type: 'd' | 'l' | 'i' | '0' | '*'])[],
+): DictionaryKeys {
+  const texts = wanted.map(([key]) => Uint8Array.from(key, (character) => character.charCodeAt(0)));
+  const byLength = Array.from({ length: 100 }, (_, length) =>
+    [...texts.keys()].filter((index) => texts[index]!.length === length),
+  );
+  const types = wanted.map(([, type]) => (type === '*' ? 0 : type.charCodeAt(0)));
+  return { texts, types, byLength, values: new Int32Array(wanted.length).fill(-1) };
+}
+
+/**
+ * Reads the dictionary at `start` once and notes in `keys.values` where the values of the wanted keys begin; the first
+ * of equal keys counts. Answers where the dictionary ends, or Malformed or Incomplete: what stands before the fault or
+ * the cut has been noted all the same, and the last value noted may itself be cut. What stands behind 256 items counts
+ * as cut off.
+ */
+export function readDictionary(bytes: Uint8Array, start: number, end: number, keys: DictionaryKeys): number {
+  const { values } = keys;
+  for (let i = 0; i < values.length; i++) values[i] = -1;
+  if (start < end && bytes[start] !== letterD) return Malformed;
+  const to = walk(bytes, start, end, readItemsMax, keys);
+  return to === tooManyItems ? Incomplete : to;
+}
+
+/** Notes the value at `value` if the key `[at, value)` is wanted and the value's type fits. */
+function noteValue(bytes: Uint8Array, at: number, value: number, keys: DictionaryKeys): void {
+  const from = bytes[at + 1] === colon ? at + 2 : at + 3;
+  // Three digits of length: longer than any key that is asked for.
+  if (bytes[from - 1] !== colon) return;
+  const candidates = keys.byLength[value - from]!;
+  for (let i = 0; i < candidates.length; i++) {
+    const index = candidates[i]!;
+    if (keys.values[index]! >= 0 || !isSame(bytes, from, keys.texts[index]!)) continue;
+    const first = bytes[value]!;
+    const type = first >= digit0 && first <= digit0 + 9 ? digit0 : first;
+    if (keys.types[index] === 0 || keys.types[index] === type) keys.values[index] = value;
+    return;
+  }
+}
+
+function isSame(bytes: Uint8Array, from: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text[i]) return false;
+  return true;
+}
+
+/**
+ * True if a kept stream `[start, end)`, of which the last `newBytes` have just come, is worth reading again: it has
+ * passed another multiple of 256 bytes, or ends as a bencoded value (`e`), a header line or a chunk does. A stream that
+ * comes in tiny segments is thus not read from its beginning with each of them.
+ */
+export function isWorthReading(bytes: Uint8Array, start: number, end: number, newBytes: number): boolean {
+  if (newBytes <= 0) return false;
+  const last = bytes[end - 1];
+  if (last === letterE || last === 0x0a) return true;
+  const before = Math.max(0, end - start - newBytes);
+  return Math.floor((end - start) / rereadBytes) !== Math.floor(before / rereadBytes);
 }

@@ -5,6 +5,7 @@ import {
   bodyData,
   headEnd,
   headerValue,
+  isClosedRange,
   isGet,
   isResponse,
   lastSegment,
@@ -83,4 +84,22 @@ test('says whether a request had been open before the last bytes', () => {
   assert.ok(!requestLineWasOpen(bytes, 0, bytes.length, bytes.length), 'nothing was there before');
   assert.ok(requestHeadWasOpen(bytes, 0, bytes.length, 4));
   assert.ok(!requestHeadWasOpen(fromText('HTTP/1.1 200'), 0, 12, 4));
+});
+
+test('a closed range names both ends', () => {
+  const closed = (text: string): boolean => isClosedRange(fromText(text), 0, text.length);
+  assert.equal(closed('bytes=0-1\r'), true);
+  assert.equal(closed('Bytes=16384-32767,1-2'), true);
+  for (const text of ['bytes=0-', 'bytes=0-\r', 'bytes=-5', 'bytes=', 'items=0-1'])
+    assert.equal(closed(text), false, text);
+});
+
+test('the empty line is found wherever it lies', () => {
+  for (let length = 0; length < 12; length++) {
+    const head = `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(length)}\r\n\r\n`;
+    const bytes = fromText(`${head}body`);
+    assert.equal(headEnd(bytes, 0, bytes.length), head.length);
+    assert.equal(headEnd(bytes, 0, head.length), head.length);
+    assert.equal(headEnd(bytes, 0, head.length - 1), -1);
+  }
 });

@@ -9,23 +9,33 @@ import {
   hexDigit,
   indexOfByte,
   isBeginningOf,
+  isDigit,
   needle,
   startsWith,
+  startsWithIgnoringCase,
   type Needle,
 } from './text.js';
 
 const get = ascii('GET ');
 const versionOne = ascii('HTTP/1.');
 const bareBlankLine = needle('\n\n');
+const bytesUnit = ascii('bytes=');
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const space = 0x20;
 const questionMark = 0x3f;
 const ampersand = 0x26;
+const colon = 0x3a;
 
 /** Longest request line that is waited for: the part of a stream that is kept. Announces are under 1 KiB. */
 const requestLineMax = 4096;
+/** Probes of one head that may meet a CR or LF: every second line is met once, so this is about 200 lines. */
+const lineBytesMax = 128;
+/** Probes of the search for one field. Text moves it by 7 bytes on average, so that this reaches 3.5 KiB far. */
+const fieldProbesMax = 512;
+/** Parameters of one query that are looked at: announces have up to 20. */
+const parametersMax = 64;
 
 /** No body in this range: the header block is not over, or ends where the range ends. */
 export const NoBodyYet = -2;
@@ -45,6 +55,11 @@ export function mayBecomeHttp(bytes: Uint8Array, start: number, end: number): bo
   return (
     end > start && (isBeginningOf(bytes, start, end, get) || isBeginningOf(bytes, start, end, versionOne))
   );
+}
+
+/** True if the line at `at` does not end in the range. A range that ends with a line feed, as most heads do, is not searched. */
+export function isCutLine(bytes: Uint8Array, at: number, end: number): boolean {
+  return bytes[end - 1] !== lineFeed && lineEnd(bytes, at, end) === end;
 }
 
 /** Where the line at `at` ends (its CR or LF), or `end`. */
@@ -86,11 +101,13 @@ export function requestHeadWasOpen(
  * four bytes CR LF CR LF cannot lie between two probes that are four apart, so three bytes in four are never read.
  */
 export function headEnd(bytes: Uint8Array, start: number, end: number): number {
+  let lineBytes = 0;
   for (let i = start + 3; i < end; i += 4) {
     const byte = bytes[i]!;
     if (byte > carriageReturn || (byte !== carriageReturn && byte !== lineFeed)) continue;
-    const after = emptyLineAround(bytes, i, end);
+    const after = byte === lineFeed ? emptyLineWithFeed(bytes, i, end) : emptyLineWithReturn(bytes, i, end);
     if (after > 0) return after;
+    if (++lineBytes > lineBytesMax) return -1;
   }
   // The bare form is looked for only if the first line shows it: a head with CR LF has none before its end.
   const firstLine = indexOfByte(bytes, start, end, lineFeed);
@@ -99,18 +116,18 @@ export function headEnd(bytes: Uint8Array, start: number, end: number): number {
   return bare < 0 ? -1 : bare + 2;
 }
 
-/** End of the CR LF CR LF that the byte at `at` is part of, or -1; three bytes before `at` are in the range. */
-function emptyLineAround(bytes: Uint8Array, at: number, end: number): number {
-  for (let from = at - 3; from <= at && from + 4 <= end; from++) {
-    if (
-      bytes[from] === carriageReturn &&
-      bytes[from + 1] === lineFeed &&
-      bytes[from + 2] === carriageReturn &&
-      bytes[from + 3] === lineFeed
-    )
-      return from + 4;
-  }
-  return -1;
+/** End of the CR LF CR LF that the line feed at `at` belongs to, or -1; three bytes before it are in the range. */
+function emptyLineWithFeed(bytes: Uint8Array, at: number, end: number): number {
+  if (bytes[at - 1] !== carriageReturn) return -1;
+  if (bytes[at - 2] === lineFeed && bytes[at - 3] === carriageReturn) return at + 1;
+  return at + 2 < end && bytes[at + 1] === carriageReturn && bytes[at + 2] === lineFeed ? at + 3 : -1;
+}
+
+/** As emptyLineWithFeed, for the carriage return at `at`. */
+function emptyLineWithReturn(bytes: Uint8Array, at: number, end: number): number {
+  if (at + 1 >= end || bytes[at + 1] !== lineFeed) return -1;
+  if (bytes[at - 1] === lineFeed && bytes[at - 2] === carriageReturn) return at + 2;
+  return at + 3 < end && bytes[at + 2] === carriageReturn && bytes[at + 3] === lineFeed ? at + 4 : -1;
 }
 
 /**
@@ -118,11 +135,31 @@ function emptyLineAround(bytes: Uint8Array, at: number, end: number): number {
  * and colon, so that it is found at the start of a line only.
  */
 export function headerValue(bytes: Uint8Array, start: number, end: number, name: Needle): number {
-  let at = find(bytes, start, end, name);
+  let at = fieldName(bytes, start, end, name.text, name.skip);
   if (at < 0) return -1;
   at += name.text.length;
   while (at < end && (bytes[at] === space || bytes[at] === 0x09)) at++;
   return at;
+}
+
+/**
+ * Where a field's name begins, or -1. Horspool's search as in text.ts, but bounded: a head made of the name's own letters
+ * moves it by single bytes.
+ */
+function fieldName(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  text: Uint8Array,
+  skip: Uint8Array,
+): number {
+  const last = text.length - 1;
+  let probes = fieldProbesMax;
+  for (let at = start + last; at < end && probes > 0; at += skip[bytes[at]!]!) {
+    probes--;
+    if (bytes[at] === colon && startsWithIgnoringCase(bytes, at - last, end, text)) return at - last;
+  }
+  return -1;
 }
 
 /** First byte after the target's `?`, -1 if the target ends without one, or `end` if the range ends first. */
@@ -149,13 +186,25 @@ export function parameterEnd(bytes: Uint8Array, at: number, end: number): number
 export function parameterValue(bytes: Uint8Array, query: number, end: number, name: Uint8Array): number {
   const first = name[0];
   let at = query;
-  while (at < end) {
+  for (let parameters = 0; parameters < parametersMax && at < end; parameters++) {
     if (bytes[at] === first && startsWith(bytes, at, end, name)) return at + name.length;
     at = parameterEnd(bytes, at, end);
     if (at >= end || bytes[at] !== ampersand) return -1;
     at++;
   }
   return -1;
+}
+
+/**
+ * True if the Range field whose value is at `at` asks for bytes with both ends named: pieces have an end, a resumed
+ * download has none.
+ */
+export function isClosedRange(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at < 0 || !startsWithIgnoringCase(bytes, at, end, bytesUnit)) return false;
+  let i = at + bytesUnit.length;
+  const from = i;
+  while (i < end && isDigit(bytes[i]!)) i++;
+  return i > from && i + 1 < end && bytes[i] === 0x2d && isDigit(bytes[i + 1]!);
 }
 
 /** First byte of the last path segment of the target `[target, pathEnd)`; its query is already cut off. */

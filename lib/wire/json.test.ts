@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromText } from '../testing.js';
-import { isJsonNumber, jsonIs, jsonLatin1, jsonMember, jsonStringEnd, jsonValueEnd } from './json.js';
+import {
+  isJsonNumber,
+  jsonIs,
+  jsonLatin1,
+  jsonMember,
+  jsonStringEnd,
+  jsonValueEnd,
+  memberNames,
+  readMembers,
+} from './json.js';
 import { ascii } from './text.js';
 
 const member = (json: string, name: string): string | null => {
@@ -54,4 +63,11 @@ test('reads strings and numbers by their bytes', () => {
   assert.equal(jsonStringEnd(bytes, 0, bytes.length), 10);
   assert.ok(isJsonNumber(bytes, 11, bytes.length));
   assert.ok(!isJsonNumber(bytes, 0, bytes.length) && !isJsonNumber(bytes, -1, bytes.length));
+});
+
+test('readMembers finds all members in one walk', () => {
+  const names = memberNames(['a', 'bc']);
+  const text = '{"x":{"a":1},"bc":[1],"a":2,"a":3';
+  readMembers(fromText(text), 0, text.length, names);
+  assert.deepEqual([...names.values], [text.indexOf('2,'), text.indexOf('[1]')]);
 });

@@ -2,10 +2,12 @@
  * JSON objects (RFC 8259) read from a prefix: finds the members of one object, without looking into the values of
  * others, and may be cut anywhere. Iterative, reads only within its range, allocates nothing, never throws.
  */
-import { hexDigit } from './text.js';
+import { ascii, hexDigit } from './text.js';
 
 /** Members looked at in one object. */
 const membersMax = 64;
+/** Longest name that `readMembers` looks for, with its quotes. */
+const nameBytesMax = 32;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -82,6 +84,61 @@ export function jsonMember(bytes: Uint8Array, start: number, end: number, name: 
 function sameBytes(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false;
   return true;
+}
+
+/** Names that are looked for together, in one walk over an object. Made once; `readMembers` fills in `values`. */
+export interface MemberNames {
+  /** The names with their quotes. */
+  readonly texts: readonly Uint8Array[];
+  /** Indexes into `texts` by length. */
+  readonly byLength: readonly (readonly number[])[];
+  /** Where the value of each member begins, or -1; valid until the next call with these names. */
+  readonly values: Int32Array;
+}
+
+/** Prepares names (without quotes) of up to 30 characters. */
+export function memberNames(names: readonly string[]): MemberNames {
+  const texts = names.map((name) => ascii(`"${name}"`));
+  const byLength = Array.from({ length: nameBytesMax + 1 }, (_, length) =>
+    [...texts.keys()].filter((index) => texts[index]!.length === length),
+  );
+  return { texts, byLength, values: new Int32Array(names.length).fill(-1) };
+}
+
+/**
+ * Reads the object at `start` once and notes in `names.values` where the values of the wanted members begin; the first
+ * of equal names counts. As jsonMember otherwise.
+ */
+export function readMembers(bytes: Uint8Array, start: number, end: number, names: MemberNames): void {
+  const { values } = names;
+  for (let i = 0; i < values.length; i++) values[i] = -1;
+  if (start >= end || bytes[start] !== openBrace) return;
+  let at = skipSpace(bytes, start + 1, end);
+  for (let members = 0; members < membersMax; members++) {
+    if (at >= end || bytes[at] !== quote) return;
+    const keyEnd = jsonStringEnd(bytes, at, end);
+    if (keyEnd < 0) return;
+    let value = skipSpace(bytes, keyEnd, end);
+    if (value >= end || bytes[value] !== colon) return;
+    value = skipSpace(bytes, value + 1, end);
+    if (value >= end) return;
+    if (keyEnd - at <= nameBytesMax) noteMember(bytes, at, keyEnd, value, names);
+    at = jsonValueEnd(bytes, value, end);
+    if (at < 0) return;
+    at = skipSpace(bytes, at, end);
+    if (at >= end || bytes[at] !== comma) return;
+    at = skipSpace(bytes, at + 1, end);
+  }
+}
+
+function noteMember(bytes: Uint8Array, at: number, keyEnd: number, value: number, names: MemberNames): void {
+  const candidates = names.byLength[keyEnd - at]!;
+  for (let i = 0; i < candidates.length; i++) {
+    const index = candidates[i]!;
+    if (names.values[index]! >= 0 || !sameBytes(bytes, at, names.texts[index]!)) continue;
+    names.values[index] = value;
+    return;
+  }
 }
 
 /** True if the value at `at` is exactly `text` (a string with its quotes), and whole. */

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { concat, fromText } from '../testing.js';
 import {
+  chain,
   messageWeight,
   NotMessage,
+  peerIdNameLength,
+  weighChain,
   weightBlock,
   weightDictionary,
   weightExtensionHandshake,
@@ -100,4 +103,21 @@ describe('weights of messages', () => {
     assert.equal(weight(extended(7, '\0\0\0\x05')), weightNone);
     assert.equal(weight(extended(7, 'x'.repeat(25))), NotMessage);
   });
+});
+
+test('a chain is weighed to the end of its range, and the names of peer ids are read', () => {
+  const bytes = Uint8Array.from([0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 4, 0, 0]);
+  assert.equal(weighChain(bytes, 0, bytes.length), true);
+  assert.equal(chain.weight, weightSmall);
+  assert.equal(chain.messages, 3);
+  assert.equal(chain.end, bytes.length + 2);
+  assert.equal(weighChain(bytes, 1, bytes.length), false);
+  const id = (text: string) =>
+    peerIdNameLength(
+      Uint8Array.from(text, (c) => c.charCodeAt(0)),
+      0,
+    );
+  assert.equal(id('-TR4060-abcdefghijkl'), 8);
+  assert.equal(id('M7-2-0-\x80abcdefghijkl'), 7);
+  assert.equal(id('\x80TR4060-abcdefghijkl'), 0);
 });

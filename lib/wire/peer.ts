@@ -1,7 +1,8 @@
 /**
- * One message of the peer protocol in place: a 4-byte length, an id, a body (BEP 3; BEP 5 port; BEP 6 FAST; BEP 10
- * extended, with BEP 9 metadata and BEP 11 peer exchange inside; BEP 52 hashes). A length prefix and a small id are
- * common among protocols, so each message that fits is also weighed: how much in it do only BitTorrent's rules explain?
+ * The peer protocol in place: the handshake's layout, one message (a 4-byte length, an id, a body: BEP 3; BEP 5 port;
+ * BEP 6 FAST; BEP 10 extended, with BEP 9 metadata and BEP 11 peer exchange inside; BEP 52 hashes), and chains of them.
+ * A length prefix and a small id are common among protocols, so each message that fits is also weighed: how much in it
+ * do only BitTorrent's rules explain?
  */
 import {
   bencodeEnd,
@@ -11,7 +12,18 @@ import {
   integerValue,
   stringLength,
 } from './bencode.js';
-import { ascii } from './text.js';
+import { ascii, isAlphanumeric } from './text.js';
+
+/** How a handshake begins, and where the reserved bytes, the info-hash and the peer id stand in it (BEP 3). */
+export const handshakeHeader = ascii('\x13BitTorrent protocol');
+export const reservedAt = 20;
+export const infoHashAt = 28;
+export const peerIdAt = 48;
+export const handshakeBytes = 68;
+
+const dash = 0x2d;
+const azureusStyleLength = 8;
+const namePrefixMin = 3;
 
 /** Not a message of the peer protocol. */
 export const NotMessage = -1;
@@ -177,6 +189,96 @@ function knownExtensionWeight(bytes: Uint8Array, body: number, end: number, dict
   if (isPeerString(bytes, body, end, keyAdded6, peer6Length)) return weightKnownExtension;
   if (isPeerString(bytes, body, end, keyDropped, peerLength)) return weightKnownExtension;
   return dictionary < 0 ? weightSmall : weightDictionary;
+}
+
+/** 455 haves fill the longest opening; the bound only matters for segments that the network card has joined. */
+export const messagesMax = 512;
+const keepAlivesMax = 4;
+
+/** Answer of `weighChain`: scratch, valid until the next call. */
+export const chain = {
+  weight: 0,
+  /** Weight and start of the heaviest message, and start of the last message that weighed anything. */
+  heaviest: 0,
+  heaviestAt: 0,
+  lastAt: 0,
+  messages: 0,
+  /** Where the last message ends; beyond the range if it goes on in the next packet. */
+  end: 0,
+};
+
+/**
+ * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain. Only the
+ * last message may be cut. Repetitions weigh nothing: a simple message counts once, a have only if it names another
+ * piece than the one before.
+ */
+export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
+  chain.weight = 0;
+  chain.heaviest = 0;
+  chain.heaviestAt = start;
+  chain.lastAt = start;
+  chain.messages = 0;
+  chain.end = start;
+  let seen = 0;
+  let keepAlives = 0;
+  let lastPiece = -1;
+  let at = start;
+  while (at < end && chain.messages < messagesMax) {
+    if (end - at < 5) return endsOrBegins(bytes, at, end);
+    const length = u32(bytes, at);
+    if (length === 0) {
+      if (++keepAlives > keepAlivesMax) return false;
+      at += 4;
+      continue;
+    }
+    let weight = messageWeight(bytes, at, end);
+    if (weight === NotMessage) return false;
+    const id = bytes[at + 4]!;
+    if (id === idBitfield && (seen & (1 << idBitfield)) !== 0) return false;
+    if (weight === weightSmall && id < idExtended) {
+      const piece = length === 5 ? u32(bytes, at + 5) : -1;
+      const repeated = length === 5 ? piece === lastPiece : (seen & (1 << id)) !== 0;
+      if (length === 5) lastPiece = piece;
+      if (repeated) weight = weightNone;
+    }
+    seen |= 1 << id;
+    count(weight, at);
+    at += 4 + length;
+    chain.end = at;
+  }
+  return chain.messages > 0;
+}
+
+/** Fewer than five bytes at the end: a keep-alive, or the beginning of a message that goes on in the next packet. */
+function endsOrBegins(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at === 4 && u32(bytes, at) === 0) return chain.messages > 0;
+  return bytes[at] === 0 && chain.messages > 0;
+}
+
+function count(weight: number, at: number): void {
+  chain.messages++;
+  if (weight === weightNone) return;
+  chain.weight += weight;
+  chain.lastAt = at;
+  if (weight > chain.heaviest) {
+    chain.heaviest = weight;
+    chain.heaviestAt = at;
+  }
+}
+
+/**
+ * Length of the readable beginning of the peer id at `at` (BEP 20): eight bytes as in `-TR4060-`, or the letters,
+ * digits, dots and dashes that the other styles begin with; 0 for a peer id that is random and names nobody.
+ */
+export function peerIdNameLength(bytes: Uint8Array, at: number): number {
+  if (bytes[at] === dash && bytes[at + azureusStyleLength - 1] === dash) return azureusStyleLength;
+  let to = at;
+  while (to < at + azureusStyleLength && isNameByte(bytes[to]!)) to++;
+  return to - at >= namePrefixMin ? to - at : 0;
+}
+
+function isNameByte(byte: number): boolean {
+  return isAlphanumeric(byte) || byte === dash || byte === 0x2e;
 }
 
 function isPeerString(bytes: Uint8Array, at: number, end: number, key: Uint8Array, unit: number): boolean {

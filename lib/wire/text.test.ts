@@ -13,6 +13,7 @@ import {
   percentDecode,
   startsWith,
   startsWithIgnoringCase,
+  writeDecimal,
 } from './text.js';
 
 test('compares beginnings, with and without case', () => {
@@ -67,4 +68,12 @@ test('undoes percent-encoding', () => {
   assert.equal(decode('%zz'), 'no');
   assert.equal(decode('123456789'), 'no', 'longer than the target');
   assert.equal(decode('%31%32%33%34%35%36%37%38'), '12345678');
+});
+
+test('whole numbers are written in decimal', () => {
+  for (const value of [0, 1, 9, 10, 99, 100, 999, 1000, 45852, 65535]) {
+    const into = new Uint8Array(8);
+    const end = writeDecimal(into, 1, value);
+    assert.equal(Buffer.from(into.subarray(1, end)).toString(), `${value}`);
+  }
 });

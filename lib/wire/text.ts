@@ -116,6 +116,19 @@ export function isCounter(bytes: Uint8Array, start: number, end: number): boolea
   return true;
 }
 
+/** Writes a whole number from 0 to 65,535 in decimal at `at` of `into` and answers where it ends. */
+export function writeDecimal(into: Uint8Array, at: number, value: number): number {
+  let unit = 1;
+  while (unit * 10 <= value) unit *= 10;
+  let rest = value;
+  for (; unit >= 1; unit = Math.floor(unit / 10)) {
+    const digit = Math.floor(rest / unit);
+    into[at++] = digit0 + digit;
+    rest -= digit * unit;
+  }
+  return at;
+}
+
 /**
  * Decodes percent-encoded text (RFC 3986 section 2.1) from `[start, end)` into `into` and answers its length; -1 if an
  * escape is malformed or the text is longer than `into`.
