@@ -86,11 +86,25 @@ describe('responses and errors', () => {
 
 describe('the frame', () => {
   test('the dictionary fills the datagram', () => {
-    assert.equal(inspect(`${query('ping')}\0`).outcome, No);
-    assert.match(inspect(`${query('ping')}\0`).near!, /not exactly one/);
+    assert.equal(inspect(`${query('ping')}${'\0'.repeat(17)}`).outcome, No);
+    assert.match(inspect(`${query('ping')}${'\0'.repeat(17)}`).near!, /not exactly one/);
     for (let cut = 0; cut < query('ping').length; cut++) {
       assert.equal(inspect(query('ping').slice(0, cut)).outcome, No, `${cut}`);
     }
+  });
+
+  test('up to 16 bytes behind a message, and odd transactions, make it strong', () => {
+    for (const text of [
+      `${query('ping')}\0`,
+      `${response('')}${'\0'.repeat(16)}`,
+      query('ping').replace('2:aa', 'i12e'),
+      query('ping').replace('2:aa', `33:${'x'.repeat(33)}`),
+    ]) {
+      assert.equal(inspect(text).finding?.confidence, 'strong', text);
+    }
+    assert.equal(inspect(`${query('vote')}\0`).outcome, No);
+    assert.equal(inspect(query('vote').replace('2:aa', 'i12e')).outcome, No);
+    assert.equal(inspect(query('ping').replace('2:aa', `65:${'x'.repeat(65)}`)).outcome, No);
   });
 
   test('other bencode is a near miss', () => {

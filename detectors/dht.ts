@@ -7,11 +7,11 @@
  * capture cut needs `a` or `r` whose first key, as far as it is there, is `id` of 20 bytes.
  */
 import {
-  bencodeEnd,
-  dictionaryValue,
-  dictionaryValueOf,
+  dictionaryKeys,
   Incomplete,
   integerEnd,
+  Malformed,
+  readDictionary,
   stringEnd,
   stringIs,
   stringLength,
@@ -21,6 +21,7 @@ import { ascii, isAlphanumeric, isBeginningOf, writeDecimal } from '../lib/wire/
 import {
   nearMiss,
   No,
+  Yes,
   noteClient,
   noteInfoHash,
   yesInPayload,
@@ -29,23 +30,49 @@ import {
   type View,
 } from './detector.js';
 
-const keyA = ascii('a');
-const keyBs = ascii('bs');
-const keyE = ascii('e');
-const keyQ = ascii('q');
-const keyR = ascii('r');
-const keyT = ascii('t');
-const keyV = ascii('v');
-const keyY = ascii('y');
-const keyId = ascii('id');
-const keyInfoHash = ascii('info_hash');
-const keyNodes = ascii('nodes');
-const keyNodes6 = ascii('nodes6');
-const keyPort = ascii('port');
-const keyImpliedPort = ascii('implied_port');
-const keyTarget = ascii('target');
-const keyToken = ascii('token');
-const keyValues = ascii('values');
+/** Keys of a message, and of its arguments or its return values: each dictionary is walked once. */
+const outer = dictionaryKeys([
+  ['a', 'd'],
+  ['e', 'l'],
+  ['q', '0'],
+  ['r', 'd'],
+  ['t', '*'],
+  ['v', '0'],
+  ['y', '0'],
+]);
+const keyA = 0;
+const keyE = 1;
+const keyQ = 2;
+const keyR = 3;
+const keyT = 4;
+const keyV = 5;
+const keyY = 6;
+
+const inner = dictionaryKeys([
+  ['bs', '*'],
+  ['id', '0'],
+  ['implied_port', 'i'],
+  ['info_hash', '0'],
+  ['nodes', '*'],
+  ['nodes6', '*'],
+  ['port', 'i'],
+  ['target', '0'],
+  ['token', '0'],
+  ['v', '*'],
+  ['values', '*'],
+]);
+const keyBs = 0;
+const keyId = 1;
+const keyImpliedPort = 2;
+const keyInfoHash = 3;
+const keyNodes = 4;
+const keyNodes6 = 5;
+const keyPort = 6;
+const keyTarget = 7;
+const keyToken = 8;
+const keyValue = 9;
+const keyValues = 10;
+
 /** How `a` and `r` begin, and how much of that a cut has to leave. */
 const idFirst = ascii('d2:id20:');
 const idFirstMin = 5;
@@ -64,15 +91,27 @@ const node6Length = 38;
 const peerLength = 6;
 const peer6Length = 18;
 const transactionLengthMax = 32;
+/** Longest transaction of a message that is still believed a little. */
+const oddTransactionMax = 64;
+/** Bytes behind a message: padding or a checksum of somebody's own. */
+const trailingMax = 16;
 const queryNameLengthMax = 32;
 const clientLengthMax = 32;
 /** Bytes of an id that a lookup for its own neighbourhood shares with its target. */
 const neighbourhoodBytes = 4;
 
+const letterE = 0x65;
+const letterQ = 0x71;
+const letterR = 0x72;
 const letterU = 0x55;
 const letterT = 0x54;
 const space = 0x20;
 const point = 0x2e;
+
+/** Answers of `transactionForm`. */
+const noTransaction = 0;
+const oddTransaction = 1;
+const usualTransaction = 2;
 
 const query = 0;
 const queryForPeers = 1;
@@ -83,6 +122,7 @@ const error = 5;
 const unusualQuery = 6;
 const unusualResponse = 7;
 const unusualError = 8;
+const unusualFrame = 9;
 
 const brokenBencode = 0;
 const notKrpc = 1;
@@ -115,6 +155,11 @@ export const dht: Detector = {
     },
     { text: 'response in the form of the DHT with unusual sizes (BEP 5)', kind: 'dht', confidence: 'strong' },
     { text: 'error in the form of the DHT with an unknown code (BEP 5)', kind: 'dht', confidence: 'strong' },
+    {
+      text: 'DHT message with bytes behind it or a transaction of unusual form (BEP 5)',
+      kind: 'dht',
+      confidence: 'strong',
+    },
   ],
   nearMisses: [
     'a bencoded dictionary, but not exactly one to the end of the datagram',
@@ -126,110 +171,124 @@ export const dht: Detector = {
     if (end - start < 12 || bytes[start] !== 0x64) return No;
     const digit = bytes[start + 1]!;
     if (digit < 0x31 || digit > 0x39) return No;
-    const whole = bencodeEnd(bytes, start, end);
-    if (whole === end && view.wireLength === end - start) return readMessage(view, bytes, start, end);
-    if (whole === Incomplete && view.wireLength > end - start) return readCut(view, bytes, start, end);
+    const whole = readDictionary(bytes, start, end, outer);
+    const isCut = view.wireLength > end - start;
+    if (whole > 0 && !isCut && end - whole <= trailingMax) return readMessage(view, bytes, start, whole);
+    if (whole === Incomplete && isCut) return readCut(view, bytes, end);
     // Text that begins with "d1" is no near miss: the first key has to be a whole string.
-    return stringEnd(bytes, start + 1, end) > 0 && whole !== -1 ? nearMiss(view, brokenBencode) : No;
+    return stringEnd(bytes, start + 1, end) > 0 && whole !== Malformed ? nearMiss(view, brokenBencode) : No;
   },
 };
 
-/** A whole dictionary: `y` and `t` first, then what belongs to the kind of message. */
+/** A whole dictionary `[start, end)`, behind which a few bytes may follow: `y` and `t` first, then what it says. */
 function readMessage(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
-  const y = dictionaryValue(bytes, start, end, keyY);
-  const t = dictionaryValue(bytes, start, end, keyT);
+  const y = outer.values[keyY]!;
+  const t = outer.values[keyT]!;
   if (y < 0 || t < 0 || stringLength(bytes, y, end) !== 1) return nearMiss(view, notKrpc);
-  const transaction = stringLength(bytes, t, end);
-  if (transaction < 0 || transaction > transactionLengthMax) return nearMiss(view, notKrpc);
+  const transaction = transactionForm(bytes, t, end);
+  if (transaction === noTransaction) return nearMiss(view, notKrpc);
   const type = bytes[y + 2]!;
-  if (type === keyQ[0]) return readQuery(view, bytes, start, end);
-  if (type === keyR[0]) return readResponse(view, bytes, start, end);
-  if (type === keyE[0]) return readError(view, bytes, start, end);
-  return nearMiss(view, notKrpc);
+  const outcome =
+    type === letterQ
+      ? readQuery(view, bytes, start, end)
+      : type === letterR
+        ? readResponse(view, bytes, start, end)
+        : type === letterE
+          ? readError(view, bytes, start, end)
+          : nearMiss(view, notKrpc);
+  if (outcome !== Yes || (transaction === usualTransaction && end === view.end)) return outcome;
+  if (view.finding < unusualQuery) return yesInPayload(view, unusualFrame, start, end);
+  // Unusual in two ways: not believed.
+  view.infoHashLength = 0;
+  view.clientLength = 0;
+  return nearMiss(view, end === view.end ? notKrpc : brokenBencode);
+}
+
+/** BEP 5 asks for a short string; numbers and longer strings are seen from clients of few users. */
+function transactionForm(bytes: Uint8Array, t: number, end: number): number {
+  if (integerEnd(bytes, t, end) > 0) return oddTransaction;
+  const length = stringLength(bytes, t, end);
+  if (length < 0 || length > oddTransactionMax) return noTransaction;
+  return length > transactionLengthMax ? oddTransaction : usualTransaction;
 }
 
 function readQuery(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
-  const q = dictionaryValueOf(bytes, start, end, keyQ, '0');
-  const a = dictionaryValueOf(bytes, start, end, keyA, 'd');
+  const q = outer.values[keyQ]!;
+  const a = outer.values[keyA]!;
   if (q < 0 || a < 0) return nearMiss(view, notKrpc);
   const nameLength = stringLength(bytes, q, end);
   if (nameLength === 0 || nameLength > queryNameLengthMax) return nearMiss(view, notKrpc);
-  if (!hasString(bytes, a, end, keyId, idLength)) return nearMiss(view, noNodeId);
-  noteVersion(view, bytes, start, end);
-  return yesInPayload(view, queryFinding(view, bytes, q, a, end), start, end);
+  readDictionary(bytes, a, end, inner);
+  if (!hasString(bytes, end, keyId, idLength)) return nearMiss(view, noNodeId);
+  noteVersion(view, bytes, end);
+  return yesInPayload(view, queryFinding(view, bytes, q, end), start, end);
 }
 
-/** Which finding the query `q` with the arguments `a` is. */
-function queryFinding(view: View, bytes: Uint8Array, q: number, a: number, end: number): number {
+/** Which finding the query `q` with the arguments just read is. */
+function queryFinding(view: View, bytes: Uint8Array, q: number, end: number): number {
   if (stringIs(bytes, q, end, ping)) return query;
   if (stringIs(bytes, q, end, findNode) || stringIs(bytes, q, end, getData)) {
-    return hasString(bytes, a, end, keyTarget, idLength) ? query : unusualQuery;
+    return hasString(bytes, end, keyTarget, idLength) ? query : unusualQuery;
   }
   if (stringIs(bytes, q, end, sampleInfohashes)) {
-    return hasString(bytes, a, end, keyTarget, idLength) ? query : unusualQuery;
+    return hasString(bytes, end, keyTarget, idLength) ? query : unusualQuery;
   }
   if (stringIs(bytes, q, end, putData)) {
-    const value = dictionaryValue(bytes, a, end, keyV);
-    return value >= 0 && dictionaryValueOf(bytes, a, end, keyToken, '0') >= 0 ? query : unusualQuery;
+    return inner.values[keyValue]! >= 0 && inner.values[keyToken]! >= 0 ? query : unusualQuery;
   }
   const announcing = stringIs(bytes, q, end, announcePeer);
   if (!announcing && !stringIs(bytes, q, end, getPeers)) return unusualQuery;
-  if (!hasString(bytes, a, end, keyInfoHash, idLength)) return unusualQuery;
-  if (announcing || namesTorrent(bytes, a, end)) {
-    const hash = dictionaryValue(bytes, a, end, keyInfoHash);
-    noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
+  if (!hasString(bytes, end, keyInfoHash, idLength)) return unusualQuery;
+  if (announcing || namesTorrent(bytes, end)) {
+    noteInfoHash(view, bytes, stringStart(bytes, inner.values[keyInfoHash]!, end), idLength);
   }
   if (!announcing) return queryForPeers;
-  const port =
-    dictionaryValueOf(bytes, a, end, keyPort, 'i') >= 0 ||
-    dictionaryValueOf(bytes, a, end, keyImpliedPort, 'i') >= 0;
-  return port && dictionaryValueOf(bytes, a, end, keyToken, '0') >= 0 ? announce : unusualQuery;
+  const port = inner.values[keyPort]! >= 0 || inner.values[keyImpliedPort]! >= 0;
+  return port && inner.values[keyToken]! >= 0 ? announce : unusualQuery;
 }
 
 function readResponse(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
-  const r = dictionaryValueOf(bytes, start, end, keyR, 'd');
+  const r = outer.values[keyR]!;
   if (r < 0) return nearMiss(view, notKrpc);
-  if (!hasString(bytes, r, end, keyId, idLength)) return nearMiss(view, noNodeId);
-  noteVersion(view, bytes, start, end);
-  if (
-    !isMultiple(bytes, r, end, keyNodes, nodeLength) ||
-    !isMultiple(bytes, r, end, keyNodes6, node6Length)
-  ) {
+  readDictionary(bytes, r, end, inner);
+  if (!hasString(bytes, end, keyId, idLength)) return nearMiss(view, noNodeId);
+  noteVersion(view, bytes, end);
+  if (!isMultiple(bytes, end, keyNodes, nodeLength) || !isMultiple(bytes, end, keyNodes6, node6Length)) {
     return yesInPayload(view, unusualResponse, start, end);
   }
-  const values = dictionaryValue(bytes, r, end, keyValues);
+  const values = inner.values[keyValues]!;
   if (values < 0) return yesInPayload(view, response, start, end);
   return yesInPayload(view, isPeerList(bytes, values, end) ? responsePeers : unusualResponse, start, end);
 }
 
 /** `e` is a list of a code and a sentence; BEP 5 names 201 to 204, BEP 44 205 to 207, 301 and 302. */
 function readError(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
-  const e = dictionaryValueOf(bytes, start, end, keyE, 'l');
+  const e = outer.values[keyE]!;
   if (e < 0) return nearMiss(view, notKrpc);
   const code = e + 1;
   const sentence = integerEnd(bytes, code, end);
   if (sentence < 0) return nearMiss(view, notKrpc);
   const sentenceEnd = stringEnd(bytes, sentence, end);
   if (sentenceEnd < 0 || bytes[sentenceEnd] !== 0x65) return nearMiss(view, notKrpc);
-  noteVersion(view, bytes, start, end);
+  noteVersion(view, bytes, end);
   const family = bytes[code + 1];
   const known = sentence - code === 5 && (family === 0x32 || family === 0x33) && bytes[code + 2] === 0x30;
   return yesInPayload(view, known ? error : unusualError, start, end);
 }
 
 /** A datagram that the capture cut: the node id inside `a` or `r` has to be visible, and everything before it valid. */
-function readCut(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
-  const a = dictionaryValueOf(bytes, start, end, keyA, 'd');
-  const inner = a >= 0 ? a : dictionaryValueOf(bytes, start, end, keyR, 'd');
-  if (inner < 0) return nearMiss(view, notKrpc);
-  const id = dictionaryValue(bytes, inner, end, keyId);
+function readCut(view: View, bytes: Uint8Array, end: number): Outcome {
+  const a = outer.values[keyA]!;
+  const at = a >= 0 ? a : outer.values[keyR]!;
+  if (at < 0) return nearMiss(view, notKrpc);
+  readDictionary(bytes, at, end, inner);
+  const id = inner.values[keyId]!;
   const hasId = id >= 0 && claimsIdLength(bytes, id, end);
-  if (!hasId && !endsInId(bytes, inner, end)) return nearMiss(view, noNodeId);
-  const hash = a < 0 ? -1 : dictionaryValue(bytes, a, end, keyInfoHash);
-  if (hash >= 0 && stringLength(bytes, hash, end) === idLength && namesTorrent(bytes, a, end)) {
-    noteInfoHash(view, bytes, stringStart(bytes, hash, end), idLength);
+  if (!hasId && !endsInId(bytes, at, end)) return nearMiss(view, noNodeId);
+  if (a >= 0 && hasString(bytes, end, keyInfoHash, idLength) && namesTorrent(bytes, end)) {
+    noteInfoHash(view, bytes, stringStart(bytes, inner.values[keyInfoHash]!, end), idLength);
   }
-  return yesInPayload(view, a >= 0 ? query : response, start, end);
+  return yesInPayload(view, a >= 0 ? query : response, view.start, end);
 }
 
 /** True if the cut left `d2:id` and no more than `20:` of the dictionary at `at`. */
@@ -238,14 +297,15 @@ function endsInId(bytes: Uint8Array, at: number, end: number): boolean {
 }
 
 /**
- * True if the `info_hash` of a get_peers with the arguments `a` is a torrent's. Clients fill their routing table with
+ * True if the `info_hash` of a get_peers with the arguments just read is a torrent's. Clients fill their routing table with
  * get_peers as well: for targets next to their own id (libtorrent, uTorrent), or with the key `bs` (libtorrent's
  * bootstrap). A torrent's hash shares 32 bits with an id once in 4 * 10^9.
  */
-function namesTorrent(bytes: Uint8Array, a: number, end: number): boolean {
-  if (dictionaryValue(bytes, a, end, keyBs) >= 0) return false;
-  const id = stringStart(bytes, dictionaryValue(bytes, a, end, keyId), end);
-  const hash = stringStart(bytes, dictionaryValue(bytes, a, end, keyInfoHash), end);
+function namesTorrent(bytes: Uint8Array, end: number): boolean {
+  const { values } = inner;
+  if (values[keyBs]! >= 0) return false;
+  const id = stringStart(bytes, values[keyId]!, end);
+  const hash = stringStart(bytes, values[keyInfoHash]!, end);
   for (let i = 0; i < neighbourhoodBytes; i++) if (bytes[id + i] !== bytes[hash + i]) return true;
   return false;
 }
@@ -255,14 +315,14 @@ function claimsIdLength(bytes: Uint8Array, at: number, end: number): boolean {
   return end - at >= 3 && bytes[at] === 0x32 && bytes[at + 1] === 0x30 && bytes[at + 2] === 0x3a;
 }
 
-function hasString(bytes: Uint8Array, at: number, end: number, key: Uint8Array, length: number): boolean {
-  const value = dictionaryValue(bytes, at, end, key);
+function hasString(bytes: Uint8Array, end: number, key: number, length: number): boolean {
+  const value = inner.values[key]!;
   return value >= 0 && stringLength(bytes, value, end) === length;
 }
 
 /** True if the key is absent, or is a string whose length is a multiple of `unit`. */
-function isMultiple(bytes: Uint8Array, at: number, end: number, key: Uint8Array, unit: number): boolean {
-  const value = dictionaryValue(bytes, at, end, key);
+function isMultiple(bytes: Uint8Array, end: number, key: number, unit: number): boolean {
+  const value = inner.values[key]!;
   if (value < 0) return true;
   const length = stringLength(bytes, value, end);
   return length >= 0 && length % unit === 0;
@@ -284,8 +344,8 @@ function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
  * `v` names the client: two letters and two numbers in most (LT 2.8, A2 0.3), the number of the build in uTorrent
  * (UT 45852); as it stands where it is something else.
  */
-function noteVersion(view: View, bytes: Uint8Array, start: number, end: number): void {
-  const v = dictionaryValueOf(bytes, start, end, keyV, '0');
+function noteVersion(view: View, bytes: Uint8Array, end: number): void {
+  const v = outer.values[keyV]!;
   if (v < 0) return;
   const length = stringLength(bytes, v, end);
   if (length < 1 || length > clientLengthMax) return;

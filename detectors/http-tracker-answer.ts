@@ -10,13 +10,14 @@
 import { More, No, nearMiss, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
-  bencodeEnd,
-  dictionaryValue,
-  dictionaryValueOf,
+  dictionaryKeys,
   Incomplete,
   integerEnd,
+  isWorthReading,
+  readDictionary,
   stringEnd,
   stringStart,
+  type DictionaryKeys,
 } from '../lib/wire/bencode.js';
 import { bodyData, isResponse, mayBecomeHttp, NoBodyYet, responseBody } from '../lib/wire/http.js';
 import { ascii, decimal, isDigit, startsWith } from '../lib/wire/text.js';
@@ -26,24 +27,50 @@ const failureProof = 1;
 const scrapeProof = 2;
 const countsOnly = 3;
 const beginsWithCounts = 4;
+const bareStrong = 5;
 
 const oddPeers = 0;
 
-const interval = ascii('interval');
-const minInterval = ascii('min interval');
-const peers = ascii('peers');
-const peers6 = ascii('peers6');
-const complete = ascii('complete');
-const incomplete = ascii('incomplete');
-const failureReason = ascii('failure reason');
-const warningMessage = ascii('warning message');
-const trackerId = ascii('tracker id');
-const files = ascii('files');
-const ip = ascii('ip');
-const portKey = ascii('port');
+/** Keys of an answer; its dictionary is walked once, whatever is asked of it. */
+const outer = dictionaryKeys([
+  ['interval', '*'],
+  ['min interval', 'i'],
+  ['complete', 'i'],
+  ['incomplete', 'i'],
+  ['peers', '*'],
+  ['peers6', '*'],
+  ['failure reason', '0'],
+  ['warning message', '0'],
+  ['tracker id', '0'],
+  ['files', 'd'],
+]);
+const interval = 0;
+const minInterval = 1;
+const complete = 2;
+const incomplete = 3;
+const peers = 4;
+const peers6 = 5;
+const failureReason = 6;
+const warningMessage = 7;
+const trackerId = 8;
+const files = 9;
+
+/** A peer as a dictionary (BEP 3), and the counts of one info-hash (BEP 48). */
+const peerKeys = dictionaryKeys([
+  ['ip', '0'],
+  ['port', 'i'],
+]);
+const countKeys = dictionaryKeys([
+  ['complete', 'i'],
+  ['incomplete', 'i'],
+  ['downloaded', 'i'],
+]);
 const completeFirst = ascii('d8:complete');
 const incompleteNext = ascii('10:incompletei');
 const filesFirst = ascii('d5:filesd20:');
+
+/** `d5:peers` and `d5:files`. */
+const keyHeadBytes = 8;
 
 const letterD = 0x64;
 const letterE = 0x65;
@@ -54,6 +81,10 @@ const peer6Bytes = 18;
 const hashBytes = 20;
 /** A kept stream this long does not grow much more: what is missing is judged as missing. */
 const enoughBytes = 3072;
+/** Packets of a side with each of which the kept stream is read. */
+const readPacketsMax = 4;
+/** White space, or a byte order mark, that careless scripts print before the dictionary. */
+const leadMax = 4;
 
 /** Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string. */
 function declaredLength(bytes: Uint8Array, at: number, end: number): number {
@@ -61,31 +92,37 @@ function declaredLength(bytes: Uint8Array, at: number, end: number): number {
   return from < 0 ? -1 : decimal(bytes, at, from - 1);
 }
 
-function hasInteger(bytes: Uint8Array, start: number, end: number, key: Uint8Array): boolean {
-  const at = dictionaryValue(bytes, start, end, key);
+function hasInteger(bytes: Uint8Array, end: number, keys: DictionaryKeys, key: number): boolean {
+  const at = keys.values[key]!;
   return at >= 0 && integerEnd(bytes, at, end) > 0;
+}
+
+/** The interval is an integer; some scripts write its digits as a string. */
+function hasIntervalNumber(bytes: Uint8Array, end: number): boolean {
+  const at = outer.values[interval]!;
+  if (at < 0 || integerEnd(bytes, at, end) > 0) return at >= 0;
+  const to = stringEnd(bytes, at, end);
+  return to > 0 && decimal(bytes, stringStart(bytes, at, end), to) >= 0;
 }
 
 /** True if the value at `at` is a list of peers as dictionaries (BEP 3), or an empty list. */
 function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
   if (bytes[at] !== letterL || at + 1 >= end) return false;
   if (bytes[at + 1] === letterE) return true;
-  return (
-    dictionaryValueOf(bytes, at + 1, end, ip, '0') >= 0 &&
-    dictionaryValueOf(bytes, at + 1, end, portKey, 'i') >= 0
-  );
+  readDictionary(bytes, at + 1, end, peerKeys);
+  return peerKeys.values[0]! >= 0 && peerKeys.values[1]! >= 0;
 }
 
 /** 1 if the dictionary holds peers in a form that a tracker sends, 0 if it has none, -1 if their form is wrong. */
-function peersForm(bytes: Uint8Array, start: number, end: number): -1 | 0 | 1 {
+function peersForm(bytes: Uint8Array, end: number): -1 | 0 | 1 {
   let form: -1 | 0 | 1 = 0;
-  const four = dictionaryValue(bytes, start, end, peers);
+  const four = outer.values[peers]!;
   if (four >= 0) {
     const length = declaredLength(bytes, four, end);
     if (length < 0 ? isPeerList(bytes, four, end) : length % peerBytes === 0) form = 1;
     else if (length >= 0) return -1;
   }
-  const six = dictionaryValue(bytes, start, end, peers6);
+  const six = outer.values[peers6]!;
   if (six < 0) return form;
   const length = declaredLength(bytes, six, end);
   return length < 0 ? form : length % peer6Bytes === 0 ? 1 : -1;
@@ -97,7 +134,13 @@ function isScrapeFiles(view: View, bytes: Uint8Array, at: number, end: number): 
   const key = at + 1;
   const value = stringEnd(bytes, key, end);
   if (value < 0 || value >= end || value - stringStart(bytes, key, end) !== hashBytes) return false;
-  if (!hasInteger(bytes, value, end, complete) && !hasInteger(bytes, value, end, incomplete)) return false;
+  readDictionary(bytes, value, end, countKeys);
+  if (
+    !hasInteger(bytes, end, countKeys, 0) &&
+    !hasInteger(bytes, end, countKeys, 1) &&
+    !hasInteger(bytes, end, countKeys, 2)
+  )
+    return false;
   noteInfoHash(view, bytes, value - hashBytes, hashBytes);
   return true;
 }
@@ -129,31 +172,53 @@ function opensWithFiles(bytes: Uint8Array, at: number, end: number): boolean {
   return value >= end || bytes[value] === letterD;
 }
 
-/** What the dictionary at `at` says: a finding, or -1. */
-function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
-  const hasInterval = hasInteger(bytes, at, end, interval);
-  const form = peersForm(bytes, at, end);
+/**
+ * True if a whole answer holds nothing but peers, or statistics of no torrent: `d5:peers0:e`, `d5:filesdee`. Short
+ * words, so they are strong only where the dictionary begins with them.
+ */
+function isBare(bytes: Uint8Array, at: number, form: number): boolean {
+  const first = at + keyHeadBytes;
+  if (form > 0) return outer.values[peers] === first;
+  return outer.values[files] === first && bytes[first + 1] === letterE;
+}
+
+/** What the dictionary at `at`, just read, says: a finding, or -1. `isWhole` if it ends at `end`. */
+function findingOf(view: View, bytes: Uint8Array, at: number, end: number, isWhole: boolean): number {
+  const { values } = outer;
+  const hasInterval = hasIntervalNumber(bytes, end);
+  const form = peersForm(bytes, end);
   if (form < 0) {
     view.near = oddPeers;
     return -1;
   }
-  const reason = dictionaryValueOf(bytes, at, end, failureReason, '0');
+  const reason = values[failureReason]!;
   if (reason >= 0 && isSentence(bytes, reason, end)) return failureProof;
   const counts =
-    (hasInteger(bytes, at, end, complete) ? 1 : 0) +
-    (hasInteger(bytes, at, end, incomplete) ? 1 : 0) +
-    (hasInteger(bytes, at, end, minInterval) ? 1 : 0);
-  const words =
-    (dictionaryValueOf(bytes, at, end, warningMessage, '0') >= 0 ? 1 : 0) +
-    (dictionaryValueOf(bytes, at, end, trackerId, '0') >= 0 ? 1 : 0);
+    (hasInteger(bytes, end, outer, complete) ? 1 : 0) +
+    (hasInteger(bytes, end, outer, incomplete) ? 1 : 0) +
+    (hasInteger(bytes, end, outer, minInterval) ? 1 : 0);
+  const words = (values[warningMessage]! >= 0 ? 1 : 0) + (values[trackerId]! >= 0 ? 1 : 0);
   // Some trackers leave out the interval when the client is told to stop, but never everything else as well.
   if (form > 0 && (hasInterval || counts + words >= 2)) return peersProof;
-  const statistics = dictionaryValueOf(bytes, at, end, files, 'd');
+  const statistics = values[files]!;
   if (statistics >= 0 && isScrapeFiles(view, bytes, statistics, end)) return scrapeProof;
   const cut = view.wireLength > view.end - view.start;
   if ((hasInterval || cut) && opensWithCounts(bytes, at, end)) return beginsWithCounts;
   if (cut && opensWithFiles(bytes, at, end)) return scrapeProof;
-  return hasInterval && counts + words > 0 ? countsOnly : -1;
+  if (hasInterval && counts + words > 0) return countsOnly;
+  return isWhole && isBare(bytes, at, form) ? bareStrong : -1;
+}
+
+/** Where the dictionary begins in the body at `body`: behind up to four bytes of line ends or a byte order mark. */
+function dictionaryStart(bytes: Uint8Array, body: number, end: number): number {
+  let at = body;
+  const to = Math.min(end, body + leadMax);
+  while (at < to && isLead(bytes[at]!)) at++;
+  return at;
+}
+
+function isLead(byte: number): boolean {
+  return byte === 0x0d || byte === 0x0a || byte === 0xef || byte === 0xbb || byte === 0xbf;
 }
 
 /** Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this. */
@@ -165,14 +230,17 @@ function judge(
   inOpening: boolean,
   waits: boolean,
 ): Outcome {
+  const mayLead = body < end && isLead(bytes[body]!);
+  if (mayLead) body = dictionaryStart(bytes, body, end);
+  if (mayLead && body === end) return waits ? More : No;
   if (bytes[body] !== letterD) return No;
   const next = body + 1 < end ? bytes[body + 1]! : 0x31;
   if (next < 0x31 || next > 0x39) return No;
   // A second chunk's size line makes the rest malformed; what stands before it still speaks.
-  const whole = bencodeEnd(bytes, body, end);
+  const whole = readDictionary(bytes, body, end, outer);
   const to = whole < 0 ? end : whole;
   const mayGrow = whole === Incomplete && waits;
-  const finding = findingOf(view, bytes, body, to);
+  const finding = findingOf(view, bytes, body, to, whole > 0);
   if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
   // Counts without peers: the peers may still come.
   if ((finding === countsOnly || finding === beginsWithCounts) && mayGrow) return More;
@@ -190,6 +258,17 @@ function mayBeBody(bytes: Uint8Array, start: number, end: number): boolean {
   return data !== start && data < end;
 }
 
+/** The kept stream: read with the first packets, later when enough of it is new. */
+function judgeOpening(view: View, waits: boolean): Outcome {
+  const { opening, openingStart, openingEnd } = view;
+  const isEarly = view.payloadPacket <= readPacketsMax;
+  if (!isEarly && !isWorthReading(opening, openingStart, openingEnd, view.end - view.start))
+    return waits ? More : No;
+  const body = responseBody(opening, openingStart, openingEnd);
+  if (body === NoBodyYet) return waits ? More : No;
+  return judge(view, opening, body, openingEnd, true, waits);
+}
+
 function inspect(view: View): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
   const kept = openingEnd - openingStart;
@@ -202,9 +281,7 @@ function inspect(view: View): Outcome {
     return judge(view, bytes, body, end, false, isFirst && !cut && kept < enoughBytes);
   }
   if (kept > end - start && isResponse(opening, openingStart, openingEnd)) {
-    const body = responseBody(opening, openingStart, openingEnd);
-    if (body === NoBodyYet) return kept < enoughBytes ? More : No;
-    const outcome = judge(view, opening, body, openingEnd, true, kept < enoughBytes);
+    const outcome = judgeOpening(view, kept < enoughBytes);
     if (outcome !== No) return outcome;
   }
   if (mayBeBody(bytes, start, end))
@@ -236,6 +313,11 @@ export const httpTrackerAnswer: Detector = {
       text: 'HTTP tracker answer that begins with the numbers of its swarm, no peers seen',
       kind: 'http-tracker',
       confidence: 'proof',
+    },
+    {
+      text: 'HTTP tracker answer with nothing but peers, or the statistics of no torrent',
+      kind: 'http-tracker',
+      confidence: 'strong',
     },
   ],
   nearMisses: ['bencoded answer whose peers are not multiples of 6 or 18 bytes'],

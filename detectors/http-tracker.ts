@@ -15,13 +15,14 @@ import {
   lineEnd,
   mayBecomeHttp,
   parameterEnd,
-  parameterValue,
   queryStart,
   requestLineWasOpen,
 } from '../lib/wire/http.js';
 import {
   ascii,
   decimal,
+  hexDigit,
+  isAlphanumeric,
   isCounter,
   needle,
   percentDecode,
@@ -32,41 +33,105 @@ import {
 const announceProof = 0;
 const scrapeProof = 1;
 const hashOnly = 2;
+const hexHash = 3;
 
 const notTwentyBytes = 0;
 const nothingBeside = 1;
 const scrapeAll = 2;
 
-const infoHash = ascii('info_hash=');
-const peerId = ascii('peer_id=');
-const port = ascii('port=');
-const uploaded = ascii('uploaded=');
-const downloaded = ascii('downloaded=');
-const left = ascii('left=');
-const piece = ascii('piece=');
+const names = ['info_hash=', 'peer_id=', 'port=', 'uploaded=', 'downloaded=', 'left=', 'piece='].map(ascii);
+const infoHash = 0;
+const peerId = 1;
+const port = 2;
+const uploaded = 3;
+const downloaded = 4;
+const left = 5;
+const piece = 6;
+/** Parameters of one query that are looked at: announces have up to 20. */
+const parametersMax = 64;
+/** Where the value of each parameter begins, or -1: answer of `readParameters`, valid until its next call. */
+const values = new Int32Array(names.length);
+
 const announceName = ascii('announce');
 const scrapeName = ascii('scrape');
 const userAgent = needle('\nuser-agent:');
 
 const targetOffset = 4;
 const hashBytes = 20;
+const hexHashBytes = 40;
+const slash = 0x2f;
+const ampersand = 0x26;
+const questionMark = 0x3f;
 const percent = 0x25;
 const dash = 0x2d;
 
+/** Notes where the values of the wanted parameters begin, in one walk over the query; the first of equal names counts. */
+function readParameters(bytes: Uint8Array, query: number, end: number): void {
+  values.fill(-1);
+  let at = query;
+  for (let parameters = 0; parameters < parametersMax && at < end; parameters++) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i]!;
+      if (values[i]! >= 0 || bytes[at] !== name[0] || !startsWith(bytes, at, end, name)) continue;
+      values[i] = at + name.length;
+      break;
+    }
+    at = parameterEnd(bytes, at, end);
+    if (at >= end || bytes[at] !== ampersand) return;
+    at++;
+  }
+}
+
+/**
+ * Where the parameters begin, given where the query does: an announce URL that has a passkey as its query gets a second
+ * question mark from careless clients (`/announce.php?passkey=0123?info_hash=`).
+ */
+function parametersStart(bytes: Uint8Array, query: number, end: number): number {
+  let at = query;
+  while (at < end && isPlain(bytes[at]!)) at++;
+  return at < end && bytes[at] === questionMark ? at + 1 : query;
+}
+
+function isPlain(byte: number): boolean {
+  return isAlphanumeric(byte) || byte === 0x5f || byte === 0x3d || byte === dash;
+}
+
+/** The last segment of the path, or the one before it if that is empty (`/scrape/?info_hash=`). */
+function nameSegment(bytes: Uint8Array, target: number, pathEnd: number): number {
+  const isEmpty = pathEnd - 1 > target && bytes[pathEnd - 1] === slash;
+  return lastSegment(bytes, target, isEmpty ? pathEnd - 1 : pathEnd);
+}
+
 /** A counter parameter (`uploaded=`, `left=`...): 1 if it is there and a number, else 0. Clients write -1 as unknown. */
-function counter(bytes: Uint8Array, query: number, end: number, name: Uint8Array): number {
-  const at = parameterValue(bytes, query, end, name);
+function counter(bytes: Uint8Array, end: number, name: number): number {
+  const at = values[name]!;
   if (at < 0) return 0;
   const to = parameterEnd(bytes, at, end);
   return isCounter(bytes, bytes[at] === dash ? at + 1 : at, to) ? 1 : 0;
 }
 
+function counters(bytes: Uint8Array, end: number): number {
+  return counter(bytes, end, uploaded) + counter(bytes, end, downloaded) + counter(bytes, end, left);
+}
+
 /** Decodes the peer-id into `view.client`; true if it is 20 bytes. */
-function readPeerId(view: View, bytes: Uint8Array, query: number, end: number): boolean {
-  const at = parameterValue(bytes, query, end, peerId);
+function readPeerId(view: View, bytes: Uint8Array, end: number): boolean {
+  const at = values[peerId]!;
   if (at < 0) return false;
   const to = parameterEnd(bytes, at, end);
   return to < end && percentDecode(bytes, at, to, view.client) === hashBytes;
+}
+
+/** Decodes an info-hash of 40 hexadecimal digits into `view.infoHash`; false if it is none. */
+function readHexHash(view: View, bytes: Uint8Array, at: number, to: number): boolean {
+  if (to - at !== hexHashBytes) return false;
+  for (let i = 0; i < hashBytes; i++) {
+    const high = hexDigit(bytes[at + 2 * i]!);
+    const low = hexDigit(bytes[at + 2 * i + 1]!);
+    if (high < 0 || low < 0) return false;
+    view.infoHash[i] = high * 16 + low;
+  }
+  return true;
 }
 
 /** Notes the User-Agent, else the readable beginning of the peer-id that `readPeerId` left in `view.client`. */
@@ -128,21 +193,45 @@ function judgeCut(
 /** Judges the request that begins at `start`. */
 function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpening: boolean): Outcome {
   const target = start + targetOffset;
-  const query = queryStart(bytes, target, end);
+  const firstQuery = queryStart(bytes, target, end);
   const cut = view.wireLength > view.end - view.start;
-  if (query < 0) return judgeBare(view, bytes, target, end);
-  if (query === end) return cut ? No : More;
-  const hash = parameterValue(bytes, query, end, infoHash);
+  if (firstQuery < 0) return judgeBare(view, bytes, target, end);
+  if (firstQuery === end) return cut ? No : More;
+  const query = parametersStart(bytes, firstQuery, end);
+  readParameters(bytes, query, end);
+  const hash = values[infoHash]!;
   if (hash < 0) return isWholeTarget(bytes, query, end) || cut ? No : More;
   const hashEnd = parameterEnd(bytes, hash, end);
-  const path = lastSegment(bytes, target, query - 1);
+  const path = nameSegment(bytes, target, firstQuery - 1);
   if (hashEnd === end) {
     return cut ? judgeCut(view, bytes, start, path, hash, end, inOpening) : More;
   }
-  if (percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes) return nearMiss(view, notTwentyBytes);
-  const outcome = judgeHashed(view, bytes, start, query, path, end, inOpening);
+  const isHex = readHexHash(view, bytes, hash, hashEnd);
+  if (!isHex && percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes)
+    return nearMiss(view, notTwentyBytes);
+  const outcome = isHex
+    ? judgeHex(view, bytes, start, query, end, inOpening)
+    : judgeHashed(view, bytes, start, query, path, end, inOpening);
   if (outcome === No || outcome === More) view.infoHashLength = 0;
   return outcome;
+}
+
+/** An info-hash in hexadecimal: no tracker takes it, but with all the rest of an announce beside it the intent is clear. */
+function judgeHex(
+  view: View,
+  bytes: Uint8Array,
+  start: number,
+  query: number,
+  end: number,
+  inOpening: boolean,
+): Outcome {
+  if (!isWholeTarget(bytes, query, end)) return view.wireLength > view.end - view.start ? No : More;
+  const hasPeerId = readPeerId(view, bytes, end);
+  if ((values[peerId]! < 0 && !hasPortNumber(bytes, end)) || counters(bytes, end) < 2)
+    return nearMiss(view, notTwentyBytes);
+  view.infoHashLength = hashBytes;
+  noteSoftware(view, bytes, start, end, hasPeerId);
+  return say(view, hexHash, start, end, inOpening);
 }
 
 /** A request with an info-hash of 20 bytes: whose is it? */
@@ -156,14 +245,11 @@ function judgeHashed(
   inOpening: boolean,
 ): Outcome {
   view.infoHashLength = hashBytes;
-  const hasPeerId = readPeerId(view, bytes, query, end);
-  const hasPort = hasPortNumber(bytes, query, end);
-  const counters =
-    counter(bytes, query, end, uploaded) +
-    counter(bytes, query, end, downloaded) +
-    counter(bytes, query, end, left);
-  const isAnnounce = hasPeerId ? hasPort || counters >= 2 : counters + (hasPort ? 1 : 0) >= 3;
-  const isScrape = startsWith(bytes, path, end, scrapeName);
+  const hasPeerId = readPeerId(view, bytes, end);
+  const hasPort = hasPortNumber(bytes, end);
+  const counted = counters(bytes, end);
+  const isAnnounce = hasPeerId ? hasPort || counted >= 2 : counted + (hasPort ? 1 : 0) >= 3;
+  const isScrape = startsWithIgnoringCase(bytes, path, end, scrapeName);
   if (isAnnounce || isScrape) {
     noteSoftware(view, bytes, start, end, hasPeerId);
     return say(view, isAnnounce ? announceProof : scrapeProof, start, end, inOpening);
@@ -173,14 +259,14 @@ function judgeHashed(
     return cut ? judgeCut(view, bytes, start, path, query, end, inOpening) : More;
   }
   // An HTTP seed's request (BEP 17) also has an info-hash; it belongs to the web-seed detector.
-  if (parameterValue(bytes, query, end, piece) >= 0) return No;
-  if (!startsWith(bytes, path, end, announceName)) return nearMiss(view, nothingBeside);
+  if (values[piece]! >= 0) return No;
+  if (!startsWithIgnoringCase(bytes, path, end, announceName)) return nearMiss(view, nothingBeside);
   noteSoftware(view, bytes, start, end, hasPeerId);
   return say(view, hashOnly, start, end, inOpening);
 }
 
-function hasPortNumber(bytes: Uint8Array, query: number, end: number): boolean {
-  const at = parameterValue(bytes, query, end, port);
+function hasPortNumber(bytes: Uint8Array, end: number): boolean {
+  const at = values[port]!;
   if (at < 0) return false;
   const value = decimal(bytes, at, parameterEnd(bytes, at, end));
   return value >= 0 && value <= 65_535;
@@ -230,7 +316,7 @@ export const httpTracker: Detector = {
   summary: 'announce and scrape requests to an HTTP tracker, by their parameters',
   limits:
     'not inside TLS; a request line longer than the kept opening is not read to its end; an info_hash in ' +
-    'hexadecimal, or one inside another parameter, a header or a body, is not believed',
+    'hexadecimal is only strong; one inside another parameter, a header or a body is not believed',
   scope: 'packets',
   packetsMax: 24,
   firstBytes: [0x47],
@@ -240,6 +326,11 @@ export const httpTracker: Detector = {
     { text: 'HTTP tracker scrape', kind: 'http-tracker', confidence: 'proof' },
     {
       text: 'announce path with an info-hash but no particulars',
+      kind: 'http-tracker',
+      confidence: 'strong',
+    },
+    {
+      text: 'announce with its info-hash in hexadecimal',
       kind: 'http-tracker',
       confidence: 'strong',
     },

@@ -54,10 +54,34 @@ describe('one packet', () => {
     assert.equal(run(['>', concat(message(0), message(1), message(0), message(1))]).outcome, More);
   });
 
-  test('several different light messages are strong, eight are proof', () => {
-    assert.equal(run(['>', concat(have(1), have(9), have(4), have(2))]).grade, 'strong');
-    const eight = concat(...[1, 9, 4, 2, 77, 12, 13, 5].map(have));
-    assert.equal(run(['>', eight]).grade, 'proof');
+  test('several different light messages are strong, however many of them', () => {
+    assert.equal(run(['>', concat(have(3), have(9), have(4), have(2))]).grade, 'strong');
+    const many = [3, 9, 4, 2, 77, 12, 13, 5, 800, 41, 600, 7, 66, 1234].map(have);
+    assert.equal(run(['>', concat(...many)]).grade, 'strong');
+    assert.equal(run(['>', concat(...many, message(0), message(1), message(2), keepAlive)]).grade, 'strong');
+  });
+
+  test('with odd requests they are proof', () => {
+    const odd = concat(request(7, 32768, 5000), request(8, 16384, 300));
+    assert.equal(run(['>', odd]).grade, 'strong');
+    assert.equal(run(['>', concat(odd, have(3), have(9), have(4), have(2))]).grade, 'proof');
+  });
+
+  test('counters, states and commands of other protocols say nothing', () => {
+    const numbers = Array.from({ length: 40 }, (_, i) => i);
+    const random = new SeededRandom(8);
+    for (const packets of [
+      numbers.map((i) => have(1000 + i)),
+      numbers.map((i) => have(5000 - 7 * i)),
+      numbers.map(() => have(random.below(2))),
+      numbers.map(() => have(700 + random.below(2))),
+      numbers.map(() => message(random.below(4))),
+      numbers.map(() => message([0, 1, 2, 3, 14, 15][random.below(6)]!)),
+      numbers.map((i) => message(13, 1000 * i * i)),
+    ]) {
+      assert.notEqual(run(...packets.map((packet) => ['>', packet] as const)).outcome, Yes);
+      assert.notEqual(run(['>', concat(...packets)]).outcome, Yes);
+    }
   });
 
   test('five keep-alives are zeros, not a chain', () => {
@@ -67,8 +91,8 @@ describe('one packet', () => {
 
 describe('two packets', () => {
   test('light messages add up over packets of one side', () => {
-    assert.equal(run(['>', have(1)], ['>', have(9)], ['>', have(4)]).outcome, More);
-    assert.equal(run(['>', have(1)], ['>', have(9)], ['>', have(4)], ['>', have(2)]).grade, 'strong');
+    assert.equal(run(['>', have(3)], ['>', have(9)], ['>', have(4)]).outcome, More);
+    assert.equal(run(['>', have(3)], ['>', have(9)], ['>', have(4)], ['>', have(2)]).grade, 'strong');
   });
 
   test('a message that only continues says nothing twice', () => {

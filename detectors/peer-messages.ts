@@ -4,7 +4,7 @@
  * beginning of a flow was not seen, and where an MSE exchange came first and then chose plaintext.
  *
  * Length prefixes are everywhere (SSH, LDAP with SASL, VNC, H.264 start codes), so the chain is weighed: haves, chokes
- * and bitfields say little, a request for an aligned block of 16 KiB says much, an extension handshake says it all.
+ * and bitfields say little and are never proof, a request for an aligned block of 16 KiB says much, an extension handshake says it all.
  * What is too light alone is kept, and the bytes that follow it are weighed together with it.
  *
  * Random bytes are proof once in 10^20 packets. The copy of a recording (a BitTorrent capture fetched from a web server)
@@ -50,7 +50,7 @@ const loneBlock = 6;
 
 const tooLight = 0;
 
-/** Weight that is believed by itself: one request for a usual block, four for odd ones, or eight different haves. */
+/** Weight that is believed by itself: one request for a usual block or four for odd ones; haves weigh half at most. */
 const proofWeight = weightUsualBlock;
 const strongWeight = proofWeight / 2;
 
@@ -67,7 +67,8 @@ export const peerMessages: Detector = {
   summary:
     'peer protocol from the middle of a stream: chains of messages, extension protocol, PEX, FAST, hashes',
   limits:
-    'fewer than four different haves, chokes, bitfields and keep-alives are not believed; packets inside a block say ' +
+    'fewer than four different haves, chokes, bitfields and keep-alives are not believed, more of them are only ' +
+    'strong; haves that count up or alternate say nothing; packets inside a block say ' +
     'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such)',
   scope: 'packets',
   packetsMax: 24,

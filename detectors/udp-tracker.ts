@@ -12,13 +12,14 @@
  */
 import { More, No, noteClient, noteInfoHash, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
-import { isAlphanumeric } from '../lib/wire/text.js';
+import { ascii, decimal, isAlphanumeric, startsWith } from '../lib/wire/text.js';
 
 const connectProof = 0;
 const announceProof = 1;
 const answeredProof = 2;
 const announceStrong = 3;
 const answersInOrder = 4;
+const refusedInOrder = 5;
 
 /** Actions, BEP 15. */
 const connectAction = 0;
@@ -98,6 +99,26 @@ function isByteCount(bytes: Uint8Array, at: number): boolean {
   return high >>> 24 === 0 || ((high === 0x7fffffff || high === -1) && word(bytes, at + 4) === -1);
 }
 
+/** Names without dashes that begin a peer-id: XBT, BitComet twice, Burst. */
+const bareNames = [ascii('XBT'), ascii('exbc'), ascii('FUTB'), ascii('Mbrst')] as const;
+/** Names with four digits behind them: Azureus and Opera. */
+const numberedNames = [ascii('AZ'), ascii('OP')] as const;
+
+/** True if the peer-id names a client in a way of its own, older than BEP 20. */
+function namesOldClient(bytes: Uint8Array, at: number, end: number): boolean {
+  for (let i = 0; i < bareNames.length; i++) if (startsWith(bytes, at, end, bareNames[i]!)) return true;
+  for (let i = 0; i < numberedNames.length; i++)
+    if (startsWith(bytes, at, end, numberedNames[i]!) && decimal(bytes, at + 2, at + 6) >= 0) return true;
+  return false;
+}
+
+/** True for `-XXnnnn-`, the one form that is believed where the capture cut the rest of the announce. */
+function namesAzureusStyle(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at] !== dash || bytes[at + 7] !== dash) return false;
+  for (let i = 1; i < 7; i++) if (!isAlphanumeric(bytes[at + i]!)) return false;
+  return true;
+}
+
 /** True if the peer-id names a client as BEP 20 says (`-XX1234-`), or as mainline (`M7-2-0-`) and aria2 (`A2-1-36-`) do. */
 function namesClient(bytes: Uint8Array, at: number): boolean {
   if (bytes[at] === dash) {
@@ -143,8 +164,9 @@ function announceGrade(bytes: Uint8Array, start: number, end: number, wireLength
   if (word(bytes, start + actionAt) !== announceAction) return 0;
   if (word(bytes, start) === 0 && word(bytes, start + 4) === 0) return 0;
   if (zeros(bytes, start + infoHashAt, hashBytes) > 4 || isText(bytes, start + infoHashAt)) return 0;
-  const named = namesClient(bytes, start + peerIdAt);
-  if (length < announceBytes) return named ? 2 : 0;
+  const peerId = start + peerIdAt;
+  if (length < announceBytes) return namesAzureusStyle(bytes, peerId) ? 2 : 0;
+  const named = namesClient(bytes, peerId) || namesOldClient(bytes, peerId, end);
   if (
     !isByteCount(bytes, start + countersAt) ||
     !isByteCount(bytes, start + countersAt + 8) ||
@@ -156,7 +178,7 @@ function announceGrade(bytes: Uint8Array, start: number, end: number, wireLength
   if (event < 0 || event > eventMax || wanted < -1 || wanted > wantedMax) return 0;
   if (bytes[start + portAt] === 0 && bytes[start + portAt + 1] === 0) return 0;
   if (named) return 2;
-  if (zeros(bytes, start + peerIdAt, hashBytes) > 4) return 0;
+  if (zeros(bytes, peerId, hashBytes) > 4) return 0;
   return wireLength > length || areOptions(bytes, start + announceBytes, end) ? 1 : 0;
 }
 
@@ -195,6 +217,12 @@ function isMessage(bytes: Uint8Array, from: number, end: number): boolean {
   return end > from;
 }
 
+/** True if all of it is ASCII text: without the request beside it, a message in any bytes above would be anything. */
+function isReadable(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let i = from; i < end; i++) if (bytes[i]! < 0x20 || bytes[i]! >= 0x7f) return false;
+  return true;
+}
+
 /** An answer whose request the other side sent before: transaction ids are equal, and the form fits the request. */
 function judgeAnswer(view: View): Outcome {
   const { bytes, start, end, other, otherStart, otherEnd, otherWireLength } = view;
@@ -215,7 +243,11 @@ function judgeAnswer(view: View): Outcome {
 
 function noteAnnounce(view: View, bytes: Uint8Array, start: number, grade: number): void {
   noteInfoHash(view, bytes, start + infoHashAt, hashBytes);
-  if (grade === 2) noteClient(view, bytes, start + peerIdAt, start + peerIdAt + 8);
+  if (grade < 2) return;
+  const from = start + peerIdAt;
+  let to = from;
+  while (to < from + 8 && bytes[to]! > 0x20 && bytes[to]! < 0x7f) to++;
+  noteClient(view, bytes, from, to);
 }
 
 /** An announce answer by its own numbers: an interval of 10 s to a day, swarm counts that can hold the peers listed. */
@@ -234,14 +266,20 @@ function peer6Or4(listed: number): number {
   return listed % 18 === 0 ? 18 : peerBytes;
 }
 
-/** One side only: a connect answer was kept, and now comes what reads as an announce answer with another transaction. */
+/**
+ * One side only: a connect answer was kept, and now comes what reads as an announce answer with another transaction, or
+ * a refusal in words.
+ */
 function judgeOneWay(view: View): Outcome {
   const { bytes, start, end, wireLength, opening, openingStart, openingEnd } = view;
   const action = word(bytes, start);
   if (action === connectAction) return wireLength === connectBytes && isRandom(bytes, start + 4) ? More : No;
-  if (action !== announceAction || view.openingWireLength !== connectBytes) return No;
+  if ((action !== announceAction && action !== errorAction) || view.openingWireLength !== connectBytes)
+    return No;
   if (openingEnd - openingStart < connectBytes || word(opening, openingStart) !== connectAction) return No;
   if (word(opening, openingStart + 4) === word(bytes, start + 4)) return No;
+  if (action === errorAction)
+    return isReadable(bytes, start + 8, end) ? yesInPayload(view, refusedInOrder, start, end) : No;
   return looksLikeAnnounceAnswer(bytes, start, end, wireLength)
     ? yesInPayload(view, answersInOrder, start, end)
     : No;
@@ -326,6 +364,11 @@ export const udpTracker: Detector = {
       text: 'connect and announce answers of a UDP tracker, in order',
       kind: 'udp-tracker',
       confidence: 'proof',
+    },
+    {
+      text: 'connect answer of a UDP tracker, then an error in words',
+      kind: 'udp-tracker',
+      confidence: 'strong',
     },
   ],
   nearMisses: [],

@@ -124,8 +124,8 @@ export const utp: Detector = {
     const first = bytes[start]!;
     if ((first & 0x0f) !== 1 || first > 0x41) return No;
     const header = headerEnd(bytes, start, end, view.wireLength);
-    if (header < 0) return No;
     const type = first >> 4;
+    if (header < 0) return answerWithAnyWindow(view, type);
     if (type === typeData) {
       if (isHandshake(view, header)) return believeHandshake(view, header);
       if (areMessages(bytes, header, end))
@@ -141,6 +141,19 @@ export const utp: Detector = {
     return More;
   },
 };
+
+/**
+ * An answer to a connection request whose window is larger than is believed of a lone packet: ids and numbers have to
+ * agree with the request anyway.
+ */
+function answerWithAnyWindow(view: View, type: number): Outcome {
+  const { bytes, start, end } = view;
+  if (type !== typeState || view.otherEnd === view.otherStart || bytes[start + windowAt]! < windowMax >> 24)
+    return No;
+  const header = headerOfAnyWindow(bytes, start, end, view.wireLength);
+  if (header < 0 || linkToOther(view, type) !== synAnswered) return No;
+  return yesInPayload(view, synAnswered, start, header);
+}
 
 /** True if the data at `at` begins with the peer handshake; of one cut by the capture, enough of its header. */
 function isHandshake(view: View, at: number): boolean {
@@ -180,10 +193,16 @@ function i32(bytes: Uint8Array, at: number): number {
  * was `wireLength` bytes long before a capture may have cut it.
  */
 function headerEnd(bytes: Uint8Array, start: number, end: number, wireLength: number): number {
+  if (end - start < headerLength || bytes[start + windowAt]! >= windowMax >> 24) return -1;
+  return headerOfAnyWindow(bytes, start, end, wireLength);
+}
+
+/** As headerEnd, whatever the window; 20 bytes are there. */
+function headerOfAnyWindow(bytes: Uint8Array, start: number, end: number, wireLength: number): number {
   const first = bytes[start]!;
-  if (end - start < headerLength || (first & 0x0f) !== 1 || first > 0x41) return -1;
+  if ((first & 0x0f) !== 1 || first > 0x41) return -1;
   const type = first >> 4;
-  if (bytes[start + 1]! > closeReason || bytes[start + windowAt]! >= windowMax >> 24) return -1;
+  if (bytes[start + 1]! > closeReason) return -1;
   if (type === typeReset) {
     return wireLength === headerLength && bytes[start + 1] === 0 ? start + headerLength : -1;
   }

@@ -4,14 +4,7 @@
  * A length prefix and a small id are common among protocols, so each message that fits is also weighed: how much in it
  * do only BitTorrent's rules explain?
  */
-import {
-  bencodeEnd,
-  dictionaryValue,
-  dictionaryValueOf,
-  Incomplete,
-  integerValue,
-  stringLength,
-} from './bencode.js';
+import { dictionaryKeys, Incomplete, integerValue, readDictionary, stringLength } from './bencode.js';
 import { ascii, isAlphanumeric } from './text.js';
 
 /** How a handshake begins, and where the reserved bytes, the info-hash and the peer id stand in it (BEP 3). */
@@ -72,12 +65,21 @@ const hashHeader = 49;
 const hashesMax = hashHeader + 8192 * hashLength;
 const hashLayersMax = 64;
 
-const keyM = ascii('m');
-const keyMsgType = ascii('msg_type');
-const keyPiece = ascii('piece');
-const keyAdded = ascii('added');
-const keyAdded6 = ascii('added6');
-const keyDropped = ascii('dropped');
+/** Keys of extended messages; each dictionary is walked once. */
+const extended = dictionaryKeys([
+  ['m', 'd'],
+  ['msg_type', 'i'],
+  ['piece', 'i'],
+  ['added', '*'],
+  ['added6', '*'],
+  ['dropped', '*'],
+]);
+const keyM = 0;
+const keyMsgType = 1;
+const keyPiece = 2;
+const keyAdded = 3;
+const keyAdded6 = 4;
+const keyDropped = 5;
 const peerLength = 6;
 const peer6Length = 18;
 const letterD = 0x64;
@@ -108,7 +110,8 @@ export function messageWeight(bytes: Uint8Array, at: number, end: number): numbe
     case idSuggest:
     case idAllowedFast:
       if (length !== 5) return NotMessage;
-      if (!whole) return weightNone;
+      // Suggestions are rare, and in other protocols an id of 13 and four bytes is a field with a float.
+      if (!whole || id === idSuggest) return weightNone;
       return u32(bytes, body) < piecesMax ? weightSmall : NotMessage;
     case idBitfield:
       return length >= 2 && length <= bitfieldMax ? weightNone : NotMessage;
@@ -167,33 +170,39 @@ function extendedWeight(bytes: Uint8Array, at: number, end: number, whole: boole
   if (bytes[body] !== letterD) {
     return bytes[at] !== 0 && whole && end - body <= binaryExtensionMax ? weightNone : NotMessage;
   }
-  const dictionary = bencodeEnd(bytes, body, end);
+  const dictionary = readDictionary(bytes, body, end, extended);
   if (dictionary < 0 && (whole || dictionary !== Incomplete)) return NotMessage;
   if (bytes[at] === 0) {
     if (dictionary >= 0 && dictionary !== end) return NotMessage;
-    if (dictionaryValueOf(bytes, body, end, keyM, 'd') >= 0) return weightExtensionHandshake;
+    if (extended.values[keyM]! >= 0) return weightExtensionHandshake;
     return dictionary < 0 ? weightSmall : weightDictionary;
   }
-  return knownExtensionWeight(bytes, body, end, dictionary);
+  return knownExtensionWeight(bytes, end, dictionary);
 }
 
 /** ut_metadata (BEP 9) or ut_pex (BEP 11), told apart by their keys, since every peer numbers extensions itself. */
-function knownExtensionWeight(bytes: Uint8Array, body: number, end: number, dictionary: number): number {
-  const type = dictionaryValueOf(bytes, body, end, keyMsgType, 'i');
-  if (type >= 0 && dictionaryValueOf(bytes, body, end, keyPiece, 'i') >= 0) {
+function knownExtensionWeight(bytes: Uint8Array, end: number, dictionary: number): number {
+  const type = extended.values[keyMsgType]!;
+  if (type >= 0 && extended.values[keyPiece]! >= 0) {
     const data = integerValue(bytes, type, end) === metadataData;
     return dictionary >= 0 && dictionary !== end && !data ? NotMessage : weightKnownExtension;
   }
   if (dictionary >= 0 && dictionary !== end) return NotMessage;
-  if (isPeerString(bytes, body, end, keyAdded, peerLength)) return weightKnownExtension;
-  if (isPeerString(bytes, body, end, keyAdded6, peer6Length)) return weightKnownExtension;
-  if (isPeerString(bytes, body, end, keyDropped, peerLength)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyAdded, peerLength)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyAdded6, peer6Length)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyDropped, peerLength)) return weightKnownExtension;
   return dictionary < 0 ? weightSmall : weightDictionary;
 }
 
 /** 455 haves fill the longest opening; the bound only matters for segments that the network card has joined. */
 export const messagesMax = 512;
 const keepAlivesMax = 4;
+/** Messages without a body that count: states come in pairs, and a protocol of numbered commands has more of them. */
+const simpleMax = 2;
+/** What light messages (states, haves, ports) weigh together at most: however many there are, they are no proof. */
+const lightMax = 4;
+/** A have of piece 0 or 1 weighs nothing: other protocols say no and yes with these. */
+const booleanMax = 1;
 
 /** Answer of `weighChain`: scratch, valid until the next call. */
 export const chain = {
@@ -209,19 +218,12 @@ export const chain = {
 
 /**
  * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain. Only the
- * last message may be cut. Repetitions weigh nothing: a simple message counts once, a have only if it names another
- * piece than the one before.
+ * last message may be cut. Repetitions weigh nothing, and light messages together no more than `lightMax`.
  */
 export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
-  chain.weight = 0;
-  chain.heaviest = 0;
-  chain.heaviestAt = start;
-  chain.lastAt = start;
-  chain.messages = 0;
-  chain.end = start;
-  let seen = 0;
+  beginChain(start);
+  let hasBitfield = false;
   let keepAlives = 0;
-  let lastPiece = -1;
   let at = start;
   while (at < end && chain.messages < messagesMax) {
     if (end - at < 5) return endsOrBegins(bytes, at, end);
@@ -231,22 +233,58 @@ export function weighChain(bytes: Uint8Array, start: number, end: number): boole
       at += 4;
       continue;
     }
-    let weight = messageWeight(bytes, at, end);
+    const weight = messageWeight(bytes, at, end);
     if (weight === NotMessage) return false;
     const id = bytes[at + 4]!;
-    if (id === idBitfield && (seen & (1 << idBitfield)) !== 0) return false;
-    if (weight === weightSmall && id < idExtended) {
-      const piece = length === 5 ? u32(bytes, at + 5) : -1;
-      const repeated = length === 5 ? piece === lastPiece : (seen & (1 << id)) !== 0;
-      if (length === 5) lastPiece = piece;
-      if (repeated) weight = weightNone;
-    }
-    seen |= 1 << id;
-    count(weight, at);
+    if (id === idBitfield && hasBitfield) return false;
+    hasBitfield ||= id === idBitfield;
+    const isLight = weight === weightSmall && id < idExtended;
+    count(isLight ? lightWeight(bytes, at, id, length) : weight, at);
     at += 4 + length;
     chain.end = at;
   }
   return chain.messages > 0;
+}
+
+/** What the light messages before said: scratch of one walk. */
+const light = { weight: 0, seen: 0, simple: 0, piece: -1, olderPiece: -1, step: -1 };
+
+function beginChain(start: number): void {
+  chain.weight = 0;
+  chain.heaviest = 0;
+  chain.heaviestAt = start;
+  chain.lastAt = start;
+  chain.messages = 0;
+  chain.end = start;
+  light.weight = 0;
+  light.seen = 0;
+  light.simple = 0;
+  light.piece = -1;
+  light.olderPiece = -1;
+  light.step = -1;
+}
+
+/** Weight of a state, a port, a have or an allowed piece after the light messages before it. */
+function lightWeight(bytes: Uint8Array, at: number, id: number, length: number): number {
+  const says =
+    length === 5
+      ? isNewPiece(u32(bytes, at + 5))
+      : (light.seen & (1 << id)) === 0 && (length !== 1 || ++light.simple <= simpleMax);
+  light.seen |= 1 << id;
+  if (!says || light.weight === lightMax) return weightNone;
+  light.weight += weightSmall;
+  return weightSmall;
+}
+
+/** False for what other protocols send in this form: a state said again, two states in turn, yes and no, a counter. */
+function isNewPiece(piece: number): boolean {
+  const step = light.piece < 0 ? -1 : Math.abs(piece - light.piece);
+  if (step === 0) return false;
+  const isNew = piece > booleanMax && piece !== light.olderPiece && (step < 0 || step !== light.step);
+  light.step = step;
+  light.olderPiece = light.piece;
+  light.piece = piece;
+  return isNew;
 }
 
 /** Fewer than five bytes at the end: a keep-alive, or the beginning of a message that goes on in the next packet. */
@@ -281,8 +319,8 @@ function isNameByte(byte: number): boolean {
   return isAlphanumeric(byte) || byte === dash || byte === 0x2e;
 }
 
-function isPeerString(bytes: Uint8Array, at: number, end: number, key: Uint8Array, unit: number): boolean {
-  const value = dictionaryValue(bytes, at, end, key);
+function isPeerString(bytes: Uint8Array, end: number, key: number, unit: number): boolean {
+  const value = extended.values[key]!;
   if (value < 0) return false;
   const length = stringLength(bytes, value, end);
   return length >= 0 && length % unit === 0;
