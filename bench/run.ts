@@ -11,7 +11,7 @@ import { compareReaders, compareScan, compareTshark, peerVersions, type Comparis
 import { consumedSum } from './stopwatch.js';
 
 const usage = `usage: node --expose-gc dist/bench/run.js [options]
-  --size MB             size of the mix (600)
+  --size MB             size of the mix (1800)
   --tshark-size MB      size of the mix that tshark reads, which takes it a minute per gigabyte (40)
   --repeat N            runs of each program; the median counts (3)
   --only PART           detectors, scan or reader
@@ -47,7 +47,7 @@ function planOf(argv: readonly string[]): Plan | null {
   const { quick } = values;
   const only = parts.find((part) => part === values.only);
   const plan = {
-    sizeMegabytes: Number(values.size ?? (quick ? 60 : 600)),
+    sizeMegabytes: Number(values.size ?? (quick ? 60 : 1800)),
     tsharkMegabytes: Number(values['tshark-size'] ?? (quick ? 10 : 40)),
     repeat: Number(values.repeat ?? (quick ? 1 : 3)),
     rounds: quick ? 5 : 21,
