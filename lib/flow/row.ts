@@ -2,8 +2,8 @@
  * The layout of one flow's row in the flow table: 192 bytes, which are 3 cache lines of 64.
  *
  *     line 0  key (IPv4) | link | flags, verdict | last seen | bytes, packets per side     every packet
- *     line 1  rest of IPv6 addresses | first seen | payload bytes | frames, file           new flows, payload, reports
- *     line 2  pending detectors | sequence bases | openings | evidence                     undecided flows
+ *     line 1  rest of IPv6 addresses | first seen | frames, file                           new flows, reports
+ *     line 2  pending detectors | sequence bases | openings | evidence | payload bytes     undecided flows
  *
  * Offsets are in 32-bit words from the row's start, or in doubles where it says so.
  */
@@ -40,8 +40,6 @@ export const keyRestA = 16;
 export const keyRestB = 19;
 /** Doubles: time of the first packet, microseconds since 1970. */
 export const firstSeen = 11;
-/** Payload bytes of both sides, on the wire. */
-export const payloadBytes = 12;
 /** Payload bytes before the deciding packet; valid when decided. */
 export const payloadBeforeDecision = 13;
 /** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
@@ -69,6 +67,8 @@ export const sEvidence = 42;
 export const sNoted = 43;
 /** Index of the file that the deciding frame is in. */
 export const sDecidedFile = 44;
+/** Double: payload bytes of both sides, on the wire, while the flow is asked about. */
+export const payloadBytes = 23;
 
 export const outerStride = 13;
 
