@@ -2,8 +2,8 @@
  * The layout of one flow's row in the flow table: 192 bytes, which are 3 cache lines of 64.
  *
  *     line 0  key (IPv4) | link | flags, verdict | last seen | bytes, packets per side     every packet
- *     line 1  rest of IPv6 addresses | first seen | frames, file                           new flows, reports
- *     line 2  pending detectors | sequence bases | openings | evidence | payload bytes     undecided flows
+ *     line 1  pending detectors | sequence bases | openings | evidence | payload bytes     undecided flows
+ *     line 2  rest of IPv6 addresses | first seen | frames, file                           new flows, reports
  *
  * Offsets are in 32-bit words from the row's start, or in doubles where it says so.
  */
@@ -34,41 +34,41 @@ export const bytesOf = 5;
 /** Words: packets of the client, and of the server. */
 export const packetsOf = 14;
 
-// Line 1. Words two to four of each address, IPv6 only:
-
-export const keyRestA = 16;
-export const keyRestB = 19;
-/** Doubles: time of the first packet, microseconds since 1970. */
-export const firstSeen = 11;
-/** Payload bytes before the deciding packet; valid when decided. */
-export const payloadBeforeDecision = 13;
-/** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
-export const sFirstFrame = 28;
-export const sDecidedFrame = 29;
-export const sFile = 30;
-/** Number within the flow of the deciding packet, 0 if none. */
-export const sDecidedPacket = 31;
-
-// Line 2. Words; where there are two, the client's and then the server's:
+// Line 1. Words; where there are two, the client's and then the server's:
 
 /** Detectors still asked, one bit each. */
-export const sPending = 32;
+export const sPending = 16;
 /** Inspected payload packets. */
-export const sInspected = 34;
+export const sInspected = 18;
 /** TCP: sequence number of the opening's first byte. */
-export const sBase = 36;
+export const sBase = 20;
 /** Opening in the pool or -1. */
-export const sOpening = 38;
+export const sOpening = 22;
 /** Stream bytes inspected without keeping them. */
-export const sConsumed = 40;
+export const sConsumed = 24;
 /** Newest evidence item or -1. */
-export const sEvidence = 42;
+export const sEvidence = 26;
 /** Evidence items (low byte), other protocol recognised (second byte), tunnel (third byte). */
-export const sNoted = 43;
+export const sNoted = 27;
 /** Index of the file that the deciding frame is in. */
-export const sDecidedFile = 44;
+export const sDecidedFile = 28;
 /** Double: payload bytes of both sides, on the wire, while the flow is asked about. */
-export const payloadBytes = 23;
+export const payloadBytes = 15;
+
+// Line 2. Words two to four of each address, IPv6 only:
+
+export const keyRestA = 32;
+export const keyRestB = 35;
+/** Doubles: time of the first packet, microseconds since 1970. */
+export const firstSeen = 19;
+/** Payload bytes before the deciding packet; valid when decided. */
+export const payloadBeforeDecision = 21;
+/** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
+export const sFirstFrame = 44;
+export const sDecidedFrame = 45;
+export const sFile = 46;
+/** Number within the flow of the deciding packet, 0 if none. */
+export const sDecidedPacket = 47;
 
 export const outerStride = 13;
 
