@@ -1,0 +1,50 @@
+/** Every detector in the registry on mutations of its own fixtures: never throws, never reads outside its ranges. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fuzz } from '../lib/fuzzing.js';
+import { repositoryPath } from '../lib/testing.js';
+import { View, Yes, type Detector } from './detector.js';
+import { parseFixture } from './harness.js';
+import { detectors } from './index.js';
+
+function seedsOf(detector: Detector): Uint8Array[] {
+  const folder = repositoryPath('fixtures', 'detectors', detector.name);
+  return ['match', 'near'].flatMap((kind) =>
+    readdirSync(join(folder, kind)).flatMap((name) =>
+      parseFixture(readFileSync(join(folder, kind, name), 'utf8')).steps.map(({ payload }) => payload),
+    ),
+  );
+}
+
+/** Answer to `bytes` between two fillers, with itself or its first half as what was kept before. */
+function answer(detector: Detector, bytes: Uint8Array, filler: number): string {
+  const view = new View();
+  const padded = new Uint8Array(bytes.length + 16).fill(filler);
+  padded.set(bytes, 8);
+  view.bytes = view.opening = view.other = padded;
+  view.start = view.openingStart = view.otherStart = 8;
+  view.end = view.openingEnd = 8 + bytes.length;
+  view.otherEnd = 8 + (bytes.length >> 1);
+  view.wireLength = view.openingWireLength = bytes.length;
+  view.otherWireLength = view.otherEnd - 8;
+  view.fromStart = false;
+  const outcome = detector.inspect(view);
+  if (outcome === Yes) {
+    assert.ok(view.finding >= 0 && view.finding < detector.findings.length);
+    assert.ok(view.at >= 0 && view.length > 0 && view.at + view.length <= bytes.length);
+  }
+  return `${outcome} ${view.finding} ${view.near} ${view.at} ${view.length}`;
+}
+
+for (const detector of detectors) {
+  fuzz(detector.name, seedsOf(detector), (bytes) => {
+    // An engine never shows an empty payload.
+    if (bytes.length === 0) return;
+    assert.equal(
+      answer(detector, bytes, 0x00),
+      answer(detector, bytes, 0x65),
+      'a byte outside the range was read',
+    );
+  });
+}
