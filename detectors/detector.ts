@@ -4,6 +4,11 @@
  * needs from earlier packets it finds in the two openings of the view.
  */
 
+import { isGet, mayBecomeHttp, requestHeadWasOpen } from '../lib/wire/http.js';
+
+/** `GET` and the space behind it. */
+const getLength = 4;
+
 /** Not this protocol (scope 'opening': final for this side; scope 'packets': for this packet). */
 export const No = 0;
 /** Could be, needs more: the engine keeps these bytes and asks again when this side has sent more. */
@@ -181,4 +186,31 @@ export function noteClient(view: View, bytes: Uint8Array, from: number, to: numb
   const length = Math.min(to - from, view.client.length);
   for (let i = 0; i < length; i++) view.client[i] = bytes[from + i]!;
   view.clientLength = length;
+}
+
+/** Judges the GET request that begins at `start`. `waits` says whether more of its head will be shown with this. */
+export type RequestJudge = (
+  view: View,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  inOpening: boolean,
+  waits: boolean,
+) => Outcome;
+
+/** The request at hand, for detectors of requests: the one this payload begins, or the kept one that it carries on. */
+export function judgeGetRequest(view: View, judge: RequestJudge): Outcome {
+  const { bytes, start, end, opening, openingStart, openingEnd } = view;
+  const length = end - start;
+  const kept = openingEnd - openingStart;
+  if (isGet(bytes, start, end)) {
+    const waits = (kept === length || kept === 0) && view.wireLength === length;
+    return judge(view, bytes, start, end, false, waits);
+  }
+  // A first segment of one to three bytes, which may become a request.
+  if (kept <= length && length < getLength) return mayBecomeHttp(bytes, start, end) ? More : No;
+  if (kept <= length || !requestHeadWasOpen(opening, openingStart, openingEnd, length)) return No;
+  return isGet(opening, openingStart, openingEnd)
+    ? judge(view, opening, openingStart, openingEnd, true, true)
+    : No;
 }

@@ -3,19 +3,16 @@
  * that also speaks BitTorrent (its web seeds, BEP 19, look exactly like its downloads), and a request for a metainfo
  * file by its name (BEP 3). Hints only: each becomes something with other evidence.
  */
-import { More, No, noteClient, yesInOpening, yesInPayload } from './detector.js';
+import { judgeGetRequest, More, No, noteClient, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
   headEnd,
   headerValue,
   isClosedRange,
   isCutLine,
-  isGet,
-  mayBecomeHttp,
   lineEnd,
   parameterEnd,
   queryStart,
-  requestHeadWasOpen,
 } from '../lib/wire/http.js';
 import { ascii, indexOfByte, needle, startsWithIgnoringCase } from '../lib/wire/text.js';
 
@@ -74,18 +71,7 @@ function judge(
 }
 
 function inspect(view: View): Outcome {
-  const { bytes, start, end, opening, openingStart, openingEnd } = view;
-  const kept = openingEnd - openingStart;
-  if (isGet(bytes, start, end)) {
-    const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
-    return judge(view, bytes, start, end, false, waits);
-  }
-  // A first segment of one to three bytes, which may become a request.
-  if (kept <= end - start && end - start < targetOffset) return mayBecomeHttp(bytes, start, end) ? More : No;
-  if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;
-  return isGet(opening, openingStart, openingEnd)
-    ? judge(view, opening, openingStart, openingEnd, true, true)
-    : No;
+  return judgeGetRequest(view, judge);
 }
 
 export const webDownload: Detector = {

@@ -7,19 +7,16 @@
  * ends, as a piece has. A name in the middle of a User-Agent proves nothing (browsers, bots and extensions carry all
  * sorts of words).
  */
-import { More, No, nearMiss, noteClient, yesInOpening, yesInPayload } from './detector.js';
+import { judgeGetRequest, More, No, nearMiss, noteClient, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
   headEnd,
   headerValue,
   isClosedRange,
-  isGet,
-  mayBecomeHttp,
   lineEnd,
   parameterEnd,
   parameterValue,
   queryStart,
-  requestHeadWasOpen,
 } from '../lib/wire/http.js';
 import {
   ascii,
@@ -237,18 +234,7 @@ function say(view: View, finding: number, from: number, end: number, inOpening: 
 }
 
 function inspect(view: View): Outcome {
-  const { bytes, start, end, opening, openingStart, openingEnd } = view;
-  const kept = openingEnd - openingStart;
-  if (isGet(bytes, start, end)) {
-    const waits = (kept === end - start || kept === 0) && view.wireLength === end - start;
-    return judge(view, bytes, start, end, false, waits);
-  }
-  // A first segment of one to three bytes, which may become a request.
-  if (kept <= end - start && end - start < targetOffset) return mayBecomeHttp(bytes, start, end) ? More : No;
-  if (kept <= end - start || !requestHeadWasOpen(opening, openingStart, openingEnd, end - start)) return No;
-  return isGet(opening, openingStart, openingEnd)
-    ? judge(view, opening, openingStart, openingEnd, true, true)
-    : No;
+  return judgeGetRequest(view, judge);
 }
 
 export const webSeed: Detector = {
