@@ -130,7 +130,7 @@ export class ActionPolicy {
           : this.#inspectedPackets;
     if (words[s + sInspected]! + words[s + sInspected + 1]! >= budget) return true;
     if (numbers[slot * numberStride + payloadBytes]! > oneWayBytes)
-      return words[s + sPending]! === 0 || words[s + sPending + 1]! === 0;
+      return Math.min(words[s + sPending]!, words[s + sPending + 1]!) === 0;
     return words[s + packetsOf]! + words[s + packetsOf + 1]! >= budget * packetsPerInspected;
   }
 
