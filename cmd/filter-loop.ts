@@ -167,8 +167,7 @@ export class FilterLoop {
 
   #reportOf(slot: number): FlowReport {
     this.#view.show(this.engine, slot);
-    const { ended: _, ...report } = this.#view.report();
-    return report;
+    return this.#view.report();
   }
 
   /** One packet: what it is, what is done with it. */
@@ -215,7 +214,8 @@ export class FilterLoop {
     if (standing !== Pass) return standing;
     const { words } = this.engine.flows;
     const s = slot * wordStride;
-    const begins = words[s + packetsOf]! + words[s + packetsOf + 1]! === 1;
+    const packets = words[s + packetsOf]! + words[s + packetsOf + 1]!;
+    const begins = packets === 1;
     if (begins) this.#counts[atFlowsBegun]! += 1;
     let action: ActionCode;
     if (begins && this.#isAllowed(i)) {

@@ -1,5 +1,6 @@
 /** What the control plane tells a worker: at its start, and when the configuration was read again. Plain data. */
 import type { Config } from '../lib/config/config.js';
+import type { FlowEnds } from '../lib/report/decision-list.js';
 import type { FlowReport } from '../lib/report/report.js';
 
 /** The part of the configuration that a running worker can take over. */
@@ -52,15 +53,6 @@ export interface DecisionMessage {
   readonly inInterface: number;
   readonly outInterface: number;
   readonly flow: FlowReport;
-}
-
-/** Ends of a flow as the control socket's client gives them. */
-export interface FlowEnds {
-  readonly proto: 'tcp' | 'udp';
-  readonly addressA: string;
-  readonly portA: number;
-  readonly addressB: string;
-  readonly portB: number;
 }
 
 export type ToWorker =

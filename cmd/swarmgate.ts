@@ -11,6 +11,7 @@ import { explainCommand } from './explain.js';
 import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
+import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
@@ -21,6 +22,7 @@ export async function main(words: readonly string[]): Promise<void> {
   const parser = yargs(protectWords(words))
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
+    .command(runCommand)
     .command(scanCommand)
     .command(explainCommand)
     .command(detectorsCommand)

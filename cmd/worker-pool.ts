@@ -131,7 +131,7 @@ export class WorkerPool {
 
   tell(worker: number, message: ToWorker): boolean {
     const member = this.#members[worker];
-    if (member?.thread == null) return false;
+    if (member === undefined || member.thread === null) return false;
     this.#tell(member, message);
     return true;
   }

@@ -61,6 +61,11 @@ export interface Firewall {
   render(rules: RuleSet): string;
   /** Replaces whatever of ours is installed for this instance, in one transaction per family. */
   install(rules: RuleSet): Promise<void>;
+  /**
+   * First half of an orderly stop: no packet is queued any more, and none of those that user space still holds is lost
+   * (removing a base chain of nft would drop them, nf_queue_nf_hook_drop). Settle those, then `remove`.
+   */
+  drain(instance: string): Promise<void>;
   /** Removes everything of this instance; does nothing when there is nothing. */
   remove(instance: string): Promise<void>;
   /**

@@ -65,6 +65,11 @@ export class IptablesFirewall implements Firewall {
     }
   }
 
+  /** The hooks of the tables stay when chains go, so what is held is not lost. */
+  drain(instance: string): Promise<void> {
+    return this.remove(instance);
+  }
+
   async remove(instance: string): Promise<void> {
     requireInstance(instance);
     for (const family of this.#families) {

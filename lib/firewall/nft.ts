@@ -30,6 +30,12 @@ export class NftFirewall implements Firewall {
     await this.tools.must('nft', ['-f', '-'], `add chain inet ${tableName(rules.instance)} ${stamp}\n`);
   }
 
+  async drain(instance: string): Promise<void> {
+    if ((await this.show(instance)) === '') return;
+    const table = `inet ${tableName(instance)}`;
+    await this.tools.must('nft', ['-f', '-'], `add table ${table}\nflush table ${table}\n`);
+  }
+
   async remove(instance: string): Promise<void> {
     const table = `inet ${tableName(instance)}`;
     if ((await this.show(instance)) === '') return;

@@ -3,7 +3,7 @@
  * written again at once the first time; a program that keeps undoing them is not fought for ever: each time within a
  * quarter of an hour doubles the pause, up to five minutes, and the operator is told.
  */
-import { FirewallError, type Firewall, type RuleSet } from './firewall.js';
+import { FirewallError, type Firewall, type RuleSet, type RulesState } from './firewall.js';
 
 export interface WatchOptions {
   readonly intervalMillis: number;
@@ -25,6 +25,8 @@ export class RulesWatch {
   #restorations = 0;
   #lastDamage = -Infinity;
   #looking: Promise<void> = Promise.resolve();
+  /** What the last look found; after a restoration they stand as written. */
+  state: RulesState = 'intact';
 
   /** @param now milliseconds; for tests */
   constructor(
@@ -55,6 +57,7 @@ export class RulesWatch {
     try {
       const { state, problems } = await this.firewall.examine(this.rules);
       if (this.#isStopped()) return;
+      this.state = state;
       if (state !== 'intact') await this.#restore(problems);
       else if (this.now() - this.#lastDamage > watchPeaceMillis) this.#restorations = 0;
     } catch (error) {
@@ -66,6 +69,7 @@ export class RulesWatch {
 
   async #restore(problems: readonly string[]): Promise<void> {
     await this.firewall.install(this.rules);
+    this.state = 'intact';
     this.#restorations++;
     this.#lastDamage = this.now();
     this.options.onRestored(problems);

@@ -6,13 +6,7 @@ const folder = '/sys/class/net';
 /** Index of every interface by name; interfaces that vanish while they are listed are left out. */
 export function interfaceIndexes(): Map<string, number> {
   const indexes = new Map<string, number>();
-  let names: string[] = [];
-  try {
-    names = readdirSync(folder);
-  } catch {
-    return indexes;
-  }
-  for (const name of names) {
+  for (const name of interfaceFiles()) {
     try {
       const index = Number.parseInt(readFileSync(`${folder}/${name}/ifindex`, 'utf8'), 10);
       if (Number.isInteger(index)) indexes.set(name, index);
@@ -37,5 +31,14 @@ export class InterfaceNames {
     this.#readAt = Date.now();
     this.#names = new Map([...interfaceIndexes()].map(([name, number]) => [number, name]));
     return this.#names.get(index) ?? null;
+  }
+}
+
+/** Empty where /sys is not mounted: interfaces then have no names. */
+function interfaceFiles(): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
