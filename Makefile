@@ -4,7 +4,7 @@ NODE := node
 SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 
-.PHONY: help run build test lint format bench bench-mix fuzz golden robust fixtures clean packages
+.PHONY: help run build test lint format bench bench-queue bench-mix fuzz golden robust fixtures clean packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -50,5 +50,9 @@ bench: build ## speed and memory, side by side with the peers that are installed
 	@deploy/install-packages tshark tcpdump libndpi-bin
 	$(NODE) --expose-gc dist/bench/run.js
 
+bench-queue: build ## what the NFQUEUE addon costs beside C and npm's nfqueue (root, network namespaces)
+	@deploy/install-packages iptables iperf3
+	$(NODE) dist/bench/nfqueue.js
+
 clean: ## remove what was built
-	rm -rf dist node_modules
+	rm -rf dist node_modules bench/peers/node_modules

@@ -1,6 +1,6 @@
 /*
  * One NFQUEUE socket and the caller's arrays. Nothing here knows of Node: addon.c is the only file that does, so that
- * this part can be run under a sanitizer by a plain C program (queue-check.c).
+ * this part can be run under a sanitizer by a plain C program (check.c).
  *
  * The kernel hands over packets in the order of their ids and holds each until its verdict. A queue has one batch in
  * hand at a time: queue_receive fills it, queue_settle gives all of it back.

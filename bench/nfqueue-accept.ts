@@ -1,0 +1,22 @@
+/** Consumer of the queue benchmark: our addon, every packet accepted. usage: nfqueue-accept.js QUEUE [decode] */
+import { NfqueueQueue } from '../lib/io/nfqueue.js';
+import { nfAccept } from '../lib/io/packet-queue.js';
+import { decodePacket } from '../lib/wire/decode.js';
+import { linkRaw } from '../lib/wire/link.js';
+import { Packet } from '../lib/wire/packet.js';
+
+const queue = new NfqueueQueue({ queue: Number(process.argv[2]), failOpen: false, timeoutMillis: 1000 });
+const decode = process.argv[3] === 'decode';
+const { batch } = queue;
+const packet = new Packet();
+
+for (;;) {
+  const count = queue.receive();
+  for (let i = 0; i < count; i++) {
+    if (decode)
+      decodePacket(packet, batch.bytes, batch.start[i]!, batch.end[i]!, batch.wireLength[i]!, linkRaw);
+    batch.verdict[i] = nfAccept;
+    batch.verdictMark[i] = batch.mark[i]!;
+  }
+  queue.settle();
+}

@@ -1,0 +1,199 @@
+/*
+ * Feeds the message reader with damaged messages and the verdict writer with random batches, under a sanitizer
+ * (native.test.ts compiles it). No kernel queue is needed: the "socket" is a pair whose other end reads the verdicts.
+ * Prints how many messages were read as packets and how many verdict messages had been sent for how many packets.
+ */
+#include "queue.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PACKETS 64
+#define SLOT_BYTES 1024
+
+static uint32_t random_state = 0x9e3779b9;
+
+static uint32_t below(uint32_t limit) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 17;
+  random_state ^= random_state << 5;
+  return random_state % limit;
+}
+
+/* Each array in an allocation of its own, of the exact size: a byte too far is seen. */
+static void *room(size_t bytes) {
+  void *memory = calloc(1, bytes);
+  if (memory == NULL) abort();
+  return memory;
+}
+
+static struct queue *new_queue(int fd) {
+  struct queue *queue = room(sizeof *queue);
+  struct queue_arrays *to = &queue->arrays;
+  queue->fd = fd;
+  queue->batch_packets = PACKETS;
+  queue->slot_bytes = SLOT_BYTES;
+  to->bytes = room(PACKETS * SLOT_BYTES);
+  to->start = room(PACKETS * 4);
+  to->end = room(PACKETS * 4);
+  to->wire_length = room(PACKETS * 4);
+  to->time_micros = room(PACKETS * 8);
+  to->id = room(PACKETS * 4);
+  to->hook = room(PACKETS);
+  to->mark = room(PACKETS * 4);
+  to->in_interface = room(PACKETS * 4);
+  to->out_interface = room(PACKETS * 4);
+  to->flags = room(PACKETS);
+  to->mac = room(PACKETS * MAC_STRIDE);
+  to->verdict = room(PACKETS);
+  to->verdict_mark = room(PACKETS * 4);
+  to->counters = room(COUNTERS * 8);
+  return queue;
+}
+
+static void free_queue(struct queue *queue) {
+  struct queue_arrays *to = &queue->arrays;
+  void *const all[] = {to->bytes, to->start, to->end,  to->wire_length, to->time_micros, to->id,      to->hook,        to->mark,
+                       to->in_interface, to->out_interface, to->flags, to->mac, to->verdict, to->verdict_mark, to->counters};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+  free(queue);
+}
+
+static size_t put(uint8_t *at, uint16_t type, const void *value, uint16_t length) {
+  const struct nlattr attribute = {.nla_len = (uint16_t)(NLA_HDRLEN + length), .nla_type = type};
+  memcpy(at, &attribute, sizeof attribute);
+  memcpy(at + NLA_HDRLEN, value, length);
+  return NLA_ALIGN(NLA_HDRLEN + length);
+}
+
+/* A message as the kernel writes it, with every attribute that is read. Returns its length. */
+static uint32_t write_message(uint8_t *at, uint32_t id) {
+  uint8_t payload[300] = {0x45};
+  const struct nfqnl_msg_packet_hdr packet = {.packet_id = htonl(id), .hook = 2};
+  const struct nfqnl_msg_packet_hw hardware = {.hw_addrlen = htons(6), .hw_addr = {2, 3, 4, 5, 6, 7}};
+  const uint32_t number = htonl(1400);
+  size_t length = NLMSG_HDRLEN + sizeof(struct nfgenmsg);
+  memset(at, 0, length);
+  length += put(at + length, NFQA_PACKET_HDR, &packet, sizeof packet);
+  for (uint16_t type = NFQA_MARK; type <= NFQA_IFINDEX_PHYSOUTDEV; type++) {
+    if (type != NFQA_TIMESTAMP) length += put(at + length, type, &number, sizeof number);
+  }
+  length += put(at + length, NFQA_HWADDR, &hardware, sizeof hardware);
+  length += put(at + length, NFQA_CAP_LEN, &number, sizeof number);
+  length += put(at + length, NFQA_SKB_INFO, &number, sizeof number);
+  length += put(at + length, NFQA_PAYLOAD, payload, (uint16_t)below(sizeof payload));
+  const struct nlmsghdr header = {.nlmsg_len = (uint32_t)length,
+                                  .nlmsg_type = (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET};
+  memcpy(at, &header, sizeof header);
+  return (uint32_t)length;
+}
+
+/* The slot is the last one, and the message ends with it: a read beyond its length leaves the allocation. */
+static long read_damaged(long rounds) {
+  struct queue *queue = new_queue(-1);
+  queue->slot_bytes = 1;
+  long packets = 0;
+  for (long round = 0; round < rounds; round++) {
+    uint8_t message[SLOT_BYTES];
+    uint32_t length = write_message(message, (uint32_t)round);
+    for (uint32_t hits = below(4); hits > 0; hits--) message[below(length)] = (uint8_t)below(256);
+    if (below(3) == 0) length = below(length + 1);
+    const uint32_t slot = PACKETS * SLOT_BYTES - length;
+    memcpy(queue->arrays.bytes + slot, message, length);
+    if (!queue_read_message(queue, slot, length, (uint32_t)round % PACKETS)) continue;
+    packets++;
+    const struct queue_arrays *from = &queue->arrays;
+    const uint32_t i = (uint32_t)round % PACKETS;
+    if (from->start[i] < (int32_t)slot || from->end[i] < from->start[i] || from->end[i] > PACKETS * SLOT_BYTES ||
+        from->wire_length[i] < from->end[i] - from->start[i])
+      abort();
+  }
+  free_queue(queue);
+  return packets;
+}
+
+struct outcome {
+  bool settled;
+  uint8_t verdict;
+  uint32_t mark;
+};
+
+/* The kernel's side: works on the messages and writes down what each held packet got. */
+static void apply(const uint8_t *at, ssize_t length, const struct queue *queue, uint32_t count,
+                  struct outcome outcomes[PACKETS]) {
+  while (length > 0) {
+    struct nlmsghdr header;
+    struct nfqnl_msg_verdict_hdr verdict;
+    uint32_t mark = 0;
+    memcpy(&header, at, sizeof header);
+    memcpy(&verdict, at + NLMSG_HDRLEN + 4 + NLA_HDRLEN, sizeof verdict);
+    const bool has_mark = header.nlmsg_len == VERDICT_MESSAGE_BYTES_MAX;
+    if (has_mark) memcpy(&mark, at + VERDICT_MESSAGE_BYTES_MAX - 4, sizeof mark);
+    const uint32_t id = ntohl(verdict.id);
+    const bool batch = (header.nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
+    for (uint32_t i = 0; i < count; i++) {
+      const int32_t after = (int32_t)(queue->arrays.id[i] - id);
+      if (outcomes[i].settled || (batch ? after > 0 : after != 0)) continue;
+      const uint32_t kept = queue->arrays.mark[i];
+      outcomes[i] = (struct outcome){true, (uint8_t)ntohl(verdict.verdict), has_mark ? ntohl(mark) : kept};
+    }
+    at += header.nlmsg_len;
+    length -= header.nlmsg_len;
+  }
+}
+
+static void settle_random(struct queue *queue, int other, uint32_t first_id, uint32_t count, long *messages) {
+  static const uint8_t verdicts[] = {0, 1, 1, 1, 4};
+  struct queue_arrays *arrays = &queue->arrays;
+  struct outcome outcomes[PACKETS] = {{0}};
+  uint8_t sent[PACKETS * VERDICT_MESSAGE_BYTES_MAX];
+  for (uint32_t i = 0; i < count; i++) {
+    arrays->id[i] = first_id + i;
+    arrays->verdict[i] = verdicts[below(sizeof verdicts)];
+    arrays->mark[i] = below(2);
+    arrays->verdict_mark[i] = below(3);
+  }
+  queue->count = count;
+  const int result = queue_settle(queue);
+  const ssize_t length = recv(other, sent, sizeof sent, 0);
+  if (result <= 0 || length <= 0) abort();
+  *messages += result;
+  apply(sent, length, queue, count, outcomes);
+  for (uint32_t i = 0; i < count; i++) {
+    const bool mark_matters = arrays->verdict[i] != 0;
+    if (!outcomes[i].settled || outcomes[i].verdict != arrays->verdict[i]) abort();
+    if (mark_matters && outcomes[i].mark != arrays->verdict_mark[i]) abort();
+  }
+}
+
+/* Batches of every size, begun just before the ids wrap at 2^32. */
+static long settle_all(long rounds, long *packets) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) abort();
+  struct queue *queue = new_queue(pair[0]);
+  uint32_t id = UINT32_MAX - 3000;
+  long messages = 0;
+  for (long round = 0; round < rounds; round++) {
+    const uint32_t count = 1 + below(PACKETS);
+    settle_random(queue, pair[1], id, count, &messages);
+    id += count;
+    *packets += count;
+  }
+  free_queue(queue);
+  return messages;
+}
+
+int main(int argc, char **argv) {
+  const long rounds = argc > 1 ? atol(argv[1]) : 100000;
+  long packets = 0;
+  const long read = read_damaged(rounds);
+  const long messages = settle_all(rounds / 10, &packets);
+  printf("%ld of %ld damaged messages read as packets; %ld verdict messages for %ld packets\n", read, rounds, messages,
+         packets);
+  return 0;
+}
