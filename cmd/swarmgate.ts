@@ -4,16 +4,20 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { ConfigError } from '../lib/config/config.js';
 import { version } from '../lib/version.js';
+import { checkCommand, problemText } from './check.js';
 import { detectorsCommand } from './detectors.js';
-import { exitInternal, exitUsage, UserError } from './errors.js';
+import { doctorCommand } from './doctor.js';
+import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
 import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
-10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself.`;
+10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself,
+77 not permitted (needs root or CAP_NET_ADMIN), 78 the configuration is wrong.`;
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -23,6 +27,8 @@ export async function main(words: readonly string[]): Promise<void> {
     .command(scanCommand)
     .command(explainCommand)
     .command(detectorsCommand)
+    .command(checkCommand)
+    .command(doctorCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
     .help()
@@ -49,6 +55,11 @@ function tell(error: unknown): void {
     // The mark of protectWords may be in what yargs quotes.
     process.stderr.write(`swarmgate: ${error.message.replaceAll('\0', '')} [${error.code}]\n`);
     process.exitCode = error.exitCode;
+    return;
+  }
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) process.stderr.write(`swarmgate: ${problemText(problem)}\n`);
+    process.exitCode = exitConfig;
     return;
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
