@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { combine } from '../lib/config/load.js';
 import { readConfigText } from '../lib/config/yaml-file.js';
 import { checkMachine } from './doctor-checks.js';
-import { doctorText } from './doctor.js';
-import { fine, warning, type Finding, type Machine } from './doctor-machine.js';
+import { doctorText, withoutRepeats } from './doctor-report.js';
+import { failure, fine, warning, type Finding, type Machine } from './doctor-machine.js';
 
 /** A machine made of texts: files by path, tools by name. `null` takes one away. */
 type Changes = Readonly<Record<string, string | null>>;
@@ -120,4 +120,10 @@ test('the text has one line per finding, mending commands, and a sum', () => {
     doctorText(findings),
     'ok    good\nwarn  odd\n      mend: do this\n\nswarmgate can run here (1 warning)\n',
   );
+});
+
+test('what two parts of the program complain of is said once, by the graver', () => {
+  const [mild, grave, other] = [warning('a', 'x', 'm'), failure('b', 'y', 'm'), warning('c', 'z', null)];
+  assert.deepEqual(withoutRepeats([mild, grave, other, mild]), [grave, other]);
+  assert.deepEqual(withoutRepeats([mild, mild, other, other]), [mild, other, other]);
 });

@@ -6,7 +6,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { ConfigError } from '../lib/config/config.js';
 import { version } from '../lib/version.js';
-import { checkCommand, problemText } from './check.js';
+import { checkCommand } from './check.js';
 import { detectorsCommand } from './detectors.js';
 import { doctorCommand } from './doctor.js';
 import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
@@ -58,7 +58,7 @@ function tell(error: unknown): void {
     return;
   }
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) process.stderr.write(`swarmgate: ${problemText(problem)}\n`);
+    for (const line of error.message.split('\n')) process.stderr.write(`swarmgate: ${line}\n`);
     process.exitCode = exitConfig;
     return;
   }
