@@ -3,8 +3,9 @@ SHELL := /bin/bash
 NODE := node
 SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
+PREFIX := /usr/local
 
-.PHONY: help run build test lint format bench bench-queue bench-mix fuzz golden robust fixtures clean packages
+.PHONY: help run build test lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -53,6 +54,12 @@ bench: build ## speed and memory, side by side with the peers that are installed
 bench-queue: build ## what the NFQUEUE addon costs beside C and npm's nfqueue (root, network namespaces)
 	@deploy/install-packages iptables iperf3
 	$(NODE) dist/bench/nfqueue.js
+
+install: build ## install to PREFIX (default /usr/local), below DESTDIR if that is given
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' deploy/install
+
+uninstall: ## remove what install made; the configuration too with PURGE=1
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' PURGE='$(PURGE)' deploy/uninstall
 
 clean: ## remove what was built
 	rm -rf dist node_modules bench/peers/node_modules

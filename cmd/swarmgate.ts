@@ -4,9 +4,12 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { ConfigError } from '../lib/config/config.js';
 import { version } from '../lib/version.js';
+import { checkCommand } from './check.js';
 import { detectorsCommand } from './detectors.js';
-import { exitInternal, exitUsage, UserError } from './errors.js';
+import { doctorCommand } from './doctor.js';
+import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
 import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
@@ -15,7 +18,8 @@ import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
-10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself, 77 not permitted.`;
+10 BitTorrent was found and --exit-code was given, 69 the kernel or another program stands in the way,
+70 a defect of swarmgate itself, 77 not permitted (needs root or CAP_NET_ADMIN), 78 the configuration is wrong.`;
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -27,6 +31,8 @@ export async function main(words: readonly string[]): Promise<void> {
     .command(explainCommand)
     .command(detectorsCommand)
     .command(firewallCommand)
+    .command(checkCommand)
+    .command(doctorCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
     .help()
@@ -53,6 +59,11 @@ function tell(error: unknown): void {
     // The mark of protectWords may be in what yargs quotes.
     process.stderr.write(`swarmgate: ${error.message.replaceAll('\0', '')} [${error.code}]\n`);
     process.exitCode = error.exitCode;
+    return;
+  }
+  if (error instanceof ConfigError) {
+    for (const line of error.message.split('\n')) process.stderr.write(`swarmgate: ${line}\n`);
+    process.exitCode = exitConfig;
     return;
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));

@@ -10,6 +10,8 @@ const groupOf = (path: string): string => {
   return 'Settings:';
 };
 
+const expectsLengthMax = 50;
+
 function optionOf({ path, type, list, default: value, doc }: Setting): Options {
   const group = groupOf(path);
   // The default is told, not given to yargs: a flag that was not used must not override the file.
@@ -17,7 +19,9 @@ function optionOf({ path, type, list, default: value, doc }: Setting): Options {
   if (typeof value === 'boolean')
     return { type: 'boolean', group, describe: `${told} (default: ${type.text(value)})` };
   const standard = list ? 'may be repeated' : `default: ${type.text(value)}`;
-  return { type: 'string', requiresArg: true, group, describe: `${told}: ${type.expects} (${standard})` };
+  // The example file has the long descriptions; a help text is read at one go.
+  const expects = type.expects.length > expectsLengthMax ? '' : `: ${type.expects}`;
+  return { type: 'string', requiresArg: true, group, describe: `${told}${expects} (${standard})` };
 }
 
 const flagged = settings.filter((entry): entry is Setting & { flag: string } => entry.flag !== null);

@@ -1,0 +1,52 @@
+/** What `swarmgate check` does. Apart from the command, which is loaded with every start and must not load YAML. */
+import { ConfigError, type ConfigProblem } from '../lib/config/config.js';
+import { fileFrom, flagsFrom } from '../lib/config/flags.js';
+import { readConfig, valueIn, type LoadedConfig } from '../lib/config/load.js';
+import { effectiveFile, valueText } from '../lib/config/render.js';
+import { settingAt } from '../lib/config/schema.js';
+import { exitConfig, UserError } from './errors.js';
+
+/** The configuration that the command line asks for. @throws ConfigError, UserError */
+export function configFrom(argv: Readonly<Record<string, unknown>>): LoadedConfig {
+  let file: string | null;
+  try {
+    file = fileFrom(argv);
+  } catch (error) {
+    throw error instanceof RangeError ? new UserError('bad-argument', error.message) : error;
+  }
+  return readConfig({ file, env: process.env, flags: flagsFrom(argv) });
+}
+
+/** "config.yaml:3: queue.first: what is wrong" */
+export function problemText({ source, line, path, message }: ConfigProblem): string {
+  const place = line === null ? source : `${source}:${line}`;
+  return path === '' ? `${place}: ${message}` : `${place}: ${path}: ${message}`;
+}
+
+/** The settings that differ from their defaults, one a line, with where each was set. */
+function changedText({ config, origins }: LoadedConfig): string[] {
+  return [...origins].flatMap(([path, { source, line }]) => {
+    const setting = settingAt.get(path)!;
+    const text = valueText(setting, valueIn(config, path));
+    const place = line === null ? source : `${source}:${line}`;
+    return text === valueText(setting, setting.default) ? [] : [`  ${path}: ${text}  (${place})`];
+  });
+}
+
+function report(loaded: LoadedConfig): string {
+  const changed = changedText(loaded);
+  const said = changed.length === 0 ? ['  every setting is at its default'] : changed;
+  return [`ok: ${loaded.file ?? 'no configuration file'}`, ...said].join('\n');
+}
+
+export function check(argv: Readonly<Record<string, unknown>>, print: boolean): void {
+  try {
+    const loaded = configFrom(argv);
+    for (const warning of loaded.warnings) process.stderr.write(`warning: ${problemText(warning)}\n`);
+    process.stdout.write(print ? effectiveFile(loaded.config) : `${report(loaded)}\n`);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) process.stderr.write(`${problemText(problem)}\n`);
+    process.exitCode = exitConfig;
+  }
+}

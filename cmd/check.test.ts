@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { repositoryPath } from '../lib/testing.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'swarmgate-check-'));
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+
+function run(...words: string[]): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 20_000 });
+}
+
+function fileOf(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+test('a right file: what differs from the defaults, and where it was set', () => {
+  const file = fileOf('right.yaml', 'mode: enforce\nbatch: 64\n');
+  const { status, stdout, stderr } = run('check', '--config', file, '--queue', '12');
+  assert.equal(stdout, `ok: ${file}\n  mode: enforce  (${file}:1)\n  queue.first: 12  (command line)\n`);
+  assert.deepEqual([status, stderr], [0, '']);
+});
+
+test('a wrong file: every problem with its line, exit status 78', () => {
+  const file = fileOf('wrong.yaml', 'mod: enforce\nbatch: 0\n');
+  const { status, stdout, stderr } = run('check', '--config', file);
+  assert.deepEqual([status, stdout], [78, '']);
+  assert.match(stderr, /wrong\.yaml:1: mod: unknown key; did you mean mode\?\n.*wrong\.yaml:2: batch: "0"/);
+});
+
+test('--print gives a file that means the same', () => {
+  const first = run('check', '--print', '--config', fileOf('a.yaml', 'allow: { ports: [22, 80-90] }'));
+  const second = run('check', '--print', '--config', fileOf('b.yaml', first.stdout));
+  assert.match(first.stdout, /ports: \[22, 80-90\]/);
+  assert.equal(second.stdout, first.stdout);
+});
+
+test('--config twice is refused', () => {
+  const { status, stderr } = run('check', '--config', 'a', '--config', 'b');
+  assert.equal(status, 2);
+  assert.match(stderr, /--config was given more than once/);
+});
+
+test('the doctor answers in JSON, and looks at the machine though the configuration is wrong', () => {
+  const file = fileOf('wrong2.yaml', 'mod: enforce\n');
+  const { status, stdout } = run('doctor', '--json', '--config', file);
+  const { can_run: canRun, findings } = JSON.parse(stdout) as {
+    can_run: boolean;
+    findings: { code: string }[];
+  };
+  assert.deepEqual([status, canRun], [1, false]);
+  const codes = findings.map(({ code }) => code);
+  for (const code of ['configuration', 'node', 'permission', 'kernel-queue', 'memory'])
+    assert.ok(codes.includes(code), code);
+});

@@ -1,0 +1,219 @@
+/** What a machine needs for the inline filter, one function per question. Nothing here changes anything. */
+import { dirname } from 'node:path';
+import type { Config } from '../lib/config/config.js';
+import { workerCount } from '../lib/config/load.js';
+import { failure, fine, warning, type Finding, type Machine } from './doctor-machine.js';
+
+/** Looks at everything that does not depend on other parts of the program. */
+export async function checkMachine(machine: Machine, config: Config): Promise<Finding[]> {
+  return [
+    checkNode(machine),
+    checkCapability(machine),
+    ...(await checkTools(machine, config)),
+    checkKernelQueue(machine),
+    checkConntrack(machine),
+    ...(config.traffic.forwarded ? [...checkForwarding(machine), ...checkBridges(machine)] : []),
+    ...checkQueues(machine, config),
+    ...checkInterfaces(machine, config),
+    checkFolder(machine, 'control-folder', 'control.socket', config.control.socket),
+    ...checkEve(machine, config),
+    checkMemory(machine, config),
+  ];
+}
+
+function checkNode({ nodeVersion }: Machine): Finding {
+  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return fine('node', `Node ${nodeVersion}`);
+  return failure(
+    'node',
+    `Node ${nodeVersion} is too old, 20.19 or newer is needed`,
+    'apt-get install nodejs',
+  );
+}
+
+/** Number of CAP_NET_ADMIN (capability.h). */
+const capNetAdmin = 12n;
+
+function checkCapability(machine: Machine): Finding {
+  const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(machine.read('/proc/self/status') ?? '')?.[1] ?? '0';
+  if (((BigInt(`0x${digits}`) >> capNetAdmin) & 1n) === 1n)
+    return fine('permission', 'CAP_NET_ADMIN is there: queues and rules are permitted');
+  return failure(
+    'permission',
+    'CAP_NET_ADMIN is missing: neither queues nor rules are permitted',
+    'sudo swarmgate doctor',
+  );
+}
+
+const tools = [
+  { name: 'nft', args: ['--version'], install: 'apt-get install nftables' },
+  { name: 'iptables', args: ['--version'], install: 'apt-get install iptables' },
+  { name: 'ip6tables', args: ['--version'], install: 'apt-get install iptables' },
+  { name: 'ip', args: ['-Version'], install: 'apt-get install iproute2' },
+] as const;
+
+async function checkTools(machine: Machine, { rules }: Config): Promise<Finding[]> {
+  const versions = new Map<string, string | null>();
+  for (const { name, args } of tools) versions.set(name, await machine.run(name, args));
+  const has = (name: string): boolean => versions.get(name) !== null;
+  const needed: Readonly<Record<Config['rules'], boolean>> = {
+    auto: has('nft') || (has('iptables') && has('ip6tables')),
+    nft: has('nft'),
+    iptables: has('iptables') && has('ip6tables'),
+    none: true,
+  };
+  const findings = tools.map(({ name, install }) => {
+    const version = versions.get(name);
+    return typeof version === 'string'
+      ? fine(`tool-${name}`, version.trim().split('\n')[0]!)
+      : warning(`tool-${name}`, `${name} is not installed`, install);
+  });
+  if (needed[rules]) return findings;
+  const package_ = rules === 'iptables' ? 'iptables' : 'nftables';
+  const message = `rules: ${rules} has no tool to write the kernel's rules with`;
+  return [...findings, failure('tools', message, `apt-get install ${package_}`)];
+}
+
+const queueFile = '/proc/net/netfilter/nfnetlink_queue';
+
+function checkKernelQueue(machine: Machine): Finding {
+  if (machine.exists(queueFile)) return fine('kernel-queue', 'the kernel has NFQUEUE (nfnetlink_queue)');
+  return failure(
+    'kernel-queue',
+    'the kernel offers no NFQUEUE: nfnetlink_queue is not loaded',
+    'modprobe nfnetlink_queue',
+  );
+}
+
+function checkConntrack(machine: Machine): Finding {
+  const number = (name: string): number => Number(machine.read(`/proc/sys/net/netfilter/${name}`) ?? 0);
+  const most = number('nf_conntrack_max');
+  const count = number('nf_conntrack_count');
+  if (most === 0)
+    return warning(
+      'conntrack',
+      'connection tracking is not loaded yet; the rules need it',
+      'modprobe nf_conntrack',
+    );
+  if (count > 0.9 * most) {
+    const message = `${count} of ${most} tracked connections are in use; what does not fit is dropped by the kernel`;
+    return warning('conntrack', message, `sysctl -w net.netfilter.nf_conntrack_max=${2 * most}`);
+  }
+  return fine('conntrack', `connection tracking: ${count} of ${most} in use`);
+}
+
+function checkForwarding(machine: Machine): Finding[] {
+  const switches = [
+    { name: 'IPv4', path: 'net/ipv4/ip_forward', key: 'net.ipv4.ip_forward' },
+    { name: 'IPv6', path: 'net/ipv6/conf/all/forwarding', key: 'net.ipv6.conf.all.forwarding' },
+  ];
+  return switches.flatMap(({ name, path, key }) => {
+    const value = machine.read(`/proc/sys/${path}`)?.trim();
+    if (value === undefined) return [];
+    const code = `forwarding-${name.toLowerCase()}`;
+    if (value !== '0') return [fine(code, `${name} is routed by this machine`)];
+    const message = `traffic.forwarded is on, and this machine does not route ${name} (bridged traffic is another matter)`;
+    return [warning(code, message, `sysctl -w ${key}=1`)];
+  });
+}
+
+function checkBridges(machine: Machine): Finding[] {
+  const bridges = machine
+    .list('/sys/class/net')
+    .filter((name) => machine.exists(`/sys/class/net/${name}/bridge`));
+  if (bridges.length === 0) return [];
+  const names = bridges.join(', ');
+  const folder = '/proc/sys/net/bridge';
+  const off = ['bridge-nf-call-iptables', 'bridge-nf-call-ip6tables'].filter(
+    (name) => machine.read(`${folder}/${name}`)?.trim() !== '1',
+  );
+  if (off.length === 0) return [fine('bridge', `what the bridges (${names}) carry passes the rules too`)];
+  const load = machine.exists(folder) ? '' : 'modprobe br_netfilter && ';
+  const set = off.map((name) => `net.bridge.${name}=1`).join(' ');
+  const message = `what the bridges (${names}) carry from port to port does not pass the rules; that is right unless this machine is to filter as a bridge`;
+  return [warning('bridge', message, `${load}sysctl -w ${set}`)];
+}
+
+/** Queue number and the netlink port that holds it (usually the process id). */
+function queuesInUse(machine: Machine): Map<number, number> {
+  const rows = (machine.read(queueFile) ?? '')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return new Map(rows.filter((row) => row.length >= 2).map(([queue, port]) => [queue!, port!]));
+}
+
+function checkQueues(machine: Machine, config: Config): Finding[] {
+  const used = queuesInUse(machine);
+  const count = workerCount(config, machine.processors);
+  const wanted = Array.from({ length: count }, (_, i) => config.queue.first + i);
+  const taken = wanted.filter((queue) => used.has(queue));
+  const range = `${wanted[0]!} to ${wanted.at(-1)!}`;
+  if (taken.length === 0) return [fine('queues', `queues ${range} are free`)];
+  const port = used.get(taken[0]!)!;
+  const holder = machine.read(`/proc/${port}/comm`)?.trim();
+  const named = `queue ${taken.join(', ')} of ${range} is held by ${holder ?? 'netlink port'} ${port}`;
+  if (machine.exists(config.control.socket))
+    return [warning('queues', `${named}; a swarmgate of this instance seems to run already`, null)];
+  const free = firstFree(used, count);
+  const mend = free === null ? null : `set queue.first: ${free} in the configuration`;
+  return [failure('queues', named, mend)];
+}
+
+/** The lowest `count` queues in a row that nobody holds, from our default on. */
+function firstFree(used: ReadonlyMap<number, number>, count: number): number | null {
+  for (let first = 9600; first + count <= 65_536; first++) {
+    let length = 0;
+    while (length < count && !used.has(first + length)) length++;
+    if (length === count) return first;
+    first += length;
+  }
+  return null;
+}
+
+function checkInterfaces(machine: Machine, { traffic, allow }: Config): Finding[] {
+  const named = [...new Set([...traffic.interfaces, ...allow.interfaces])];
+  return named
+    .filter((name) => !machine.exists(`/sys/class/net/${name}`))
+    .map((name) =>
+      warning('interface', `the interface ${name} of the configuration is not there`, 'ip link'),
+    );
+}
+
+function checkFolder(machine: Machine, code: string, path: string, file: string): Finding {
+  const folder = dirname(file);
+  const mend = `install -d -m 0750 ${folder}`;
+  if (!machine.exists(folder)) {
+    const parent = dirname(folder);
+    // The service makes its folder below /run by itself, and so does root.
+    if (machine.writable(parent) && parent === '/run') return fine(code, `${path}: ${folder} will be made`);
+    return failure(code, `${path}: the folder ${folder} is not there`, mend);
+  }
+  if (!machine.writable(folder))
+    return failure(code, `${path}: no permission to write in ${folder}`, 'sudo swarmgate doctor');
+  return fine(code, `${path}: ${folder} is writable`);
+}
+
+function checkEve(machine: Machine, { eve }: Config): Finding[] {
+  return eve.file === null || eve.file === '-'
+    ? []
+    : [checkFolder(machine, 'eve-folder', 'eve.file', eve.file)];
+}
+
+const mebibyte = 1024 * 1024;
+/** Bytes per flow row with its share of evidence, per worker (thread, openings, queue), and of the process itself. */
+const flowBytes = 250;
+const workerBytes = 48 * mebibyte;
+const processBytes = 64 * mebibyte;
+
+function checkMemory(machine: Machine, config: Config): Finding {
+  const workers = workerCount(config, machine.processors);
+  const most =
+    processBytes +
+    config.limits.flows * flowBytes +
+    workers * (workerBytes + config.queue.receiveBufferBytes);
+  const text = `up to about ${Math.ceil(most / mebibyte)} MiB of memory for ${workers} workers`;
+  const available = /^MemAvailable:\s*(\d+) kB$/m.exec(machine.read('/proc/meminfo') ?? '')?.[1];
+  if (available === undefined || most < Number(available) * 1024) return fine('memory', text);
+  const message = `${text}, and ${Math.floor(Number(available) / 1024)} MiB are available`;
+  return warning('memory', message, `set workers: ${Math.max(1, workers >> 1)} in the configuration`);
+}

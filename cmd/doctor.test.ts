@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { combine } from '../lib/config/load.js';
+import { readConfigText } from '../lib/config/yaml-file.js';
+import { checkMachine } from './doctor-checks.js';
+import { doctorText, withoutRepeats } from './doctor-report.js';
+import { failure, fine, warning, type Finding, type Machine } from './doctor-machine.js';
+
+/** A machine made of texts: files by path, tools by name. `null` takes one away. */
+type Changes = Readonly<Record<string, string | null>>;
+
+const healthy: Changes = {
+  '/proc/self/status': 'Name:\tnode\nCapEff:\t000001ffffffffff\n',
+  '/proc/net/netfilter/nfnetlink_queue': '',
+  '/proc/sys/net/netfilter/nf_conntrack_max': '262144\n',
+  '/proc/sys/net/netfilter/nf_conntrack_count': '12\n',
+  '/proc/sys/net/ipv4/ip_forward': '1\n',
+  '/proc/sys/net/ipv6/conf/all/forwarding': '1\n',
+  '/proc/meminfo': 'MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n',
+  '/run/swarmgate': '',
+  nft: 'nftables v1.0.6\n',
+  iptables: 'iptables v1.8.9\n',
+  ip6tables: 'ip6tables v1.8.9\n',
+  ip: 'ip utility\n',
+};
+
+function machineWith(changes: Changes, readOnly: readonly string[] = []): Machine {
+  const world = { ...healthy, ...changes };
+  const at = (name: string): string | null => world[name] ?? null;
+  return {
+    nodeVersion: at('node') ?? '20.20.2',
+    processors: 2,
+    read: at,
+    exists: (path) => at(path) !== null,
+    writable: (path) => !readOnly.includes(path),
+    list: (path) =>
+      Object.keys(world)
+        .filter((name) => name.startsWith(`${path}/`))
+        .map((name) => name.slice(path.length + 1).split('/')[0]!),
+    run: (tool) => Promise.resolve(at(tool)),
+  };
+}
+
+async function complaints(changes: Changes, text = '', readOnly: readonly string[] = []): Promise<Finding[]> {
+  const { config } = combine(readConfigText(text, 'f'), 'f', { env: {}, flags: new Map<string, string>() });
+  const findings = await checkMachine(machineWith(changes, readOnly), config);
+  return findings.filter(({ level }) => level !== 'ok');
+}
+
+test('nothing to complain of on a healthy machine', async () => {
+  assert.deepEqual(await complaints({}), []);
+});
+
+const queueFile = '/proc/net/netfilter/nfnetlink_queue';
+const cases: readonly (readonly [what: string, changes: Changes, text: string, complaint: RegExp])[] = [
+  ['old Node', { node: '20.18.3' }, '', /error node .*20\.19/],
+  ['no capability', { '/proc/self/status': 'CapEff:\t0000000000002000\n' }, '', /error permission .*sudo/],
+  ['no NFQUEUE', { [queueFile]: null }, '', /error kernel-queue .*modprobe nfnetlink_queue/],
+  ['no tool at all', { nft: null, iptables: null }, '', /error tools .*apt-get install nftables/],
+  ['not the tool asked for', { ip6tables: null }, 'rules: iptables', /error tools .*install iptables/],
+  ['no conntrack', { '/proc/sys/net/netfilter/nf_conntrack_max': null }, '', /warning conntrack .*modprobe/],
+  [
+    'conntrack full',
+    { '/proc/sys/net/netfilter/nf_conntrack_count': '262000' },
+    '',
+    /warning conntrack .*nf_conntrack_max=524288/,
+  ],
+  ['no routing', { '/proc/sys/net/ipv4/ip_forward': '0\n' }, '', /warning forwarding-ipv4 .*ip_forward=1/],
+  [
+    'a bridge whose traffic passes by',
+    { '/sys/class/net/br0': '', '/sys/class/net/br0/bridge': '' },
+    '',
+    /warning bridge .*modprobe br_netfilter && sysctl -w net\.bridge\.bridge-nf-call-iptables=1/,
+  ],
+  [
+    'a queue of somebody else',
+    { [queueFile]: ' 9601   4242     0 2 65531     0     0        0  1\n', '/proc/4242/comm': 'suricata\n' },
+    '',
+    /error queues .*9601 of 9600 to 9603 is held by suricata 4242 .*queue\.first: 9602/,
+  ],
+  [
+    'a queue of our own',
+    {
+      [queueFile]: ' 9600   77     0 2 512     0     0        0  1\n',
+      '/run/swarmgate/default.sock': '',
+    },
+    '',
+    /warning queues .*seems to run already/,
+  ],
+  ['an interface that is not there', {}, 'traffic: { interfaces: [lan0] }', /warning interface .*lan0/],
+  [
+    'no folder for EVE',
+    {},
+    'eve: { file: /var/log/x/eve.json }',
+    /error eve-folder .*install -d .*\/var\/log\/x/,
+  ],
+  ['little memory', { '/proc/meminfo': 'MemAvailable: 90000 kB' }, '', /warning memory .*87 MiB/],
+];
+
+for (const [what, changes, text, complaint] of cases) {
+  test(what, async () => {
+    const told = (await complaints(changes, text)).map(
+      ({ level, code, message, mend }) => `${level} ${code} ${message} ${mend ?? ''}`,
+    );
+    assert.ok(
+      told.some((line) => complaint.test(line)),
+      told.join('\n'),
+    );
+  });
+}
+
+test('a folder that may not be written', async () => {
+  const [only, ...others] = await complaints({}, '', ['/run/swarmgate']);
+  assert.deepEqual([only!.code, others.length], ['control-folder', 0]);
+});
+
+test('the text has one line per finding, mending commands, and a sum', () => {
+  const findings = [fine('a', 'good'), warning('b', 'odd', 'do this')];
+  assert.equal(
+    doctorText(findings),
+    'ok    good\nwarn  odd\n      mend: do this\n\nswarmgate can run here (1 warning)\n',
+  );
+});
+
+test('what two parts of the program complain of is said once, by the graver', () => {
+  const [mild, grave, other] = [warning('a', 'x', 'm'), failure('b', 'y', 'm'), warning('c', 'z', null)];
+  assert.deepEqual(withoutRepeats([mild, grave, other, mild]), [grave, other]);
+  assert.deepEqual(withoutRepeats([mild, mild, other, other]), [mild, other, other]);
+});
