@@ -11,6 +11,8 @@ import { explainCommand } from './explain.js';
 import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
 import { scanCommand } from './scan.js';
+import { statusCommand } from './status.js';
+import { topCommand } from './top.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
 10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself.`;
@@ -22,6 +24,8 @@ export async function main(words: readonly string[]): Promise<void> {
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
     .command(scanCommand)
     .command(explainCommand)
+    .command(statusCommand)
+    .command(topCommand)
     .command(detectorsCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
