@@ -1,20 +1,25 @@
-/** `swarmgate explain`: the chain of evidence of one flow, with what every detector answered. */
+/** `swarmgate explain`: the chain of evidence of one flow, of a capture file or of a running filter. */
 import type { Argv, CommandModule } from 'yargs';
 import { More, Yes, type Detector, type View } from '../detectors/detector.js';
 import type { Tracer } from '../lib/engine/inspect.js';
 import type { Sighting } from '../lib/engine/evidence.js';
 import { sFirstFrame, wordStride } from '../lib/flow/table.js';
+import type { FlowEnds } from '../lib/report/decision-list.js';
+import { jsonText } from '../lib/report/escape.js';
+import { explainLive, type LiveExplanation } from '../lib/report/explain-live.js';
 import { explainFlow, type TraceLine } from '../lib/report/explain.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { parseAddress } from '../lib/wire/address.js';
+import { addressText, parseAddress } from '../lib/wire/address.js';
 import type { Packet } from '../lib/wire/packet.js';
+import { askInstance, controlOptions, mayColour, type ControlArguments } from './control.js';
 import { exitIncomplete, exitOk, UserError } from './errors.js';
 import { refuseRepeated, regularInput, unprotectWord, type Input } from './inputs.js';
 import { ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
-interface ExplainArguments {
-  file: string;
+interface ExplainArguments extends ControlArguments {
+  file: string | undefined;
+  live: string | undefined;
   flow: string | undefined;
   frame: number | undefined;
   json: boolean;
@@ -32,7 +37,7 @@ interface Endpoints {
 }
 
 /** `[tcp:|udp:]ADDRESS:PORT-ADDRESS:PORT`, IPv6 in brackets; the order of the two ends does not matter. */
-export function parseFlow(text: string): Endpoints {
+export function parseFlow(text: string, option = '--flow'): Endpoints {
   const match = /^(?:(tcp|udp):)?(\[[^\]]+\]|[^[\]:]+):(\d+)-(\[[^\]]+\]|[^[\]:]+):(\d+)$/i.exec(text.trim());
   const ends =
     match === null ? null : [match[2]!, match[4]!].map((end) => parseAddress(end.replace(/^\[|\]$/g, '')));
@@ -46,7 +51,8 @@ export function parseFlow(text: string): Endpoints {
   ) {
     throw new UserError(
       'bad-argument',
-      `--flow ${text}: write tcp:10.0.0.1:50000-10.0.0.2:6881, or udp:[2001:db8::1]:6881-[2001:db8::2]:6881; or give --frame N`,
+      `${option} ${text}: write tcp:10.0.0.1:50000-10.0.0.2:6881, or udp:[2001:db8::1]:6881-[2001:db8::2]:6881` +
+        (option === '--flow' ? '; or give --frame N' : ''),
     );
   }
   const proto = match[1] === undefined ? null : match[1].toLowerCase() === 'tcp' ? 6 : 17;
@@ -137,8 +143,42 @@ async function wantedFlow(
   return (_packet, number) => number === first;
 }
 
+/** The ends as the protocol names them: addresses in the one form that reports use. */
+function flowEnds({ proto, a, aPort, b, bPort }: Endpoints): FlowEnds {
+  const text = (words: readonly number[]): string =>
+    addressText(words.length === 1 ? 4 : 6, Int32Array.from(words), 0);
+  return {
+    proto: proto === null ? null : proto === 6 ? 'tcp' : 'udp',
+    a: text(a),
+    a_port: aPort,
+    b: text(b),
+    b_port: bPort,
+  };
+}
+
+async function runLive(options: ExplainArguments, flow: string): Promise<number> {
+  const ends = flowEnds(parseFlow(flow, '--live'));
+  const answer = (await askInstance(options, 'explain', { ...ends })) as LiveExplanation;
+  const text = options.json
+    ? answer.flow === null && answer.decision === null
+      ? null
+      : `${jsonText(answer)}\n`
+    : explainLive(answer, terminal());
+  if (text === null) {
+    const why = `${flow}: the running swarmgate does not track this flow, and it is not among the last decisions`;
+    throw new UserError('no-such-flow', why, exitIncomplete);
+  }
+  process.stdout.write(text);
+  return exitOk;
+}
+
+function terminal(): { colour: boolean; columns: number } {
+  return { colour: mayColour(), columns: process.stdout.isTTY ? process.stdout.columns : 100 };
+}
+
 async function run(options: ExplainArguments): Promise<number> {
-  const input = regularInput(options.file);
+  if (options.live !== undefined) return runLive(options, options.live);
+  const input = regularInput(options.file ?? '');
   const output = ReportOutput.standard();
   const trace = new Trace(await wantedFlow(options, input));
   const reports: { report: FlowReport; lines: TraceLine[] }[] = [];
@@ -156,16 +196,14 @@ async function run(options: ExplainArguments): Promise<number> {
   if (reports.length === 0) {
     const { warnings } = scanner.summary();
     const why =
-      warnings[0]?.message ?? `${options.file}: no such flow; swarmgate scan --format jsonl lists them`;
+      warnings[0]?.message ?? `${input.path}: no such flow; swarmgate scan --format jsonl lists them`;
     throw new UserError(warnings[0]?.code ?? 'no-such-flow', why, exitIncomplete);
   }
-  const colour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
-  const columns = process.stdout.isTTY ? process.stdout.columns : 100;
   for (const { report, lines } of reports) {
     output.write(
       options.json
         ? `${JSON.stringify({ ...report, trace: lines })}\n`
-        : explainFlow(report, lines, { colour, columns }),
+        : explainFlow(report, lines, terminal()),
     );
   }
   await output.close();
@@ -177,8 +215,7 @@ function build(yargs: Argv): Argv<ExplainArguments> {
     .positional('file', {
       describe: 'a capture file',
       type: 'string',
-      demandOption: true,
-      coerce: unprotectWord,
+      coerce: (word: string | undefined) => (word === undefined ? word : unprotectWord(word)),
     })
     .option('flow', {
       describe: 'the two ends of the flow: [tcp:|udp:]ADDRESS:PORT-ADDRESS:PORT',
@@ -190,11 +227,22 @@ function build(yargs: Argv): Argv<ExplainArguments> {
       type: 'number',
       requiresArg: true,
     })
+    .option('live', {
+      describe: 'a flow of the running filter, instead of a file',
+      type: 'string',
+      requiresArg: true,
+    })
+    .options(controlOptions)
     .option('json', { describe: 'one JSON object with the whole trace', type: 'boolean', default: false })
     .conflicts('flow', 'frame')
+    .conflicts('live', ['flow', 'frame', 'file'])
     .check((options) => {
-      refuseRepeated(options, ['flow', 'frame']);
-      const { flow, frame } = options;
+      refuseRepeated(options, ['flow', 'frame', 'live', 'instance', 'socket']);
+      const { flow, frame, live, file } = options;
+      if (live !== undefined) return true;
+      if (file === undefined) {
+        throw new UserError('bad-argument', 'which file? or give --live FLOW for the running filter');
+      }
       if (flow === undefined && frame === undefined) {
         throw new UserError('bad-argument', 'which flow? give --frame N or --flow FLOW');
       }
@@ -207,12 +255,13 @@ function build(yargs: Argv): Argv<ExplainArguments> {
     .example(
       '$0 explain capture.pcap --flow tcp:10.0.0.1:50000-10.0.0.2:6881',
       'the flow between two endpoints',
-    );
+    )
+    .example('$0 explain --live 10.0.0.1:50000-10.0.0.2:6881', 'a flow of the running filter');
 }
 
 export const explainCommand: CommandModule<object, ExplainArguments> = {
-  command: 'explain <file>',
-  describe: 'print the chain of evidence of one flow of a capture file',
+  command: 'explain [file]',
+  describe: 'print the chain of evidence of one flow, of a capture file or live',
   builder: build,
   handler: async (options) => {
     process.exitCode = await run(options);

@@ -16,6 +16,8 @@ import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
 import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
+import { statusCommand } from './status.js';
+import { topCommand } from './top.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
 10 BitTorrent was found and --exit-code was given, 69 the kernel or another program stands in the way,
@@ -29,6 +31,8 @@ export async function main(words: readonly string[]): Promise<void> {
     .command(runCommand)
     .command(scanCommand)
     .command(explainCommand)
+    .command(statusCommand)
+    .command(topCommand)
     .command(detectorsCommand)
     .command(firewallCommand)
     .command(checkCommand)

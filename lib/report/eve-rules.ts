@@ -67,6 +67,7 @@ export const eveRules: Record<string, unknown> = {
     {
       timestamp: time,
       flow_id: integer,
+      in_iface: text,
       pcap_cnt: integer,
       event_type: { enum: ['alert', 'flow'] },
       src_ip: text,

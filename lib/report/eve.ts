@@ -67,7 +67,7 @@ function decidedAt(flow: FlowReport): string {
 }
 
 function alertTags(flow: FlowReport): string[] {
-  const tags = [`file:${flow.file}`, `reason:${flow.reason}`];
+  const tags = [...(flow.file === '' ? [] : [`file:${flow.file}`]), `reason:${flow.reason}`];
   if (flow.kind !== null) tags.push(`kind:${flow.kind}`);
   if (flow.confidence !== null) tags.push(`confidence:${flow.confidence}`);
   if (flow.decided_frame !== null) tags.push(`decided_frame:${flow.decided_frame}`);
@@ -82,12 +82,26 @@ function alertTags(flow: FlowReport): string[] {
   return tags;
 }
 
-function alertEvent(flow: FlowReport): Record<string, unknown> {
+/** What a live filter knows beyond the flow; a capture file knows nothing of it. */
+export interface AlertExtras {
+  readonly action: 'allowed' | 'blocked';
+  /** Time of the decision, when it is not that of the evidence. */
+  readonly time?: string;
+  readonly inInterface?: string | null;
+  readonly tags?: readonly string[];
+}
+
+/** The alert of a flow; live flows have no capture file, so `file` is left out where it is empty. */
+export function alertEvent(
+  flow: FlowReport,
+  extras: AlertExtras = { action: 'allowed' },
+): Record<string, unknown> {
   const signature = signatureOf(flow);
   return {
-    timestamp: eveTime(decidedAt(flow)),
+    timestamp: eveTime(extras.time ?? decidedAt(flow)),
     flow_id: flow.flow_id,
-    ...(flow.decided_frame === null ? {} : { pcap_cnt: flow.decided_frame }),
+    ...(typeof extras.inInterface === 'string' ? { in_iface: printable(extras.inInterface) } : {}),
+    ...(flow.decided_frame === null || flow.file === '' ? {} : { pcap_cnt: flow.decided_frame }),
     event_type: 'alert',
     src_ip: flow.client,
     src_port: flow.client_port,
@@ -97,7 +111,7 @@ function alertEvent(flow: FlowReport): Record<string, unknown> {
     app_proto: signature.appProto,
     ...(flow.outer === undefined ? {} : { tunnel: tunnel(flow.outer) }),
     alert: {
-      action: 'allowed',
+      action: extras.action,
       gid: 1,
       signature_id: signature.id,
       rev: signatureRevision,
@@ -106,7 +120,7 @@ function alertEvent(flow: FlowReport): Record<string, unknown> {
       severity: alertSeverity,
       metadata: {
         signature_severity: [severityWords[flow.confidence ?? 'hint']],
-        tag: alertTags(flow),
+        tag: [...alertTags(flow), ...(extras.tags ?? [])],
       },
     },
   };

@@ -27,6 +27,20 @@ const linesPerPacketMax = 40;
 
 export type ExplainOptions = Pick<ReportOptions, 'colour' | 'columns'>;
 
+/** Flows of a running filter have no capture file, and their packets no frame numbers. */
+function isLive(flow: FlowReport): boolean {
+  return flow.file === '';
+}
+
+/** What a running filter knows of a flow; detectors' answers and frames are known of capture files only. */
+export function explainSeen(page: Page, report: FlowReport): void {
+  who(page, report);
+  conclusion(page, report);
+  seen(page, 'What was seen', report.evidence, report);
+  seen(page, 'What looked like BitTorrent and was not believed', report.near_misses, report);
+  leak(page, report);
+}
+
 /** The explanation as text with a newline at the end. */
 export function explainFlow(
   report: FlowReport,
@@ -44,7 +58,8 @@ export function explainFlow(
   return page.text();
 }
 
-class Page {
+/** Lines under headings. */
+export class Page {
   readonly #lines: string[] = [];
   readonly #colour: boolean;
   readonly #width: number;
@@ -80,7 +95,9 @@ function secondsBetween(from: string, to: string): number {
 function who(page: Page, flow: FlowReport): void {
   const client = printable(endpointText(flow.client, flow.client_port));
   const server = printable(endpointText(flow.server, flow.server_port));
-  page.heading(`Flow ${flow.flow_id} of ${printable(flow.file)}`);
+  page.heading(
+    isLive(flow) ? `Flow ${flow.flow_id}, live` : `Flow ${flow.flow_id} of ${printable(flow.file)}`,
+  );
   page.say(`${flow.proto.toUpperCase()} from client ${client} to server ${server}.`);
   if (flow.outer !== undefined) {
     const [from, fromPort, to, toPort] = flow.outer;
@@ -90,7 +107,8 @@ function who(page: Page, flow: FlowReport): void {
     page.say(`Found inside a tunnel${tunnelName(flow)}.`);
   }
   const lasted = durationText(secondsBetween(flow.first_seen, flow.last_seen));
-  page.say(`First packet in frame ${flow.first_packet} at ${printable(flow.first_seen)}; lasted ${lasted}.`);
+  const first = isLive(flow) ? 'First packet' : `First packet in frame ${flow.first_packet}`;
+  page.say(`${first} at ${printable(flow.first_seen)}; lasted ${lasted}.`);
   page.say(
     `${plural(flow.packets, 'packet')}, ${bytesText(flow.bytes)}: ` +
       `${countText(flow.packets_to_server)} packets (${bytesText(flow.bytes_to_server)}) to the server, ` +
@@ -109,7 +127,8 @@ function conclusion(page: Page, flow: FlowReport): void {
   page.say(`${capital(verdictWords[flow.verdict])}${flow.verdict === 'clear' ? protocol : kind}.`);
   page.say(`${reasonWords[flow.reason]} [${flow.reason}]`);
   if (flow.decided_packet !== null && flow.decided_frame !== null) {
-    page.say(`Decided by packet ${flow.decided_packet} of the flow, frame ${flow.decided_frame}.`);
+    const frame = isLive(flow) ? '' : `, frame ${flow.decided_frame}`;
+    page.say(`Decided by packet ${flow.decided_packet} of the flow${frame}.`);
   }
 }
 
@@ -122,8 +141,11 @@ function seen(page: Page, title: string, items: readonly EvidenceReport[], flow:
   page.heading(title);
   items.forEach((item, index) => {
     const after = durationText(Math.max(0, secondsBetween(flow.first_seen, item.time)));
+    const packet = isLive(flow)
+      ? `Packet ${item.packet} (`
+      : `Frame ${item.frame} (packet ${item.packet} of the flow, `;
     page.say(
-      `${index + 1}. Frame ${item.frame} (packet ${item.packet} of the flow, sent by the ${item.side}, ` +
+      `${index + 1}. ${packet}sent by the ${item.side}, ` +
         `${after} after the first): ${printable(item.finding).replace(/\.$/, '')}.`,
       '  ',
       '     ',

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fakeDecision, fakeStatus } from './status-testing.js';
+import { bitsText, microsText, renderStatus, verdictOf } from './status-view.js';
+import type { StatusReport } from './status.js';
+import { fakeEvidence, fakeReport, hostileTexts } from './testing.js';
+
+const plain = { width: 80, colour: false };
+const rules = (changes: Partial<StatusReport['rules']>): StatusReport['rules'] => ({
+  ...fakeStatus().rules,
+  ...changes,
+});
+
+test('the first line says whether BitTorrent is blocked', () => {
+  const verdict = (changes: Partial<StatusReport>): string => verdictOf(fakeStatus(changes)).text;
+  assert.match(verdict({}), /^Blocking BitTorrent since 2026-01-31 12:34:56 UTC\.$/);
+  assert.match(verdict({ mode: 'monitor' }), /^Watching only since .* nothing is blocked\.$/);
+  assert.match(verdict({ rules: rules({ state: 'damaged' }) }), /^NOT SURE TO BLOCK/);
+  assert.match(verdict({ rules: rules({ state: 'absent' }) }), /^NOT WORKING: .*absent/);
+  assert.match(verdict({ rules: rules({ state: 'unknown' }) }), /not known yet/);
+  assert.match(verdict({ rules: rules({ backend: 'none', state: 'unknown' }) }), /rules of your own/);
+  assert.match(verdict({ workers: [] }), /^NOT WORKING: no worker runs/);
+});
+
+test('figures, hosts and decisions are there', () => {
+  const text = renderStatus(fakeStatus(), plain);
+  assert.match(text, /12,346 packets\/s, 98\.8 Mbit\/s/);
+  assert.match(text, /1,234,567 packets, 988 MB/);
+  assert.match(text, /4,500 dropped, 67 rejected/);
+  assert.match(text, /50 % 38 µs, 90 % 38 µs, 99 % 215 µs, most 1\.2 ms/);
+  assert.match(text, /900 BitTorrent, 100 suspect, 10,000 clear, 9,000 not recognised/);
+  assert.match(text, /600 dht, 300 peer/);
+  assert.match(text, /17 packets passed without inspection/);
+  assert.match(text, /192\.168\.1\.10 +700 +12:34:59 +dht 500, peer 200/);
+  assert.match(text, /12:34:56 dropped: tcp 192\.168\.1\.10:51413 > 198\.51\.100\.7:6881 \(eth0 to\s+eth1\)/);
+  assert.match(text, /would reject: tcp/);
+  assert.match(text, /peer: peer handshake: length byte 19 and protocol string/);
+});
+
+test('it fits into 80 columns and into the height of a terminal', () => {
+  const address = 'fd00:1234:5678:9abc:def0:1234:5678:9abc';
+  const decisions = Array.from({ length: 100 }, () =>
+    fakeDecision({ flow: fakeReport({ client: address, server: address }) }),
+  );
+  const text = renderStatus(fakeStatus({ decisions }), plain);
+  for (const line of text.split('\n')) assert.ok(line.length <= 80, line);
+  assert.match(text, /95 more decisions: swarmgate status --all/);
+  assert.equal(renderStatus(fakeStatus({ decisions }), { ...plain, height: 20 }).split('\n').length, 21);
+  assert.ok(renderStatus(fakeStatus({ decisions }), { ...plain, all: true }).split('\n').length > 200);
+  for (const width of [1, 40, 200]) renderStatus(fakeStatus({ decisions }), { ...plain, width });
+});
+
+test('nothing from the wire acts on the terminal', () => {
+  for (const text of hostileTexts) {
+    const flow = fakeReport({
+      client: text,
+      evidence: [fakeEvidence({ finding: text, client_software: text })],
+    });
+    const status = fakeStatus({
+      instance: text,
+      version: text,
+      decisions: [fakeDecision({ flow, in_interface: text, time: text })],
+      hosts: [{ ...fakeStatus().hosts[0]!, address: text, last_seen: text }],
+      rules: rules({ problem: text }),
+    });
+    assert.doesNotMatch(renderStatus(status, plain).replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u);
+  }
+});
+
+test('colour only where it is allowed, and ended on each line', () => {
+  assert.ok(!renderStatus(fakeStatus(), plain).includes('\x1b'));
+  const coloured = renderStatus(fakeStatus({ mode: 'monitor' }), { width: 45, colour: true });
+  assert.ok(coloured.startsWith('\x1b[1;33m'));
+  for (const line of coloured.split('\n'))
+    assert.ok(!line.includes('\x1b') || line.endsWith('\x1b[0m'), line);
+});
+
+test('an empty status is drawn as well', () => {
+  const text = renderStatus(
+    fakeStatus({ workers: [], hosts: [], decisions: [], mode_since: 'x', latency_histogram: [] }),
+    plain,
+  );
+  assert.match(text, /None yet\./);
+});
+
+test('units', () => {
+  assert.equal(bitsText(0), '0 bit');
+  assert.equal(bitsText(999.6), '1.00 kbit');
+  assert.equal(bitsText(12_345_678), '12.3 Mbit');
+  assert.equal(microsText(1.4), '1.4 µs');
+  assert.equal(microsText(76.2), '76 µs');
+  assert.equal(microsText(1340), '1.3 ms');
+  assert.match(microsText(2 ** 24), /^over 14 s/);
+});
