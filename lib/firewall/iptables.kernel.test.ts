@@ -41,8 +41,11 @@ function rulesTests(frontEnd: FrontEnd): void {
     iptables('-t filter -F FORWARD');
     iptables('-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu');
     iptables('-t filter -A FORWARD -s 192.0.2.0/24 -m comment --comment -j_SWARMGATE -j DROP');
-    net.run(net.router, `ip6tables${frontEnd} -t mangle -L`);
-    net.run(net.router, `ip6tables${frontEnd} -t filter -L`);
+    // Tables that were never used are not listed: they are all used before the test looks.
+    for (const table of ['mangle', 'filter']) {
+      net.run(net.router, `ip6tables${frontEnd} -t ${table} -A FORWARD -j ACCEPT`);
+      net.run(net.router, `ip6tables${frontEnd} -t ${table} -F FORWARD`);
+    }
   });
 
   test('installs, is intact for any process, and leaves every other rule as it was', async () => {
@@ -53,9 +56,8 @@ function rulesTests(frontEnd: FrontEnd): void {
     const elsewhere = new IptablesFirewall({ tools: net.tools(), frontEnd });
     assert.equal(await elsewhere.check(rules), 'intact');
     assert.equal(await elsewhere.check(ruleSet({ queueCount: 2 })), 'damaged');
-    const foreign = tables().replace(/^.*SWARMGATE(?!.*TCPMSS).*\n/gm, (line) =>
-      line.includes('192.0.2') ? line : '',
-    );
+    const isForeign = (line: string): boolean => !line.includes('SWARMGATE') || line.includes('192.0.2.0');
+    const foreign = tables().split('\n').filter(isForeign).join('\n');
     assert.equal(foreign, untouched);
     const once = tables();
     await firewall.install(rules);

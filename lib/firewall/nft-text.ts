@@ -32,8 +32,9 @@ export function nftScript(rules: RuleSet): string {
     `add table ${table}`,
     `delete table ${table}`,
     `table ${table} {`,
-    [...chains, queueChain(rules)].map((lines) => lines.map((line) => `\t${line}\n`).join('')).join('\n') +
-      '}\n',
+    [...chains, queueChain(rules)]
+      .map((lines) => lines.map((line) => (line === '' ? '\n' : `\t${line}\n`)).join(''))
+      .join('\n') + '}\n',
   ].join('\n');
 }
 

@@ -40,6 +40,7 @@ export class Network {
   readonly router = `${this.#base}r`;
   readonly server = `${this.#base}s`;
   readonly #children: ChildProcess[] = [];
+  readonly script = script;
 
   constructor() {
     try {

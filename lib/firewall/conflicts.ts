@@ -1,0 +1,135 @@
+/** What other rules on this machine would do to ours: reads listings, changes nothing. Pure functions over text. */
+import { chainOf, kindOfJump, parseListing, targetOf } from './iptables-listing.js';
+import type { RuleSet } from './firewall.js';
+import { chainNames, hooksOf } from './rules.js';
+
+/** One thing that the operator should know. */
+export interface Finding {
+  /** Stable, such as "queue-taken". */
+  readonly code: string;
+  readonly level: 'ok' | 'warning' | 'error';
+  readonly message: string;
+  /** The command that mends it, ready to be pasted; null if there is none. */
+  readonly mend: string | null;
+}
+
+const hookChains = { forward: 'FORWARD', input: 'INPUT', output: 'OUTPUT' } as const;
+
+/** @param listing of iptables-save or ip6tables-save */
+export function iptablesConflicts(
+  rules: RuleSet,
+  listing: string,
+  family: 'iptables' | 'ip6tables',
+): Finding[] {
+  const own = new Set(Object.values(chainNames(rules.instance)));
+  const chains = hooksOf(rules).map((hook) => hookChains[hook] as string);
+  return parseListing(listing).flatMap(({ name, rules: lines }) => {
+    const others = lines.filter((line) => !own.has(chainOf(line)) && !own.has(targetOf(line) ?? ''));
+    const where = `${family} ${name}`;
+    return [
+      ...others.filter((line) => takesQueue(rules, line)).map((line) => queueTaken(where, line)),
+      ...others.filter((line) => usesMark(rules, line)).map((line) => markTaken(rules, where, line)),
+      ...(name === 'mangle' || name === 'filter' ? rulesBefore(lines, chains, where) : []),
+      ...(name === 'mangle' ? rulesBehind(lines, chains, where) : []),
+    ];
+  });
+}
+
+function takesQueue({ queueFirst, queueCount }: RuleSet, line: string): boolean {
+  const match = / -j NFQUEUE(?: --queue-(?:num|balance) (\d+)(?::(\d+))?)?/.exec(line);
+  if (match === null) return false;
+  const first = Number(match[1] ?? 0);
+  return first < queueFirst + queueCount && Number(match[2] ?? first) >= queueFirst;
+}
+
+function queueTaken(where: string, line: string): Finding {
+  return {
+    code: 'queue-taken',
+    level: 'error',
+    message: `${where} sends packets to a queue of ours: ${line}; choose other numbers (queue.first)`,
+    mend: null,
+  };
+}
+
+/** Masks of what a rule writes to the packet or connection mark: whole marks unless it says otherwise. */
+function usesMark({ mark }: RuleSet, line: string): boolean {
+  if (!/ -j (?:CONN)?MARK /.test(line) || /-A SWARMGATE|-j SWARMGATE/.test(line)) return false;
+  const masks = [...line.matchAll(/--(?:nf|ct)mask (0x[0-9a-f]+)/g)].map((match) => Number(match[1]));
+  const xmark = /--set-xmark 0x[0-9a-f]+(?:\/(0x[0-9a-f]+))?/.exec(line);
+  if (xmark !== null) masks.push(Number(xmark[1] ?? 0xffff_ffff));
+  const either = / --(?:or|xor)-mark (0x[0-9a-f]+)/.exec(line);
+  if (either !== null) masks.push(Number(either[1]));
+  return masks.length === 0 || masks.some((mask) => (mask & mark.mask) !== 0);
+}
+
+function markTaken({ mark }: RuleSet, where: string, line: string): Finding {
+  return {
+    code: 'mark-taken',
+    level: 'warning',
+    message:
+      `${where} writes bits of our mark field ${mark.maskText}: ${line}; give that rule a mask without them ` +
+      '(--set-xmark VALUE/MASK, --nfmask MASK --ctmask MASK), or choose another mark_mask',
+    mend: null,
+  };
+}
+
+/** Before our jump: such a rule can take packets away from us. */
+function rulesBefore(lines: readonly string[], chains: readonly string[], where: string): Finding[] {
+  return chains.flatMap((chain) => {
+    const inChain = lines.filter((line) => chainOf(line) === chain);
+    const ours = inChain.findIndex((line) => kindOfJump(line) !== null);
+    if (ours <= 0) return [];
+    return {
+      code: 'rules-before',
+      level: 'warning' as const,
+      message: `${where} ${chain} has ${ours} rules before ours, the first: ${inChain[0]!}; packets that it takes are not inspected`,
+      mend: 'swarmgate firewall install',
+    };
+  });
+}
+
+/** Behind our jumps in mangle: not met by undecided packets while nobody reads the queue (--queue-bypass). */
+function rulesBehind(lines: readonly string[], chains: readonly string[], where: string): Finding[] {
+  const behind = lines.filter((line) => chains.includes(chainOf(line)) && kindOfJump(line) === null);
+  if (behind.length === 0) return [];
+  return [
+    {
+      code: 'rules-behind',
+      level: 'warning',
+      message:
+        `${where} has rules of its own in the same chains, the first: ${behind[0]!}; should Swarmgate die, or a queue ` +
+        'be full, new flows skip them until its rules are removed (its service does so when it stops)',
+      mend: null,
+    },
+  ];
+}
+
+/** @param listing of `nft list ruleset` */
+export function nftConflicts(rules: RuleSet, listing: string): Finding[] {
+  let table = '';
+  const findings: Finding[] = [];
+  for (const line of listing.split('\n')) {
+    table = /^table (.+) \{/.exec(line)?.[1] ?? table;
+    // The tables of iptables-nft are looked at as iptables shows them.
+    if (table.startsWith('inet swarmgate') || /^ip6? (?:mangle|filter|nat|raw|security)$/.test(table))
+      continue;
+    if (nftTakesQueue(rules, line)) findings.push(queueTaken(`nft ${table}`, line.trim()));
+    if (nftUsesMark(rules, line)) findings.push(markTaken(rules, `nft ${table}`, line.trim()));
+  }
+  return findings;
+}
+
+function nftTakesQueue({ queueFirst, queueCount }: RuleSet, line: string): boolean {
+  const match = /\bqueue (?:flags \S+ )?(?:num|to) (\d+)(?:-(\d+))?/.exec(line);
+  if (match === null) return false;
+  const first = Number(match[1]);
+  return first < queueFirst + queueCount && Number(match[2] ?? first) >= queueFirst;
+}
+
+/** A constant or copied mark touches all bits, unless the others are kept: `mark & KEPT`. */
+function nftUsesMark({ mark }: RuleSet, line: string): boolean {
+  const match = /\b(?:meta|ct) mark set (.*)/.exec(line);
+  if (match === null) return false;
+  const kept = /mark (?:&|and) (0x[0-9a-f]+)/.exec(match[1]!);
+  return kept === null || (Number(kept[1]) & mark.mask) >>> 0 !== mark.mask;
+}

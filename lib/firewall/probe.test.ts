@@ -1,0 +1,99 @@
+/** What other rules on a machine mean for ours, read from listings as the tools print them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { iptablesConflicts, nftConflicts } from './conflicts.js';
+import { iptablesOffloads, nftOffloads } from './offload.js';
+import { ruleSet } from './testing.js';
+
+const rules = ruleSet({ queueFirst: 2, queueCount: 2 });
+const codesOf = (line: string): string[] =>
+  iptablesConflicts(rules, `*nat\n${line}\nCOMMIT\n`, 'iptables').map(({ code }) => code);
+
+test('queues and mark bits that others use', () => {
+  assert.deepEqual(codesOf('-A FORWARD -j NFQUEUE --queue-num 3'), ['queue-taken']);
+  assert.deepEqual(codesOf('-A FORWARD -j NFQUEUE --queue-balance 0:2'), ['queue-taken']);
+  assert.deepEqual(codesOf('-A FORWARD -j NFQUEUE --queue-num 4'), []);
+  assert.deepEqual(codesOf('-A FORWARD -j NFQUEUE'), []);
+  assert.deepEqual(codesOf('-A X -j MARK --set-xmark 0x5/0xffffffff'), ['mark-taken']);
+  assert.deepEqual(codesOf('-A X -j MARK --set-xmark 0x40000/0xff0000'), []);
+  assert.deepEqual(codesOf('-A X -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff'), [
+    'mark-taken',
+  ]);
+  assert.deepEqual(codesOf('-A X -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff'), []);
+  assert.deepEqual(codesOf('-A X -j DROP'), []);
+});
+
+test('rules before and behind ours', () => {
+  const listing =
+    '*mangle\n-A FORWARD -s 192.0.2.1/32 -j ACCEPT\n-A FORWARD -j SWARMGATE\n-A FORWARD -j SWARMGATE-E\n';
+  const findings = iptablesConflicts(rules, listing, 'ip6tables');
+  assert.deepEqual(
+    findings.map(({ code }) => code),
+    ['rules-before', 'rules-behind'],
+  );
+  assert.match(findings[0]!.message, /^ip6tables mangle FORWARD has 1 rules before ours.*192\.0\.2\.1/);
+});
+
+test('nft: queues and marks, but not those of our own tables', () => {
+  const listing = `table inet other {
+	chain c {
+		meta l4proto tcp queue flags bypass to 0-3
+		queue num 7
+		meta mark set 0x00000001
+		ct mark set ct mark & 0xffffff00 | 0x00000001
+		meta mark set ct mark
+	}
+}
+table inet swarmgate {
+	chain undecided {
+		queue flags bypass to 2-3
+	}
+}
+`;
+  assert.deepEqual(
+    nftConflicts(rules, listing).map(
+      ({ code, message }) => `${code} ${message.split(': ')[1]!.split(';')[0]!}`,
+    ),
+    [
+      'queue-taken meta l4proto tcp queue flags bypass to 0-3',
+      'mark-taken meta mark set 0x00000001',
+      'mark-taken meta mark set ct mark',
+    ],
+  );
+});
+
+test('flow offload is found, with the command that lets only accepted flows be offloaded', () => {
+  const listing = `table inet fw { # handle 1
+	flowtable ft { # handle 3
+		hook ingress priority filter
+		devices = { eth0, eth1 }
+		flags offload
+	}
+	chain forward { # handle 2
+		type filter hook forward priority filter; policy accept;
+		ip protocol { tcp, udp } flow add @ft # handle 5
+		ct mark & 0x70000000 == 0x20000000 flow add @ft # handle 6
+	}
+}
+`;
+  assert.deepEqual(nftOffloads(listing, rules.mark), [
+    {
+      place: 'nft inet fw forward',
+      rule: 'ip protocol { tcp, udp } flow add @ft',
+      hardware: true,
+      mend: "nft 'replace rule inet fw forward handle 5 ct mark & 0x70000000 == 0x20000000 ip protocol { tcp, udp } flow add @ft'",
+    },
+  ]);
+  assert.match(nftOffloads(listing.replace('inet fw ', 'inet fw4 '), rules.mark)[0]!.mend, /^uci set/);
+  const [legacy] = iptablesOffloads(
+    '*filter\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j FLOWOFFLOAD\n',
+    'iptables',
+    rules.mark,
+  );
+  assert.equal(legacy?.hardware, false);
+  assert.equal(
+    legacy.mend,
+    'iptables -t filter -A FORWARD -m conntrack --ctstate ESTABLISHED -m connmark --mark 0x20000000/0x70000000 ' +
+      '-j FLOWOFFLOAD && iptables -t filter -D FORWARD -m conntrack --ctstate ESTABLISHED -j FLOWOFFLOAD',
+  );
+});

@@ -1,0 +1,135 @@
+/** What `swarmgate doctor` asks about the kernel's rules: which backend works, what is missing, what is in the way. */
+import { existsSync, readFileSync } from 'node:fs';
+import { tryBackend, type ChooseOptions } from './choose.js';
+import { iptablesConflicts, nftConflicts, type Finding } from './conflicts.js';
+import type { RuleSet } from './firewall.js';
+import { kernelHasIpv6 } from './iptables.js';
+import { findOffloads } from './offload.js';
+import { Tools } from './tools.js';
+
+export type { Finding } from './conflicts.js';
+
+const ok = (code: string, message: string): Finding => ({ code, level: 'ok', message, mend: null });
+
+export interface ProbeOptions extends ChooseOptions {
+  /** The text of a file, null if it is not there; for tests. */
+  readonly read?: (path: string) => string | null;
+}
+
+function readText(path: string): string | null {
+  try {
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Everything that is to be said about this machine and these rules; changes nothing. Never throws for what it finds. */
+export async function probeFirewall(rules: RuleSet, options: ProbeOptions = {}): Promise<Finding[]> {
+  const { tools = new Tools(), hasIpv6 = kernelHasIpv6, read = readText } = options;
+  return [
+    ...(await backendFindings({ tools, hasIpv6 })),
+    ...(hasIpv6() ? [] : [ok('no-ipv6', 'this kernel has no IPv6: rules for IPv4 only')]),
+    ...(await frontEndFindings(tools)),
+    ...sysctlFindings(rules, read, hasIpv6()),
+    ...(await conflictFindings(rules, tools)),
+    ...(await offloadFindings(rules, tools)),
+  ];
+}
+
+async function backendFindings(options: ChooseOptions): Promise<Finding[]> {
+  const nft = await tryBackend('nft', options);
+  const iptables = await tryBackend('iptables', options);
+  const one = (name: string, reason: Error | null): Finding =>
+    reason === null
+      ? ok(`backend-${name}`, `${name} works: queue, marks and reject are there`)
+      : {
+          code: `backend-${name}`,
+          level: nft === null || iptables === null ? 'ok' : 'error',
+          message: `${name} cannot be used: ${reason.message}`,
+          mend: nft === null || iptables === null ? null : mendOf(name, reason),
+        };
+  return [one('nft', nft), one('iptables', iptables)];
+}
+
+function mendOf(name: string, reason: Error & { code?: string }): string | null {
+  if (reason.code === 'firewall-tool-missing')
+    return name === 'nft' ? 'apt-get install nftables' : 'apt-get install iptables';
+  if (reason.code !== 'firewall-failed') return null;
+  return name === 'nft'
+    ? 'modprobe -a nf_tables nft_queue nft_ct nft_reject_inet'
+    : 'modprobe -a xt_NFQUEUE xt_connmark xt_mark xt_comment ipt_REJECT ip6t_REJECT';
+}
+
+/** Rules in both front ends work, but nobody sees all of them in one listing, and their order is hard to foretell. */
+async function frontEndFindings(tools: Tools): Promise<Finding[]> {
+  const used: string[] = [];
+  for (const end of ['legacy', 'nft']) {
+    const result = await tools.run(`iptables-${end}-save`, []).catch(() => null);
+    if (result?.status === 0 && /^-A /m.test(result.stdout)) used.push(`iptables-${end}`);
+  }
+  if (used.length < 2) return [];
+  return [
+    {
+      code: 'two-front-ends',
+      level: 'warning',
+      message: 'rules stand in both iptables-legacy and iptables-nft; keep them in one',
+      mend: 'iptables-legacy-save',
+    },
+  ];
+}
+
+function sysctlFindings(rules: RuleSet, read: (path: string) => string | null, ipv6: boolean): Finding[] {
+  const findings: Finding[] = [];
+  const bridged = read('/proc/sys/net/bridge/bridge-nf-call-iptables');
+  const needs = (code: string, key: string, message: string): void => {
+    if (read(`/proc/sys/${key.replaceAll('.', '/')}`) === '0')
+      findings.push({ code, level: 'warning', message, mend: `sysctl -w ${key}=1` });
+  };
+  if (rules.forwarded && bridged !== '1') {
+    needs('no-forwarding', 'net.ipv4.ip_forward', 'this machine does not forward IPv4: nothing to inspect');
+    if (ipv6)
+      needs('no-forwarding-ipv6', 'net.ipv6.conf.all.forwarding', 'this machine does not forward IPv6');
+  }
+  if (bridged === '0')
+    needs(
+      'bridge-unseen',
+      'net.bridge.bridge-nf-call-iptables',
+      'br_netfilter is loaded but bridged IPv4 packets do not pass the rules',
+    );
+  if (bridged === '1' && ipv6)
+    needs(
+      'bridge-unseen-ipv6',
+      'net.bridge.bridge-nf-call-ip6tables',
+      'bridged IPv6 packets do not pass the rules',
+    );
+  if (bridged === null)
+    findings.push(
+      ok('no-br-netfilter', 'br_netfilter is not loaded: routed packets are seen, bridged ones are not'),
+    );
+  if (read('/proc/sys/net/netfilter/nf_conntrack_max') === null)
+    findings.push(ok('conntrack-not-loaded', 'connection tracking is not loaded yet; our rules load it'));
+  return findings;
+}
+
+async function conflictFindings(rules: RuleSet, tools: Tools): Promise<Finding[]> {
+  const text = async (program: string, ...words: string[]): Promise<string> => {
+    const result = await tools.run(program, words).catch(() => null);
+    return result?.status === 0 ? result.stdout : '';
+  };
+  return [
+    ...iptablesConflicts(rules, await text('iptables-save'), 'iptables'),
+    ...iptablesConflicts(rules, await text('ip6tables-save'), 'ip6tables'),
+    ...nftConflicts(rules, await text('nft', 'list', 'ruleset')),
+  ];
+}
+
+async function offloadFindings(rules: RuleSet, tools: Tools): Promise<Finding[]> {
+  const offloads = await findOffloads(rules.mark, tools);
+  return offloads.map(({ place, rule, hardware, mend }) => ({
+    code: hardware ? 'hardware-offload' : 'flow-offload',
+    level: 'error',
+    message: `${place} hands flows to ${hardware ? 'the network card' : "the kernel's flowtable"} before they are decided: ${rule}`,
+    mend,
+  }));
+}

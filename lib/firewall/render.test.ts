@@ -1,0 +1,206 @@
+/** The rules as text: golden, and never anything in them but what was looked at. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { FirewallError, type RuleSet } from './firewall.js';
+import { installation, IptablesFirewall, removal } from './iptables.js';
+import { ownParts, parseListing, targetOf } from './iptables-listing.js';
+import { MarkField } from './marks.js';
+import { NftFirewall } from './nft.js';
+import { chainNames, requireSound } from './rules.js';
+import { ruleSet } from './testing.js';
+
+const nft = new NftFirewall();
+const iptables = new IptablesFirewall({ hasIpv6: () => true });
+
+test('iptables: the whole text', () => {
+  const text = iptables.render(ruleSet({ queueCount: 4, interfaces: ['ppp0'], local: true }));
+  assert.equal(
+    text,
+    `# Swarmgate, instance default: enforce.
+# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.
+*mangle
+:SWARMGATE - [0:0]
+:SWARMGATE-Q - [0:0]
+:SWARMGATE-E - [0:0]
+:SWARMGATE-S - [0:0]
+-A SWARMGATE -m mark --mark 0x10000000/0x70000000 -j RETURN
+-A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
+-A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
+-A SWARMGATE -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connmark ! --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
+-A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -j RETURN
+-A SWARMGATE -i ppp0 -j SWARMGATE-Q
+-A SWARMGATE -o ppp0 -j SWARMGATE-Q
+-A SWARMGATE-Q -p 6 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 17 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-E -m mark ! --mark 0x0/0x70000000 -j MARK --set-xmark 0x0/0x70000000
+-I FORWARD 1 -j SWARMGATE
+-I INPUT 1 ! -i lo -j SWARMGATE
+-I OUTPUT 1 ! -o lo -j SWARMGATE
+-I FORWARD 2 -j SWARMGATE-E
+-I INPUT 2 ! -i lo -j SWARMGATE-E
+-I OUTPUT 2 ! -o lo -j SWARMGATE-E
+COMMIT
+*filter
+:SWARMGATE - [0:0]
+-A SWARMGATE -m connmark --mark 0x30000000/0x70000000 -j DROP
+-A SWARMGATE -m connmark ! --mark 0x40000000/0x70000000 -j RETURN
+-A SWARMGATE -p tcp -m tcp --tcp-flags RST RST -j RETURN
+-A SWARMGATE -p tcp -j REJECT --reject-with tcp-reset
+-A SWARMGATE -p 1 -j RETURN
+-A SWARMGATE -p 58 -j RETURN
+-A SWARMGATE -j REJECT
+-I FORWARD 1 -j SWARMGATE
+-I INPUT 1 ! -i lo -j SWARMGATE
+-I OUTPUT 1 ! -o lo -j SWARMGATE
+COMMIT
+`,
+  );
+});
+
+test('nft: the whole text', () => {
+  const text = nft.render(ruleSet({ instance: 'node-1', queueFirst: 8, mark: new MarkField(0x0700) }));
+  assert.equal(
+    text,
+    `# Swarmgate, instance node-1: enforce. Replaces its table as a whole.
+add table inet swarmgate_node-1
+delete table inet swarmgate_node-1
+table inet swarmgate_node-1 {
+	chain forward {
+		type filter hook forward priority -155; policy accept;
+		jump inspect
+	}
+
+	chain inspect {
+		# Came back from user space by NF_REPEAT.
+		meta mark and 0x700 != 0x0 goto returned
+		# The SYN of a used five-tuple begins a new flow.
+		tcp flags & (fin | syn | rst | ack) == syn ct mark and 0x700 != 0x0 ct mark set ct mark and 0xfffff8ff
+		ct mark and 0x700 != 0x0 goto decided
+		goto undecided
+	}
+
+	chain returned {
+		# Pass: this packet only, nothing is kept.
+		meta mark and 0x700 == 0x100 meta mark set meta mark and 0xfffff8ff accept
+		meta mark and 0x700 == 0x200 ct mark set ct mark and 0xfffff8ff or 0x200
+		meta mark and 0x700 == 0x300 ct mark set ct mark and 0xfffff8ff or 0x300
+		meta mark and 0x700 == 0x400 ct mark set ct mark and 0xfffff8ff or 0x400
+		meta mark set meta mark and 0xfffff8ff
+		goto decided
+	}
+
+	chain decided {
+		ct mark and 0x700 == 0x300 drop
+		ct mark and 0x700 == 0x400 jump refuse
+		accept
+	}
+
+	chain refuse {
+		# Resets and ICMP errors end the flow; our own are among them.
+		tcp flags & rst == rst accept
+		meta l4proto { 1, 58 } accept
+		meta l4proto tcp reject with tcp reset
+		reject with icmpx type port-unreachable
+	}
+
+	chain undecided {
+		# TCP, UDP, IPv4 in IP, IPv6 in IP, GRE. Nobody listening: the packet goes on.
+		meta l4proto { 6, 17, 4, 41, 47 } queue num 8 bypass
+	}
+}
+`,
+  );
+});
+
+test('monitor: nothing is dropped or rejected', () => {
+  for (const firewall of [nft, iptables])
+    assert.doesNotMatch(firewall.render(ruleSet({ enforce: false })), /\bdrop\b|reject/i);
+});
+
+test('what is not sound is refused before a text is made', () => {
+  const wrong: Partial<RuleSet>[] = [
+    { instance: 'A' },
+    { instance: '' },
+    { instance: 'a'.repeat(16) },
+    { instance: 'a;b' },
+    { interfaces: ['eth0; drop'] },
+    { interfaces: ['eth0"'] },
+    { interfaces: ['ppp+'] },
+    { interfaces: ['-j'] },
+    { interfaces: ['a'.repeat(16)] },
+    { interfaces: ['eth0\n'] },
+    { instance: 'a\n' },
+    { queueFirst: -1 },
+    { queueFirst: 0.5 },
+    { queueFirst: 65_535, queueCount: 2 },
+    { queueCount: 0 },
+    { forwarded: false },
+  ];
+  for (const changes of wrong) {
+    const isBad = (error: unknown): boolean =>
+      error instanceof FirewallError && error.code === 'firewall-bad-rules';
+    for (const firewall of [nft, iptables])
+      assert.throws(() => firewall.render(ruleSet(changes)), isBad, JSON.stringify(changes));
+  }
+});
+
+test('property: a text is refused, or holds only characters that mean what they should', () => {
+  const anyRules = fc.record({
+    instance: fc.oneof(fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,14}$/), fc.string()),
+    queueFirst: fc.oneof(fc.integer({ min: 0, max: 70_000 }), fc.double()),
+    queueCount: fc.integer({ min: -1, max: 300 }),
+    shift: fc.integer({ min: 0, max: 29 }),
+    interfaces: fc.array(fc.oneof(fc.stringMatching(/^[a-z][a-z0-9.]{0,14}$/), fc.string()), {
+      maxLength: 3,
+    }),
+    local: fc.boolean(),
+    forwarded: fc.boolean(),
+    enforce: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(anyRules, ({ shift, ...rest }) => {
+      const rules = { ...rest, mark: new MarkField((7 << shift) >>> 0) };
+      try {
+        requireSound(rules);
+      } catch {
+        return;
+      }
+      // nft's braces, quotes and operators; none of $ ` \ * ? ~ or anything outside printable ASCII.
+      assert.match(nft.render(rules), /^[A-Za-z0-9 \t\n#:,._{}()&|=!";-]*$/);
+      assert.match(iptables.render(rules), /^[A-Za-z0-9 \n#:,._/*![\]-]*$/);
+      const { main, queue, end, stamp } = chainNames(rules.instance);
+      for (const name of [main, queue, end, stamp]) assert.ok(name.length <= 28);
+      for (const line of iptables.render(rules).split('\n'))
+        assert.match(line, /^(#.*|\*(mangle|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
+    }),
+  );
+});
+
+test('a reinstallation deletes what stands, and goes before other instances', () => {
+  const listing = `*mangle
+:FORWARD ACCEPT [0:0]
+:SWARMGATE - [0:0]
+-A FORWARD -j SWARMGATE-b
+-A FORWARD -j SWARMGATE
+-A FORWARD -j SWARMGATE-E
+-A FORWARD -j SWARMGATE-b-E
+-A FORWARD -m comment --comment "mine -j SWARMGATE" -j ACCEPT
+COMMIT
+*filter
+:SWARMGATE - [0:0]
+-A FORWARD -j SWARMGATE
+COMMIT
+`;
+  const tables = parseListing(listing);
+  const text = installation(ruleSet({ enforce: false }), tables);
+  assert.match(text, /^\*filter\n-D FORWARD -j SWARMGATE\n-F SWARMGATE\n-X SWARMGATE\nCOMMIT\n\*mangle\n/);
+  assert.match(text, /\n-D FORWARD -j SWARMGATE\n-D FORWARD -j SWARMGATE-E\n-A /);
+  assert.match(text, /\n-I FORWARD 1 -j SWARMGATE\n-I FORWARD 4 -j SWARMGATE-E\nCOMMIT\n$/);
+  assert.doesNotMatch(text, /mine|SWARMGATE-b/);
+  assert.equal(removal(ownParts(tables, 'other')), '');
+  assert.equal(targetOf('-A FORWARD -m comment --comment "a \\" -j X" -j Y'), 'Y');
+});

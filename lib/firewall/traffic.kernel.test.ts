@@ -1,0 +1,143 @@
+/** What the iptables rules do to real packets: a client, a router with the rules and a consumer of the queue, a server. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { IptablesFirewall, type FrontEnd } from './iptables.js';
+import { MarkField } from './marks.js';
+import { cannotMakeNamespaces, hasProgram, Network, ruleSet } from './testing.js';
+
+const skip =
+  cannotMakeNamespaces() ||
+  (hasProgram('iptables') ? false : 'iptables is not installed') ||
+  (hasProgram('python3') ? false : 'python3 with libnetfilter_queue is not installed');
+
+const servers = { iptables: '10.2.0.2', ip6tables: 'fd02::2' } as const;
+const mask = '0x70000000';
+
+for (const frontEnd of ['-nft', '-legacy'] as const) {
+  for (const family of ['iptables', 'ip6tables'] as const) {
+    const missing =
+      skip || (hasProgram(`${family}${frontEnd}`) ? false : `${family}${frontEnd} is not installed`);
+    describe(`packets through ${family}${frontEnd}`, { skip: missing }, () => {
+      trafficTests(frontEnd, family);
+    });
+  }
+}
+
+function trafficTests(frontEnd: FrontEnd, family: keyof typeof servers): void {
+  const server = servers[family];
+  const rules = ruleSet();
+  let net: Network;
+  let firewall: IptablesFirewall;
+  before(() => {
+    net = new Network();
+    firewall = new IptablesFirewall({ tools: net.tools(), frontEnd });
+  });
+  after(() => {
+    net.close();
+  });
+  beforeEach(async () => {
+    await net.start(net.server, 'serve');
+    await firewall.install(rules);
+  });
+  afterEach(async () => {
+    net.stopChildren();
+    await firewall.remove('default');
+    await firewall.remove('b');
+    for (const chain of ['PREROUTING', 'FORWARD', 'POSTROUTING']) tables(`-t mangle -F ${chain}`);
+  });
+  const tables = (words: string): string => net.run(net.router, `${family}${frontEnd} ${words}`);
+  const consume = (...plan: string[]): Promise<string[]> =>
+    net.start(net.router, 'queue', '0', mask, ...plan);
+  /** Packets that the last rule of a chain in mangle has counted. */
+  const counted = (chain: string): number => {
+    const lines = tables(`-t mangle -L ${chain} -v -x -n`).trim().split('\n');
+    return Number(lines.at(-1)!.trim().split(/\s+/)[0]);
+  };
+
+  test('with nobody listening packets pass, but not through the rules behind ours in mangle', async () => {
+    tables('-t mangle -A FORWARD -p tcp');
+    assert.equal(await net.ask('tcp', server), 'ok');
+    assert.equal(await net.ask('udp', server), 'ok');
+    assert.equal(counted('FORWARD'), 0, 'bypass moves on to the next table, iptables-extensions(8)');
+  });
+
+  test('passed packets meet the rules behind ours, once each, with a clean mark', async () => {
+    tables('-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 700');
+    tables('-t mangle -A FORWARD -m mark ! --mark 0');
+    tables('-t mangle -A POSTROUTING -p tcp');
+    const seen = await consume('pass');
+    assert.equal(await net.ask('tcp', server), 'ok');
+    const clamped = /TCPMSS.*/.exec(tables('-t mangle -L FORWARD -v -x -n'));
+    assert.ok(clamped);
+    assert.match(tables('-t mangle -L FORWARD -v -x -n'), /^ +2 .*TCPMSS set 700/m);
+    assert.equal(counted('FORWARD'), 0, 'packets with a mark behind our rules');
+    assert.equal(counted('POSTROUTING'), seen.length);
+  });
+
+  test('an accepted flow is not queued any more; all other bits of both marks survive', async () => {
+    tables('-t mangle -A PREROUTING -j MARK --set-mark 0x8a000005');
+    tables('-t mangle -A PREROUTING -j CONNMARK --set-xmark 0x8c000a00/0x8fffffff');
+    tables('-t mangle -A POSTROUTING -p tcp -m mark --mark 0x8a000005 -m connmark --mark 0xac000a00');
+    const seen = await consume('pass', 'pass', 'accept');
+    assert.equal(await net.ask('tcp', server), 'ok');
+    // Packets that were on their way when the flow was decided are queued once more.
+    assert.deepEqual(seen.slice(0, 3), ['pass', 'pass', 'accept']);
+    assert.ok(seen.length <= 5, seen.join());
+    assert.ok(counted('POSTROUTING') >= 8, 'packets after the decision carry all bits');
+  });
+
+  test('a dropped flow goes silent, a rejected one is refused', async () => {
+    await consume('pass', 'pass', 'pass', 'drop');
+    assert.equal(await net.ask('tcp', server), 'timeout');
+    net.stopChildren();
+    await net.start(net.server, 'serve');
+    await consume('pass', 'pass', 'pass', 'reject');
+    assert.equal(await net.ask('tcp', server), 'reset');
+    net.stopChildren();
+    await net.start(net.server, 'serve');
+    await consume('reject');
+    assert.equal(await net.ask('udp', server), 'refused');
+    assert.equal(await net.ask('tcp', server), 'refused');
+  });
+
+  test('a flow of this machine itself is refused too, when local packets are looked at', async () => {
+    await firewall.install(ruleSet({ local: true, forwarded: false }));
+    await consume('reject');
+    const ask = (kind: string): string =>
+      net.run(net.router, `python3 ${net.script} ${kind} ${server}`).trim();
+    assert.equal(ask('udp'), 'refused');
+    assert.equal(ask('tcp'), 'refused');
+  });
+
+  test('monitor: the same decisions, and nothing is blocked', async () => {
+    await firewall.install(ruleSet({ enforce: false }));
+    const seen = await consume('drop');
+    assert.equal(await net.ask('tcp', server), 'ok');
+    assert.deepEqual(seen, ['drop']);
+  });
+
+  test('a SYN on a used five-tuple begins a new flow', async () => {
+    const seen = await consume('accept');
+    assert.equal(await net.ask('tcp', server, 40_001), 'ok');
+    assert.equal(await net.ask('tcp', server, 40_001), 'ok');
+    assert.equal(seen.length, 2);
+  });
+
+  test('only packets of the named interfaces are queued', async () => {
+    const seen = await consume('pass');
+    await firewall.install(ruleSet({ interfaces: ['eth7'] }));
+    assert.equal(await net.ask('udp', server), 'ok');
+    assert.equal(seen.length, 0);
+    await firewall.install(ruleSet({ interfaces: ['eth7', 'up2'] }));
+    assert.equal(await net.ask('udp', server), 'ok');
+    assert.equal(seen.length, 8);
+  });
+
+  test('two instances that see the same packets each see them once', async () => {
+    await firewall.install(ruleSet({ instance: 'b', queueFirst: 1, mark: new MarkField(0x0e00_0000) }));
+    const one = await consume('pass');
+    const two = await net.start(net.router, 'queue', '1', '0x0e000000', 'pass');
+    assert.equal(await net.ask('udp', server), 'ok');
+    assert.deepEqual([one.length, two.length], [8, 8]);
+  });
+}

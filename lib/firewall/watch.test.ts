@@ -1,0 +1,77 @@
+/** The watch over the rules: mends at once, does not fight for ever, tells the operator. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FirewallError, type Firewall, type RulesReport } from './firewall.js';
+import { ruleSet } from './testing.js';
+import { RulesWatch, watchFightsMax, watchPauseMillisMax, watchPeaceMillis, watchRules } from './watch.js';
+
+const intact: RulesReport = { state: 'intact', problems: [] };
+const damaged: RulesReport = { state: 'damaged', problems: ['gone'] };
+
+function fake(reports: () => RulesReport): Firewall & { installs: number } {
+  return {
+    name: 'nft',
+    pass: 'accept',
+    notes: [],
+    installs: 0,
+    render: () => '',
+    install() {
+      this.installs++;
+      return Promise.resolve();
+    },
+    remove: () => Promise.resolve(),
+    check: () => Promise.resolve(reports().state),
+    examine: () => Promise.resolve(reports()),
+    show: () => Promise.resolve(''),
+  };
+}
+
+test('damage is mended at once, then ever more rarely, and told once; peace forgets', async () => {
+  let state = damaged;
+  let now = 0;
+  const firewall = fake(() => state);
+  const told: string[] = [];
+  const options = {
+    intervalMillis: 5000,
+    onRestored: (problems: readonly string[]) => told.push(problems.join()),
+    onProblem: (error: FirewallError) => told.push(error.code),
+  };
+  const watch = new RulesWatch(firewall, ruleSet(), options, () => now);
+  const pauses: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    await watch.look();
+    pauses.push(watch.pauseMillis);
+  }
+  assert.deepEqual(pauses.slice(0, 4), [5000, 10_000, 20_000, 40_000]);
+  assert.equal(pauses.at(-1), watchPauseMillisMax);
+  assert.equal(firewall.installs, 9);
+  assert.equal(told.filter((word) => word === 'gone').length, 9);
+  assert.equal(told.indexOf('firewall-contested'), watchFightsMax);
+  assert.equal(told.lastIndexOf('firewall-contested'), watchFightsMax);
+  state = intact;
+  now = watchPeaceMillis + 1;
+  await watch.look();
+  assert.equal(watch.pauseMillis, 5000);
+  await watch.stop();
+});
+
+test('an error is told and the watch goes on', async () => {
+  const codes: string[] = [];
+  const firewall = fake(() => {
+    throw new Error('boom');
+  });
+  const watch = watchRules(firewall, ruleSet(), {
+    intervalMillis: 1,
+    onRestored: () => undefined,
+    onProblem: (error) => codes.push(error.code),
+  });
+  const keepAlive = setInterval(() => undefined, 1000);
+  while (codes.length < 3) await sleep(2);
+  await watch.stop();
+  clearInterval(keepAlive);
+  const count = codes.length;
+  await sleep(50);
+  assert.equal(codes.length, count);
+  assert.equal(codes[0], 'firewall-failed');
+});
