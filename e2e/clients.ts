@@ -100,7 +100,7 @@ function transmission(lab: Lab, options: ClientOptions): Client {
     'dht-enabled': options.nodes !== undefined,
     'lpd-enabled': false,
     'pex-enabled': false,
-    'utp-enabled': options.transport === 'utp' || options.nodes !== undefined,
+    'utp-enabled': options.transport === 'utp',
     encryption: 0,
     'port-forwarding-enabled': false,
     'rpc-enabled': false,
