@@ -8,21 +8,25 @@ import { version } from '../lib/version.js';
 import { detectorsCommand } from './detectors.js';
 import { exitInternal, exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
+import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
+import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
-10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself.`;
+10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself, 77 not permitted.`;
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
   const parser = yargs(protectWords(words))
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
+    .command(runCommand)
     .command(scanCommand)
     .command(explainCommand)
     .command(detectorsCommand)
+    .command(firewallCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
     .help()

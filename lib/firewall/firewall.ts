@@ -41,8 +41,16 @@ export type RulesState =
   /** Nothing of ours is there. */
   | 'absent';
 
+/** The state, and in words what is not as it was installed; empty when intact. */
+export interface RulesReport {
+  readonly state: RulesState;
+  readonly problems: readonly string[];
+}
+
 export interface Firewall {
   readonly name: BackendName;
+  /** What the operator should know about how this backend works here, such as "no IPv6 in this kernel". */
+  readonly notes: readonly string[];
   /**
    * How a packet of an undecided flow goes on. 'accept': NF_ACCEPT (the backend's chains stand alone, the other rules of
    * the hook still see the packet). 'repeat': NF_REPEAT with `markPass`, because NF_ACCEPT would skip the rest of the
@@ -53,10 +61,20 @@ export interface Firewall {
   render(rules: RuleSet): string;
   /** Replaces whatever of ours is installed for this instance, in one transaction per family. */
   install(rules: RuleSet): Promise<void>;
+  /**
+   * First half of an orderly stop: no packet is queued any more, and none of those that user space still holds is lost
+   * (removing a base chain of nft would drop them, nf_queue_nf_hook_drop). Settle those, then `remove`.
+   */
+  drain(instance: string): Promise<void>;
   /** Removes everything of this instance; does nothing when there is nothing. */
   remove(instance: string): Promise<void>;
-  /** Compares the kernel with `rules`. */
+  /**
+   * Compares the kernel with `rules`. Works in any process: `install` leaves a digest of what the kernel made of the
+   * rules among them. Costs one run of a listing tool per family.
+   */
   check(rules: RuleSet): Promise<RulesState>;
+  /** As `check`, with the reasons. */
+  examine(rules: RuleSet): Promise<RulesReport>;
   /** What the kernel holds of this instance now, in the tool's own words; '' when nothing. */
   show(instance: string): Promise<string>;
 }
@@ -64,7 +82,10 @@ export interface Firewall {
 /** A problem with the kernel's rules that the operator can mend. */
 export class FirewallError extends Error {
   override readonly name = 'FirewallError';
-  /** @param code stable, such as "firewall-no-backend", "firewall-permission", "firewall-tool-missing" */
+  /**
+   * @param code stable: "firewall-permission", "firewall-tool-missing", "firewall-no-backend", "firewall-failed" (the
+   *   tool's own words), "firewall-bad-rules", "firewall-contested" (another program keeps undoing the rules)
+   */
   constructor(
     readonly code: string,
     message: string,

@@ -44,6 +44,8 @@ export interface StatusReport {
   readonly version: string;
   readonly instance: string;
   readonly mode: 'monitor' | 'enforce';
+  /** Since when the mode is this one; ISO 8601 UTC, like all times here. */
+  readonly mode_since: string;
   readonly pid: number;
   readonly started: string;
   readonly uptime_seconds: number;
@@ -73,6 +75,8 @@ export interface StatusReport {
   readonly counters: Readonly<Record<string, number>>;
   /** From receive to settle of a batch. */
   readonly latency_micros: Readonly<Record<'p50' | 'p90' | 'p99' | 'max', number>>;
+  /** Batches by time, in the buckets of counters.ts. */
+  readonly latency_histogram: readonly number[];
   readonly workers: readonly WorkerReport[];
   readonly hosts: readonly HostReport[];
   /** Newest first. */
