@@ -186,7 +186,8 @@ interface IperfResult {
 async function throughput(lab: Lab): Promise<Benign[]> {
   const ports = [5201, 5202];
   for (const port of ports) {
-    const running = lab.start('server', ['iperf3', '-s', '-p', String(port)]);
+    // Bound, because it would answer UDP from the server's first address.
+    const running = lab.start('server', ['iperf3', '-s', '-B', address, '-p', String(port)]);
     await lab.listening('server', port, 'tcp', running);
   }
   const measure = async (port: number, ...words: string[]): Promise<IperfResult['end']> => {

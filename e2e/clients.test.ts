@@ -3,7 +3,7 @@
  * in enforce mode, beside ordinary traffic, where not one block may arrive; then in monitor mode, where all must.
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBenign, type Benign } from './benign.js';
 import { startNodes, startTracker } from './clients.js';
@@ -54,6 +54,9 @@ describe('BitTorrent clients', { skip: withoutLab, timeout: 900_000 }, () => {
   });
   after(async () => {
     await lab.close();
+  });
+  afterEach(async () => {
+    await Filter.stopAll();
   });
 
   /** Runs `watch` on every transfer at the same time. */

@@ -3,7 +3,7 @@
  * Pings are counted through every fault; how many were lost is printed.
  */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test, type TestContext } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { download, startWeb, webUrl } from './benign.js';
 import { Filter, savedRules } from './filter.js';
@@ -31,6 +31,9 @@ describe('faults', { skip: withoutFilter, timeout: 240_000 }, () => {
   });
   after(async () => {
     await lab.close();
+  });
+  afterEach(async () => {
+    await Filter.stopAll();
   });
   beforeEach(() => {
     rulesBefore = savedRules(lab);
@@ -103,6 +106,7 @@ describe('faults', { skip: withoutFilter, timeout: 240_000 }, () => {
     const ping = new Ping(lab);
     await download(lab, webUrl('http'), ['--max-time', '10']);
     await download(lab, webUrl('https', 6), ['--max-time', '10']);
+    await sleep(1000);
     few(t, await ping.end(), 0, filter);
     filter.process.signal('SIGCONT');
     const status = await filter.status();

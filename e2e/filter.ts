@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 import type { Host, Lab } from './lab.js';
-import { Running, type Exit } from './process.js';
+import type { Exit, Running } from './process.js';
 
 export interface FilterOptions {
   readonly mode: 'enforce' | 'monitor';
@@ -28,6 +28,7 @@ export interface Alert {
 const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
 const readySeconds = 20;
 let filterNumber = 0;
+const started: Filter[] = [];
 
 export class Filter {
   private constructor(
@@ -51,7 +52,17 @@ export class Filter {
       ...(options.words ?? []),
     ];
     const settings = { name, ...(options.env === undefined ? {} : { env: options.env }) };
-    return new Filter(lab.start(options.host ?? 'router', argv, settings), socket, eve, configFile);
+    const filter = new Filter(lab.start(options.host ?? 'router', argv, settings), socket, eve, configFile);
+    started.push(filter);
+    return filter;
+  }
+
+  /** Ends those that a failed test left. */
+  static async stopAll(): Promise<void> {
+    for (const { process: running } of started.splice(0)) {
+      running.signal('SIGCONT');
+      await running.stop('SIGTERM', 10);
+    }
   }
 
   static async start(lab: Lab, options: FilterOptions): Promise<Filter> {
@@ -61,9 +72,9 @@ export class Filter {
   }
 
   async status(): Promise<StatusReport> {
-    const argv = [process.execPath, program, 'status', '--socket', this.socket, '--json'];
-    const text = await new Running(argv, { name: 'swarmgate status' }).succeeds(10);
-    return JSON.parse(text) as StatusReport;
+    const reply = JSON.parse(await this.request({ verb: 'status' })) as { ok: boolean; result: StatusReport };
+    if (!reply.ok) throw new Error(`status: ${JSON.stringify(reply)}\n${this.process.tail()}`);
+    return reply.result;
   }
 
   /** One request on the control socket, one line of answer. */
@@ -129,14 +140,18 @@ function shortAddress(address: string): string {
   return address.includes(':') ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
 }
 
-/** What iptables holds in a namespace, both families, without counters and dates. */
+/** A table that exists and holds nothing; iptables makes such when it is first asked. */
+const emptyTable = /^\*\w+\n(?::[A-Z]+ ACCEPT \n)+COMMIT\n/gm;
+
+/** What iptables holds in a namespace, both families, without counters, dates, and tables that are as at boot. */
 export function savedRules(lab: Lab, host: Host = 'router'): string {
   return ['iptables-save', 'ip6tables-save']
-    .map((command) =>
-      lab
-        .runNow(host, [command])
+    .map((command) => lab.runNow(host, [command]))
+    .map((text) =>
+      text
         .replace(/^#.*\n/gm, '')
-        .replace(/\[\d+:\d+\]/g, ''),
+        .replace(/\[\d+:\d+\]/g, '')
+        .replace(emptyTable, ''),
     )
     .join('');
 }

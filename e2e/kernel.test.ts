@@ -1,6 +1,6 @@
 /** Swarmgate beside other users of the kernel's packet filter, and at the edges of a connection's life. */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { download, startWeb, webUrl } from './benign.js';
 import { Filter, savedRules } from './filter.js';
@@ -24,6 +24,9 @@ describe('beside others', { skip: withoutFilter, timeout: 240_000 }, () => {
   });
   after(async () => {
     await lab.close();
+  });
+  afterEach(async () => {
+    await Filter.stopAll();
   });
   beforeEach(() => {
     rulesBefore = savedRules(lab);
