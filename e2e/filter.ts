@@ -18,7 +18,8 @@ export interface FilterOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface Alert {
+/** A flow that was named, by the EVE log or in the status. */
+export interface Sighting {
   readonly addresses: readonly string[];
   readonly ports: readonly number[];
   readonly kind: string;
@@ -77,6 +78,28 @@ export class Filter {
     return reply.result;
   }
 
+  /** Collects the decisions until `end`: the status holds only the last ones. */
+  watchDecisions(): { end: () => Promise<Sighting[]> } {
+    const found = new Map<string, Sighting>();
+    const look = async (): Promise<void> => {
+      for (const { flow, action, time } of (await this.status()).decisions) {
+        const ports = [flow.client_port, flow.server_port];
+        const addresses = [flow.client, flow.server];
+        found.set(`${time} ${String(ports)}`, { addresses, ports, kind: flow.kind ?? 'none', action });
+      }
+    };
+    const timer = setInterval(() => {
+      look().catch(() => undefined);
+    }, 1000);
+    return {
+      end: async () => {
+        clearInterval(timer);
+        await look();
+        return [...found.values()];
+      },
+    };
+  }
+
   /** One request on the control socket, one line of answer. */
   request(message: object): Promise<string> {
     return new Promise((resolve, reject) => {
@@ -97,7 +120,7 @@ export class Filter {
   }
 
   /** Every alert that the EVE file holds. */
-  alerts(): Alert[] {
+  alerts(): Sighting[] {
     if (!existsSync(this.eve)) return [];
     return readFileSync(this.eve, 'utf8')
       .split('\n')
@@ -125,7 +148,7 @@ interface EveEvent {
   readonly alert: { readonly action: string; readonly metadata: { readonly tag: readonly string[] } };
 }
 
-function alertOf(event: EveEvent): Alert {
+function alertOf(event: EveEvent): Sighting {
   const kind = event.alert.metadata.tag.find((tag) => tag.startsWith('kind:')) ?? 'kind:none';
   return {
     addresses: [event.src_ip, event.dest_ip].map(shortAddress),
