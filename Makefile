@@ -5,7 +5,7 @@ SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 PREFIX := /usr/local
 
-.PHONY: help run build test lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
+.PHONY: help run build test e2e e2e-packages demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -22,11 +22,20 @@ build: node_modules/.installed ## compile to dist/
 run: build ## scan the recorded captures in fixtures/ and print the report
 	$(SWARMGATE) scan $(CAPTURES)
 
-packages: ## Debian packages that tests and benchmarks use as judges (tshark, tcpdump; needs root)
+packages: e2e-packages ## Debian packages that tests and benchmarks use: judges, real clients and servers (needs root)
 	@deploy/install-packages tshark tcpdump
+
+e2e-packages:
+	@deploy/install-packages $$(grep -v '^#' deploy/e2e-packages)
 
 test: build packages ## every test that this machine permits; says what it skipped and why
 	@deploy/run-tests
+
+e2e: build e2e-packages ## real clients through the filter in network namespaces (needs root, about five minutes)
+	@deploy/run-tests dist/e2e
+
+demo: build e2e-packages ## see the filter at work on this machine in under a minute (needs root, no router)
+	@$(NODE) dist/e2e/demo.js
 
 lint: build ## types, lint rules and format
 	npx --no-install eslint .
