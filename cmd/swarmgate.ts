@@ -2,21 +2,34 @@
 /** The command line: one command per file, errors as one sentence with a code, documented exit statuses. */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import { version } from '../lib/version.js';
-import { detectorsCommand } from './detectors.js';
 import { exitInternal, exitUsage, UserError } from './errors.js';
-import { explainCommand } from './explain.js';
 import { protectWords } from './inputs.js';
 import { ReportOutput } from './output.js';
-import { scanCommand } from './scan.js';
+import { plainScan } from './plain-scan.js';
+import { runScan, scanCommand } from './scan.js';
 
 const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
 10 BitTorrent was found and --exit-code was given, 70 a defect of swarmgate itself.`;
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
+  try {
+    const plain = plainScan(words);
+    if (plain === null) await readAndRun(words);
+    else process.exitCode = await runScan(plain);
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** Has yargs read the words and run the command. What only this needs is loaded here; see plain-scan.ts. */
+async function readAndRun(words: readonly string[]): Promise<void> {
+  const [{ default: yargs }, { detectorsCommand }, { explainCommand }] = await Promise.all([
+    import('yargs'),
+    import('./detectors.js'),
+    import('./explain.js'),
+  ]);
   const parser = yargs(protectWords(words))
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
@@ -35,12 +48,8 @@ export async function main(words: readonly string[]): Promise<void> {
       throw error ?? new UserError('usage', `${message}; see swarmgate --help`, exitUsage);
     });
   const printed = ReportOutput.watching();
-  try {
-    await parser.parseAsync();
-    await printed.close();
-  } catch (error) {
-    tell(error);
-  }
+  await parser.parseAsync();
+  await printed.close();
 }
 
 /** Says on standard error what went wrong, and sets the exit status. */
@@ -61,5 +70,5 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     tell(error);
     process.exit();
   });
-  await main(hideBin(process.argv));
+  await main(process.argv.slice(2));
 }
