@@ -16,6 +16,7 @@ node_modules/.installed: package.json package-lock.json
 
 build: node_modules/.installed ## compile to dist/
 	@npx --no-install tsc -p tsconfig.json
+	@deploy/build-native
 
 run: build ## scan the recorded captures in fixtures/ and print the report
 	$(SWARMGATE) scan $(CAPTURES)

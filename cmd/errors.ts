@@ -10,6 +10,12 @@ export const exitUsage = 2;
 export const exitFound = 10;
 /** A defect of this program (EX_SOFTWARE of sysexits.h). */
 export const exitInternal = 70;
+/** Not permitted: needs root or CAP_NET_ADMIN (EX_NOPERM). */
+export const exitPermission = 77;
+/** The configuration is wrong (EX_CONFIG). */
+export const exitConfig = 78;
+/** The kernel or another program does not let us: a missing module, a queue or socket in use (EX_UNAVAILABLE). */
+export const exitUnavailable = 69;
 
 export class UserError extends Error {
   override readonly name = 'UserError';

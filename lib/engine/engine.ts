@@ -48,6 +48,8 @@ export class Engine {
   readonly registry: Registry;
   readonly flows: FlowTable;
   readonly inspector: Inspector;
+  /** Row of the flow that the last packet belonged to. */
+  slot = -1;
   readonly #tracer: Tracer | null;
 
   constructor(options: EngineOptions) {
@@ -82,6 +84,7 @@ export class Engine {
       }
     }
     if (slot < 0) slot = this.#newFlow(packet, frame, file);
+    this.slot = slot;
     const s = slot * wordStride;
     const n = slot * numberStride;
     const words = flows.words;

@@ -97,6 +97,11 @@ export class Inspector {
     this.#flows.words[s + sPending + 1] = set.all;
   }
 
+  /** Ends all questions about a flow; its evidence stays. */
+  letGo(slot: number): void {
+    this.#finish(slot * wordStride);
+  }
+
   /** Gives back what an ended flow held. */
   forget(slot: number): void {
     const s = slot * wordStride;

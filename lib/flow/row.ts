@@ -95,3 +95,8 @@ export const flagDecided = 8192;
 /** The base of this side was moved once to an earlier segment; client, server. */
 export const flagRebasedClient = 16384;
 export const flagRebasedServer = 32768;
+/** What is done with the packets of this flow, an ActionCode in two bits; inline only. */
+export const flagActionShift = 16;
+export const flagAction = 3 << flagActionShift;
+/** The kernel was told and decides by itself; the row is only kept for stragglers. */
+export const flagOffloaded = 1 << 18;

@@ -29,6 +29,7 @@ import {
   flagClientIsA,
   flagFinClient,
   flagFinServer,
+  flagOffloaded,
   flagReset,
   flagTunnelled,
   flagUsed,
@@ -215,9 +216,12 @@ export class FlowTable {
 
   /** True if the flow has been silent for longer than its kind may be. A clock that runs backwards ends nothing. */
   isIdle(slot: number, packet: Packet): boolean {
-    const tcp = (this.words[slot * wordStride + keyMeta]! & 0xff) === protocolTcp;
-    const limit = !tcp ? this.#idleUdp : this.#isClosed(slot) ? idleClosedSeconds * 1e6 : this.#idleTcp;
-    return packet.timeMicros - this.numbers[slot * numberStride + lastSeen]! > limit;
+    const silence = packet.timeMicros - this.numbers[slot * numberStride + lastSeen]!;
+    // Most flows that are asked about are not even that old: their other words need not be read.
+    if (silence <= idleClosedSeconds * 1e6) return false;
+    const s = slot * wordStride;
+    if ((this.words[s + sFlags]! & flagOffloaded) !== 0 || this.#isClosed(slot)) return true;
+    return silence > ((this.words[s + keyMeta]! & 0xff) === protocolTcp ? this.#idleTcp : this.#idleUdp);
   }
 
   /**

@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { registry } from '../detectors/index.js';
+import { captureNames } from '../fixtures/scan-fixture.js';
+import { counterAt, countersLength, kindsAt, verdictsAt, type CounterName } from '../lib/engine/counters.js';
+import { verdicts } from '../lib/engine/verdict.js';
+import { kinds } from '../detectors/detector.js';
+import { MarkField, markAccept, markDrop, markPass, markReject } from '../lib/firewall/marks.js';
+import { openCaptureFile } from '../lib/io/capture-file.js';
+import { MemoryQueue, type QueuedPacket } from '../lib/io/memory-queue.js';
+import { nfAccept, nfDrop, nfRepeat, QueueBatch, type PacketQueue } from '../lib/io/packet-queue.js';
+import { PacketBatch } from '../lib/io/packet-source.js';
+import type { FlowReport } from '../lib/report/report.js';
+import { concat, fromText, repositoryPath } from '../lib/testing.js';
+import { decodePacket } from '../lib/wire/decode.js';
+import { Ok, Packet } from '../lib/wire/packet.js';
+import { ipv4, tcp, udp } from '../lib/wire/testing.js';
+import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import type { DecisionMessage } from './filter-settings.js';
+import { Scanner } from './scanner.js';
+
+const field = new MarkField(0x7000_0000);
+const foreign = 0x8000_00ff;
+const nobody = { matches: () => false, matchesInterface: () => false, matchesMac: () => false };
+const handshake = concat(fromText('\x13BitTorrent protocol'), new Uint8Array(48));
+const torrent = ipv4(6, tcp(handshake));
+const ping = fromText('d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe');
+
+class Trial {
+  readonly counts = new Float64Array(countersLength);
+  readonly decisions: DecisionMessage[] = [];
+  readonly loop: FilterLoop;
+  takes = true;
+
+  constructor(
+    readonly queue: MemoryQueue,
+    options: Partial<FilterLoopOptions> = {},
+  ) {
+    this.loop = new FilterLoop({
+      queue,
+      registry,
+      markMask: field.mask,
+      pass: 'repeat',
+      flowsMax: 65_536,
+      hashSeed: 7,
+      action: {
+        default: 'reject',
+        kinds: { dht: 'drop' },
+        inspectedPackets: 32,
+        inspectedPacketsClear: 8,
+        allowedInfoHashes: new Set(),
+      },
+      allow: nobody,
+      enforce: true,
+      counts: this.counts,
+      sourceName: 'queue:1',
+      onDecision: (make) => {
+        if (this.takes) this.decisions.push(make());
+        return this.takes;
+      },
+      ...options,
+    });
+  }
+
+  count(name: CounterName): number {
+    return this.counts[counterAt(name)]!;
+  }
+
+  /** Verdict and value of the mark's field for each packet. */
+  run(...packets: readonly QueuedPacket[]): (readonly [number, number])[] {
+    const before = this.queue.settled.length;
+    this.queue.feed(...packets);
+    while (this.loop.turn() > 0);
+    return this.queue.settled.slice(before).map(({ verdict, mark }) => [verdict, field.read(mark)] as const);
+  }
+}
+
+describe('one packet', () => {
+  test('an undecided flow passes by repeat with the pass mark; foreign bits stay', () => {
+    const trial = new Trial(new MemoryQueue());
+    assert.deepEqual(trial.run({ bytes: ipv4(6, tcp(fromText('hello'))), mark: foreign }), [
+      [nfRepeat, markPass],
+    ]);
+    assert.equal(trial.queue.settled[0]!.mark, field.write(foreign, markPass));
+    assert.equal(trial.count('passed'), 1);
+  });
+
+  test('a backend whose chains stand alone gets a plain accept with the mark untouched', () => {
+    const trial = new Trial(new MemoryQueue(), { pass: 'accept' });
+    trial.run({ bytes: ipv4(6, tcp(fromText('hello'))), mark: foreign });
+    assert.equal(trial.queue.settled[0]!.verdict, nfAccept);
+    assert.equal(trial.queue.settled[0]!.mark, foreign);
+  });
+
+  test('BitTorrent is marked by its kind, reported once, and stays decided', () => {
+    const trial = new Trial(new MemoryQueue());
+    const packet = { bytes: torrent, mark: foreign, inInterface: 3, outInterface: 4 };
+    assert.deepEqual(trial.run(packet, packet), [
+      [nfRepeat, markReject],
+      [nfRepeat, markReject],
+    ]);
+    assert.deepEqual(trial.run({ bytes: ipv4(17, udp(ping)) }), [[nfRepeat, markDrop]]);
+    assert.deepEqual(
+      trial.decisions.map(({ action, inInterface, outInterface, flow }) => [
+        action,
+        inInterface,
+        outInterface,
+        flow.kind,
+        flow.file,
+      ]),
+      [
+        ['reject', 3, 4, 'peer', 'queue:1'],
+        ['drop', 0, 0, 'dht', 'queue:1'],
+      ],
+    );
+    assert.equal(trial.counts[kindsAt + kinds.indexOf('peer')], 1);
+    assert.equal(trial.counts[verdictsAt + verdicts.indexOf('bittorrent')], 2);
+    assert.equal(trial.count('rejected'), 2);
+    assert.equal(trial.count('dropped'), 1);
+  });
+
+  test('a report that nobody takes is counted, and the flow is decided all the same', () => {
+    const trial = new Trial(new MemoryQueue());
+    trial.takes = false;
+    assert.deepEqual(trial.run({ bytes: torrent }), [[nfRepeat, markReject]]);
+    assert.equal(trial.count('reportsLeftOut'), 1);
+  });
+
+  test('inside a tunnel the connection is never marked: it carries other flows too', () => {
+    const gre = concat(Uint8Array.of(0, 0, 8, 0), torrent);
+    const other = concat(Uint8Array.of(0, 0, 8, 0), ipv4(6, tcp(fromText('hello'), [5000, 5001])));
+    const trial = new Trial(new MemoryQueue());
+    assert.deepEqual(
+      trial.run({ bytes: ipv4(47, gre) }, { bytes: ipv4(47, gre) }, { bytes: ipv4(47, other) }),
+      [
+        [nfDrop, 0],
+        [nfDrop, 0],
+        [nfRepeat, markPass],
+      ],
+    );
+    const monitor = new Trial(new MemoryQueue(), { enforce: false });
+    assert.deepEqual(monitor.run({ bytes: ipv4(47, gre) }), [[nfRepeat, markPass]]);
+    assert.equal(monitor.decisions.length, 1);
+  });
+
+  test('what is no TCP or UDP, or malformed, passes', () => {
+    const trial = new Trial(new MemoryQueue());
+    const cut = torrent.subarray(0, 23);
+    assert.deepEqual(
+      trial.run({ bytes: ipv4(1, new Uint8Array(8)) }, { bytes: cut }, { bytes: new Uint8Array(1) }),
+      [
+        [nfRepeat, markPass],
+        [nfRepeat, markPass],
+        [nfRepeat, markPass],
+      ],
+    );
+  });
+
+  test('a packet that comes back with our mark is let go: repeating it again would never end', () => {
+    const trial = new Trial(new MemoryQueue());
+    trial.run({ bytes: torrent, mark: field.write(foreign, markReject) });
+    assert.equal(trial.queue.settled[0]!.verdict, nfAccept);
+    assert.equal(trial.queue.settled[0]!.mark, foreign);
+    assert.equal(trial.count('repeatsLost'), 1);
+  });
+
+  test('while draining everything passes without a look', () => {
+    const trial = new Trial(new MemoryQueue());
+    trial.loop.draining = true;
+    assert.deepEqual(trial.run({ bytes: torrent }), [[nfAccept, 0]]);
+    assert.equal(trial.decisions.length, 0);
+  });
+
+  test('a flow on the allow-list is let go at its first packet', () => {
+    const asked: string[] = [];
+    const allow = {
+      ...nobody,
+      matchesInterface: (index: number) => index === 9,
+      matchesMac: (bytes: Uint8Array, at: number) => {
+        asked.push(Buffer.from(bytes.subarray(at, at + 6)).toString('hex'));
+        return false;
+      },
+    };
+    const trial = new Trial(new MemoryQueue(), { allow });
+    const mac = Uint8Array.of(1, 2, 3, 4, 5, 6);
+    assert.deepEqual(trial.run({ bytes: torrent, inInterface: 9, mac }), [[nfRepeat, markAccept]]);
+    assert.equal(trial.count('flowsAllowed'), 1);
+    const second = ipv4(6, tcp(fromText('x'), [1, 2]));
+    trial.run({ bytes: second, mac }, { bytes: second, mac });
+    assert.deepEqual(asked, ['010203040506']);
+  });
+
+  test('a flow can be looked up by its ends while it lives', () => {
+    const trial = new Trial(new MemoryQueue());
+    trial.run({ bytes: torrent });
+    const packet = new Packet();
+    assert.equal(decodePacket(packet, torrent, 0, torrent.length, torrent.length, 101), Ok);
+    assert.equal(trial.loop.find(packet)?.verdict, 'bittorrent');
+    packet.sourcePort = 1;
+    assert.equal(trial.loop.find(packet), null);
+  });
+});
+
+/** IP packets of a recorded capture, as the kernel would hand them over. */
+async function ipPackets(name: string): Promise<QueuedPacket[]> {
+  const source = await openCaptureFile(join(repositoryPath('fixtures', 'captures'), name));
+  const batch = new PacketBatch();
+  const packet = new Packet();
+  const packets: QueuedPacket[] = [];
+  while (await source.fill()) {
+    for (let count = source.next(batch); count > 0; count = source.next(batch)) {
+      for (let i = 0; i < count; i++) {
+        const wire = batch.wireLength[i]!;
+        const [start, end, link] = [batch.start[i]!, batch.end[i]!, batch.linkType[i]!];
+        if (decodePacket(packet, batch.bytes, start, end, wire, link) !== Ok || packet.depth > 0) continue;
+        packets.push({
+          bytes: batch.bytes.slice(packet.ipStart, packet.ipEnd),
+          wireLength: packet.ipWireLength,
+          timeMicros: batch.timeMicros[i]!,
+        });
+      }
+    }
+  }
+  await source.close();
+  return packets;
+}
+
+const ends = (flow: FlowReport): string =>
+  `${flow.proto} ${flow.client}:${flow.client_port} ${flow.server}:${flow.server_port} ${flow.kind}`;
+
+async function scanned(name: string): Promise<string[]> {
+  const found: string[] = [];
+  const scanner = new Scanner({
+    continuous: false,
+    onFlow: (flow) => {
+      if (flow.verdict !== 'bittorrent') return;
+      const report = flow.report();
+      if (report.tunnel === undefined) found.push(ends(report));
+    },
+  });
+  await scanner.run([{ path: join(repositoryPath('fixtures', 'captures'), name), fromFolder: false }]);
+  return found.sort();
+}
+
+test('the inline loop decides about the recorded captures what the scan does, for any batch size and 512 bytes of each packet', async (t) => {
+  let flows = 0;
+  for (const [index, name] of captureNames().entries()) {
+    const packets = await ipPackets(name);
+    const expected = await scanned(name);
+    const batchPackets = [1, 2, 7, 64, 256][index % 5]!;
+    const trial = new Trial(new MemoryQueue({ batchPackets, copyBytes: 512 }));
+    trial.run(...packets);
+    assert.equal(trial.queue.settled.length, packets.length, name);
+    const decided = trial.decisions.map(({ flow }) => ends(flow)).sort();
+    assert.deepEqual(decided, expected, name);
+    flows += decided.length;
+  }
+  t.diagnostic(`${flows} flows decided`);
+  assert.ok(flows > 100);
+});
+
+/** Hands the same packets out for ever. */
+class Replay implements PacketQueue {
+  readonly batch: QueueBatch;
+  readonly counters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
+  readonly #size: number;
+  constructor(packets: readonly QueuedPacket[]) {
+    this.#size = packets.length;
+    this.batch = new QueueBatch(packets.length, 1 << 20);
+    let at = 0;
+    for (const [i, { bytes }] of packets.entries()) {
+      this.batch.bytes.set(bytes, at);
+      this.batch.start[i] = at;
+      this.batch.end[i] = at + bytes.length;
+      this.batch.wireLength[i] = bytes.length;
+      this.batch.linkType[i] = 101;
+      this.batch.timeMicros[i] = 1e15;
+      at += bytes.length;
+    }
+  }
+  receive(): number {
+    this.batch.count = this.#size;
+    return this.#size;
+  }
+  settle(): void {
+    this.counters.verdictMessages++;
+  }
+  close(): void {
+    this.batch.count = 0;
+  }
+}
+
+test('the loop makes no garbage per packet', async (t) => {
+  const packets = (await ipPackets(captureNames().find((name) => name.includes('tls'))!)).slice(0, 256);
+  const replay = new Replay(packets);
+  const trial = new Trial(new MemoryQueue(), { queue: replay });
+  for (let i = 0; i < 2000; i++) trial.loop.turn();
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { kind } = (entry as unknown as { detail: { kind: number } }).detail;
+      if (kind === constants.NODE_PERFORMANCE_GC_MINOR || kind === constants.NODE_PERFORMANCE_GC_MAJOR)
+        collections++;
+    }
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  await sleep(20);
+  collections = 0;
+  const turns = Math.ceil(2_000_000 / packets.length);
+  for (let i = 0; i < turns; i++) trial.loop.turn();
+  await sleep(20);
+  observer.disconnect();
+  t.diagnostic(`${turns * packets.length} packets, ${collections} collections`);
+  assert.equal(collections, 0);
+});

@@ -1,0 +1,340 @@
+/**
+ * The inline filter's data plane, run to completion: receive a batch, decode, find the flow, inspect, decide, settle.
+ * One loop per worker and queue. No allocation, exception or log per packet; a decided flow costs one report.
+ */
+import { ActionPolicy, Drop, Pass, Reject, actions, type ActionCode } from '../lib/engine/action.js';
+import * as counters from '../lib/engine/counters.js';
+import { Engine } from '../lib/engine/engine.js';
+import type { Registry } from '../lib/engine/registry.js';
+import { BitTorrent, Clear, Unknown, type VerdictCode } from '../lib/engine/verdict.js';
+import { FragmentTable } from '../lib/flow/fragments.js';
+import {
+  flagAction,
+  flagOffloaded,
+  packetsOf,
+  sFlags,
+  sNoted,
+  sVerdict,
+  wordStride,
+} from '../lib/flow/table.js';
+import {
+  markAccept,
+  MarkField,
+  markDrop,
+  markPass,
+  markReject,
+  markUndecided,
+  type MarkValue,
+} from '../lib/firewall/marks.js';
+import {
+  macStride,
+  nfAccept,
+  nfDrop,
+  nfRepeat,
+  packetGso,
+  packetTruncated,
+  type PacketQueue,
+} from '../lib/io/packet-queue.js';
+import { EndedFlowView } from '../lib/report/ended-flow.js';
+import type { FlowReport } from '../lib/report/report.js';
+import { decodePacket } from '../lib/wire/decode.js';
+import { Fragment, Ok, Packet } from '../lib/wire/packet.js';
+import type { DecisionMessage } from './filter-settings.js';
+
+/** Tells whether the operator's allow-list names a packet's flow. */
+export interface AllowCheck {
+  /** Both ends' addresses and ports. */
+  matches(packet: Packet): boolean;
+  matchesInterface(index: number): boolean;
+  matchesMac(bytes: Uint8Array, at: number): boolean;
+}
+
+export interface FilterLoopOptions {
+  readonly queue: PacketQueue;
+  readonly registry: Registry;
+  readonly markMask: number;
+  readonly pass: 'accept' | 'repeat';
+  readonly flowsMax: number;
+  readonly hashSeed: number;
+  readonly action: ConstructorParameters<typeof ActionPolicy>[1];
+  readonly allow: AllowCheck;
+  readonly enforce: boolean;
+  /** Counts of counters.ts; `countersLength` of them. */
+  readonly counts: Float64Array;
+  /** Name that reports give as the flow's file. */
+  readonly sourceName: string;
+  /** Called for each decided flow; false when the report cannot be taken. */
+  readonly onDecision: (decision: () => DecisionMessage) => boolean;
+}
+
+const at = counters.counterAt;
+const atPackets = at('packets');
+const atBytes = at('bytes');
+const atBatches = at('batches');
+const atActions = [at('passed'), at('accepted'), at('dropped'), at('rejected')] as const;
+const atFlowsBegun = at('flowsBegun');
+const atFlowsEnded = at('flowsEnded');
+const atFlowsNow = at('flowsNow');
+const atFlowsEvicted = at('flowsEvicted');
+const atFlowsAllowed = at('flowsAllowed');
+const atOpenings = at('openingsTakenOver');
+const atEvidence = at('evidenceDropped');
+const atGso = at('gsoPackets');
+const atTruncated = at('truncatedPackets');
+const atTunnelled = at('tunnelledPackets');
+const atRepeatsLost = at('repeatsLost');
+const atOverruns = at('overruns');
+const atStale = at('staleVerdicts');
+const atMalformed = at('malformedMessages');
+const atVerdicts = at('verdictMessages');
+const atReportsLeftOut = at('reportsLeftOut');
+const atBusy = at('busySeconds');
+const atHeartbeat = at('heartbeat');
+
+/** Sweeps of the flow table in a turn without packets, so that an idle filter forgets its flows within a minute. */
+const idleSweeps = 16;
+
+const markOf: readonly MarkValue[] = [markPass, markAccept, markDrop, markReject];
+
+export class FilterLoop {
+  readonly engine: Engine;
+  readonly policy: ActionPolicy;
+  allow: AllowCheck;
+  /** The rules are gone: whatever is still held passes. */
+  draining = false;
+  /** False: nothing is dropped here. Only flows inside tunnels are; all others are left to the kernel's rules. */
+  enforce: boolean;
+
+  readonly #options: FilterLoopOptions;
+  readonly #queue: PacketQueue;
+  readonly #counts: Float64Array;
+  readonly #field: MarkField;
+  readonly #repeats: boolean;
+  readonly #packet = new Packet();
+  readonly #fragments = new FragmentTable();
+  readonly #view: EndedFlowView;
+  /** Position in the batch of the packet being judged. */
+  #position = 0;
+
+  constructor(options: FilterLoopOptions) {
+    this.#options = options;
+    this.#queue = options.queue;
+    this.#counts = options.counts;
+    this.#field = new MarkField(options.markMask);
+    this.#repeats = options.pass === 'repeat';
+    this.allow = options.allow;
+    this.enforce = options.enforce;
+    this.#view = new EndedFlowView(() => options.sourceName);
+    this.engine = new Engine({
+      registry: options.registry,
+      flowsMax: options.flowsMax,
+      hashSeed: options.hashSeed,
+      onEnd: (_engine, slot) => {
+        this.#ended(slot);
+      },
+      details: options.action.allowedInfoHashes.size > 0,
+    });
+    this.policy = new ActionPolicy(this.engine, options.action, (slot, action) => {
+      this.#decided(slot, action);
+    });
+  }
+
+  /** One turn: waits for a batch and settles it. Returns its number of packets, 0 after a time-out. */
+  turn(): number {
+    const count = this.#queue.receive();
+    this.#counts[atHeartbeat]! += 1;
+    if (count === 0) {
+      this.#idle();
+      return 0;
+    }
+    const started = performance.now();
+    const { batch } = this.#queue;
+    for (let i = 0; i < count; i++) {
+      this.#position = i;
+      this.#take(i);
+    }
+    this.#queue.settle();
+    if (batch.count > 0) this.engine.flows.age(this.#packet);
+    this.#count(count, performance.now() - started);
+    return count;
+  }
+
+  /** The record of the flow that `packet`'s addresses and ports name, or null. */
+  find(packet: Packet): FlowReport | null {
+    const slot = this.engine.flows.find(packet);
+    return slot < 0 ? null : this.#reportOf(slot);
+  }
+
+  #reportOf(slot: number): FlowReport {
+    this.#view.show(this.engine, slot);
+    return this.#view.report();
+  }
+
+  /** One packet: what it is, what is done with it. */
+  #take(i: number): void {
+    const { batch } = this.#queue;
+    const packet = this.#packet;
+    const counts = this.#counts;
+    const wireLength = batch.wireLength[i]!;
+    counts[atBytes]! += wireLength;
+    const flags = batch.flags[i]!;
+    if ((flags & (packetGso | packetTruncated)) !== 0) {
+      if ((flags & packetGso) !== 0) counts[atGso]! += 1;
+      if ((flags & packetTruncated) !== 0) counts[atTruncated]! += 1;
+    }
+    packet.timeMicros = batch.timeMicros[i]!;
+    packet.frameBytes = wireLength;
+    if (this.draining || this.#field.read(batch.mark[i]!) !== markUndecided) {
+      this.#release(i);
+      return;
+    }
+    let outcome = decodePacket(
+      packet,
+      batch.bytes,
+      batch.start[i]!,
+      batch.end[i]!,
+      wireLength,
+      batch.linkType[i]!,
+    );
+    if (outcome === Fragment && this.#fragments.offer(packet)) outcome = packet.outcome;
+    counts[counters.outcomesAt + outcome]! += 1;
+    if (outcome !== Ok) {
+      this.#answer(i, Pass, false);
+      return;
+    }
+    const verdict = this.engine.packet(packet, packet.frameBytes, batch.frame[i]!, 0);
+    const slot = this.engine.slot;
+    const tunnelled = packet.depth > 0;
+    if (tunnelled) counts[atTunnelled]! += 1;
+    this.#answer(i, this.#judge(i, slot, verdict, tunnelled), tunnelled);
+  }
+
+  #judge(i: number, slot: number, verdict: VerdictCode, tunnelled: boolean): ActionCode {
+    const standing = this.policy.standing(slot);
+    if (standing !== Pass) return standing;
+    const { words } = this.engine.flows;
+    const s = slot * wordStride;
+    const packets = words[s + packetsOf]! + words[s + packetsOf + 1]!;
+    const begins = packets === 1;
+    if (begins) this.#counts[atFlowsBegun]! += 1;
+    let action: ActionCode;
+    if (begins && this.#isAllowed(i)) {
+      this.#counts[atFlowsAllowed]! += 1;
+      action = this.policy.allow(slot);
+    } else action = this.policy.judge(slot, verdict);
+    if (action === Pass) return Pass;
+    this.#countVerdict(s);
+    // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here.
+    if (!tunnelled) words[s + sFlags]! |= flagOffloaded;
+    return action;
+  }
+
+  #isAllowed(i: number): boolean {
+    const { batch } = this.#queue;
+    const { allow } = this;
+    return (
+      allow.matches(this.#packet) ||
+      allow.matchesInterface(batch.inInterface[i]!) ||
+      allow.matchesInterface(batch.outInterface[i]!) ||
+      allow.matchesMac(batch.mac, i * macStride)
+    );
+  }
+
+  /** Writes the verdict of a packet. */
+  #answer(i: number, action: ActionCode, tunnelled: boolean): void {
+    const { batch } = this.#queue;
+    this.#counts[atActions[action]]! += 1;
+    const mark = batch.mark[i]!;
+    const kept = tunnelled && action !== Pass;
+    if (kept && this.enforce && (action === Drop || action === Reject)) {
+      batch.verdict[i] = nfDrop;
+      batch.verdictMark[i] = mark;
+    } else if (action === Pass || kept) {
+      batch.verdict[i] = this.#repeats ? nfRepeat : nfAccept;
+      batch.verdictMark[i] = this.#repeats ? this.#field.write(mark, markPass) : mark;
+    } else {
+      batch.verdict[i] = nfRepeat;
+      batch.verdictMark[i] = this.#field.write(mark, markOf[action]!);
+    }
+  }
+
+  /**
+   * A packet that is let go without a look: the filter is stopping, or it came back with our mark still set. That means
+   * that the rules no longer do their part; repeating once more would send it round for ever.
+   */
+  #release(i: number): void {
+    const { batch } = this.#queue;
+    const mark = batch.mark[i]!;
+    if (!this.draining) this.#counts[atRepeatsLost]! += 1;
+    this.#counts[atActions[Pass]]! += 1;
+    batch.verdict[i] = nfAccept;
+    batch.verdictMark[i] = this.#field.write(mark, markUndecided);
+  }
+
+  #decided(slot: number, action: ActionCode): void {
+    const counts = this.#counts;
+    const { words } = this.engine.flows;
+    const standing = words[slot * wordStride + sVerdict]!;
+    const kind = (standing >>> 16) & 0xff;
+    counts[counters.kindsAt + kind]! += 1;
+    const name = actions[action];
+    if (name === 'pass') return;
+    const i = this.#position;
+    const { batch } = this.#queue;
+    const taken = this.#options.onDecision(() => ({
+      action: name,
+      timeMicros: batch.timeMicros[i]!,
+      inInterface: batch.inInterface[i]!,
+      outInterface: batch.outInterface[i]!,
+      flow: this.#reportOf(slot),
+    }));
+    if (!taken) counts[atReportsLeftOut]! += 1;
+  }
+
+  /** Counts what a flow is, once. */
+  #countVerdict(s: number): void {
+    const { words } = this.engine.flows;
+    const standing = words[s + sVerdict]!;
+    const verdict = standing & 0xff;
+    const named = (words[s + sNoted]! & 0xff00) !== 0;
+    this.#counts[counters.verdictsAt + (verdict === Unknown && named ? Clear : verdict)]! += 1;
+    if (verdict === BitTorrent) this.#counts[counters.reasonsAt + ((standing >>> 8) & 0xff)]! += 1;
+  }
+
+  #ended(slot: number): void {
+    const s = slot * wordStride;
+    this.#counts[atFlowsEnded]! += 1;
+    if ((this.engine.flows.words[s + sFlags]! & flagAction) === 0) this.#countVerdict(s);
+  }
+
+  /** Nothing came: flows age by the clock, which is the time of the packets here. */
+  #idle(): void {
+    this.#packet.timeMicros = Date.now() * 1000;
+    for (let i = 0; i < idleSweeps; i++) this.engine.flows.age(this.#packet);
+    this.#publish();
+  }
+
+  #count(count: number, millis: number): void {
+    const counts = this.#counts;
+    counts[atPackets]! += count;
+    counts[atBatches]! += 1;
+    counts[atBusy]! += millis / 1000;
+    counts[counters.latencyAt + counters.latencyBucket(millis * 1000)]! += 1;
+    this.#publish();
+  }
+
+  /** Standing values, which other parts count by themselves. */
+  #publish(): void {
+    const counts = this.#counts;
+    const { engine } = this;
+    const queue = this.#queue.counters;
+    counts[atFlowsNow] = engine.flows.size;
+    counts[atFlowsEvicted] = engine.flows.evicted;
+    counts[atOpenings] = engine.inspector.openings.takenOver;
+    counts[atEvidence] = engine.inspector.evidence.dropped;
+    counts[atOverruns] = queue.overruns;
+    counts[atStale] = queue.stale;
+    counts[atMalformed] = queue.malformed;
+    counts[atVerdicts] = queue.verdictMessages;
+  }
+}

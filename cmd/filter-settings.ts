@@ -1,0 +1,71 @@
+/** What the control plane tells a worker: at its start, and when the configuration was read again. Plain data. */
+import type { Config } from '../lib/config/config.js';
+import type { FlowEnds } from '../lib/report/decision-list.js';
+import type { FlowReport } from '../lib/report/report.js';
+
+/** The part of the configuration that a running worker can take over. */
+export type PolicySettings = Pick<Config, 'mode' | 'action' | 'allow' | 'limits' | 'detectorsOff'>;
+
+export interface WorkerSettings {
+  readonly worker: number;
+  readonly queue: {
+    readonly number: number;
+    readonly batchPackets: number;
+    readonly copyBytes: number;
+    readonly lengthMax: number;
+    readonly receiveBufferBytes: number;
+  };
+  readonly markMask: number;
+  /** How an undecided packet goes on; see Firewall. */
+  readonly pass: 'accept' | 'repeat';
+  /** Flows that this worker tracks at once. */
+  readonly flowsMax: number;
+  readonly hashSeed: number;
+  readonly policy: PolicySettings;
+  /** Counters of lib/engine/counters.ts. */
+  readonly counters: SharedArrayBuffer;
+  /** Words of `control`, below. */
+  readonly control: SharedArrayBuffer;
+}
+
+/** Words of the control memory: how far a worker that blocks in the kernel is told something. */
+export const controlWords = 4;
+/** What the worker is to do: `run`, `drain`, `stop`. */
+export const controlState = 0;
+/** Messages sent to the worker so far; it looks into its port when this has changed. */
+export const controlMessages = 1;
+/** Decision reports on their way to the control plane. */
+export const controlReports = 2;
+
+export const stateRun = 0;
+/** The rules are gone: let everything pass that is still held, then end. */
+export const stateDrain = 1;
+/** End after this batch. */
+export const stateStop = 2;
+
+/** Decision reports on their way at most; further ones are counted only. */
+export const reportsMax = 2048;
+
+/** A flow that was decided, on its way from a worker to the control plane. */
+export interface DecisionMessage {
+  readonly action: 'accept' | 'drop' | 'reject';
+  readonly timeMicros: number;
+  readonly inInterface: number;
+  readonly outInterface: number;
+  readonly flow: FlowReport;
+}
+
+export type ToWorker =
+  | { readonly kind: 'policy'; readonly policy: PolicySettings }
+  | { readonly kind: 'find'; readonly id: number; readonly ends: FlowEnds }
+  | { readonly kind: 'crash' };
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly threadId: number }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'decisions'; readonly decisions: readonly DecisionMessage[] }
+  | {
+      readonly kind: 'found';
+      readonly id: number;
+      readonly flow: FlowReport | null;
+    };

@@ -1,0 +1,275 @@
+/**
+ * The running filter: workers, kernel rules, control socket, metrics and event log, started in an order in which nothing
+ * can be lost and stopped in the reverse one. Promises: when `start` fails nothing is left behind; after `stop` the
+ * kernel is as it was; whatever dies in between, packets go on.
+ */
+import { randomInt } from 'node:crypto';
+import type { Config } from '../lib/config/config.js';
+import { workerCount } from '../lib/config/load.js';
+import { ControlServer } from '../lib/control/server.js';
+import { chooseFirewall } from '../lib/firewall/choose.js';
+import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
+import { MarkField } from '../lib/firewall/marks.js';
+import { RulesWatch } from '../lib/firewall/watch.js';
+import { InterfaceNames } from '../lib/io/interfaces.js';
+import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
+import { LiveHosts } from '../lib/report/host-table.js';
+import type { Log } from '../lib/report/log.js';
+import type { FlowReport } from '../lib/report/report.js';
+import type { DecisionReport, StatusReport } from '../lib/report/status.js';
+import { timeText } from '../lib/report/ended-flow.js';
+import { UserError } from './errors.js';
+import type { DecisionMessage, FromWorker } from './filter-settings.js';
+import { StatusMaker } from './filter-status.js';
+import { WorkerPool, type WorkerPlan } from './worker-pool.js';
+
+const rulesCheckMillis = 2000;
+const findMillis = 2000;
+
+export function ruleSetOf(config: Config): RuleSet {
+  return {
+    instance: config.instance,
+    queueFirst: config.queue.first,
+    queueCount: workerCount(config),
+    mark: new MarkField(config.markMask),
+    forwarded: config.traffic.forwarded,
+    local: config.traffic.local,
+    interfaces: config.traffic.interfaces,
+    enforce: config.mode === 'enforce',
+  };
+}
+
+function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
+  const count = workerCount(config);
+  return Array.from({ length: count }, (_, worker) => ({
+    worker,
+    queue: {
+      number: config.queue.first + worker,
+      batchPackets: config.batch,
+      copyBytes: config.queue.copyBytes,
+      lengthMax: config.queue.length,
+      receiveBufferBytes: config.queue.receiveBufferBytes,
+    },
+    markMask: config.markMask,
+    pass,
+    flowsMax: Math.max(64, Math.ceil(config.limits.flows / count)),
+    hashSeed: randomInt(0x7fffffff),
+    policy: config,
+  }));
+}
+
+interface Search {
+  left: number;
+  resolve(found: { flow: FlowReport; worker: number } | null): void;
+}
+
+export class Filter {
+  readonly #log: Log;
+  readonly #decisions = new DecisionList();
+  readonly #hosts = new LiveHosts();
+  readonly #interfaces = new InterfaceNames();
+  readonly #searches = new Map<number, Search>();
+  readonly #status: StatusMaker;
+  #config: Config;
+  #firewall: Firewall | null = null;
+  #pool: WorkerPool | null = null;
+  #watch: RulesWatch | null = null;
+  #control: ControlServer | null = null;
+  #nextSearch = 1;
+
+  private constructor(config: Config, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    this.#status = new StatusMaker(config);
+  }
+
+  /** @throws UserError, FirewallError, WorkerStartError or ControlError; nothing is left behind then */
+  static async start(config: Config, log: Log): Promise<Filter> {
+    const filter = new Filter(config, log);
+    try {
+      await filter.#start();
+    } catch (error) {
+      await filter.stop();
+      throw error;
+    }
+    return filter;
+  }
+
+  async #start(): Promise<void> {
+    const config = this.#config;
+    this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
+    if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
+    this.#pool = new WorkerPool(plansOf(config, this.#firewall?.pass ?? 'repeat'), this.#events());
+    await this.#pool.start();
+    if (this.#firewall !== null) {
+      await this.#firewall.install(ruleSetOf(config));
+      this.#startWatch();
+    }
+  }
+
+  #startWatch(): void {
+    const firewall = this.#firewall;
+    if (firewall === null) return;
+    this.#watch = new RulesWatch(firewall, ruleSetOf(this.#config), {
+      intervalMillis: rulesCheckMillis,
+      onRestored: (problems) => {
+        this.#status.rulesRestored++;
+        this.#status.rulesProblem = null;
+        this.#log.warn(
+          `another program changed our rules (${problems.join('; ')}): restored`,
+          'rules-restored',
+        );
+      },
+      onProblem: ({ code, message }) => {
+        this.#status.rulesProblem = message;
+        this.#log.warn(message, code);
+      },
+    });
+  }
+
+  /** Takes a new configuration over. What a running filter cannot change is the caller's to refuse. */
+  async reload(config: Config): Promise<void> {
+    if (this.#firewall !== null) {
+      await this.#watch?.stop();
+      this.#watch = null;
+      try {
+        await this.#firewall.install(ruleSetOf(config));
+      } catch (error) {
+        this.#startWatch();
+        throw error;
+      }
+    }
+    this.#config = config;
+    this.#status.configure(config);
+    this.#pool?.configure(config);
+    if (this.#firewall !== null) this.#startWatch();
+  }
+
+  /** Rules out, queues drained with accept, everything closed. Idempotent. */
+  async stop(): Promise<void> {
+    await this.#watch?.stop();
+    this.#watch = null;
+    const firewall = this.#firewall;
+    this.#firewall = null;
+    if (firewall !== null) {
+      try {
+        await firewall.drain(this.#config.instance);
+      } catch (error) {
+        this.#log.warn(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
+      }
+    }
+    await this.#pool?.stop(true);
+    this.#pool = null;
+    if (firewall !== null) {
+      try {
+        await firewall.remove(this.#config.instance);
+      } catch (error) {
+        this.#log.warn(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
+      }
+    }
+    await this.#control?.close();
+  }
+
+  status(): StatusReport {
+    return this.#status.report({
+      pool: this.#pool,
+      firewall: this.#firewall,
+      rulesState: this.#watch?.state ?? 'unknown',
+      decisions: this.#decisions,
+      hosts: this.#hosts,
+    });
+  }
+
+  get healthy(): boolean {
+    return this.#pool?.running === true;
+  }
+
+  #events(): ConstructorParameters<typeof WorkerPool>[1] {
+    return {
+      onDecisions: (worker, decisions) => {
+        for (const decision of decisions) this.#hear(worker, decision);
+      },
+      onFound: (id, flow, worker) => {
+        this.#heardOf(id, flow, worker);
+      },
+      onLost: (worker, why, pauseMillis) => {
+        this.#log.warn(
+          `worker ${worker} was lost (${why}); its packets pass uninspected until it is back in ${pauseMillis} ms`,
+          'worker-lost',
+        );
+      },
+      onRestarted: (worker) => {
+        this.#log.info(`worker ${worker} is back`);
+      },
+    };
+  }
+
+  #hear(worker: number, message: DecisionMessage): void {
+    const blocks = this.#config.mode === 'enforce' || message.action === 'accept';
+    const decision: DecisionReport = {
+      time: timeText(message.timeMicros),
+      worker,
+      action: blocks ? message.action : (`monitor-${message.action}` as DecisionReport['action']),
+      in_interface: this.#interfaces.name(message.inInterface),
+      out_interface: this.#interfaces.name(message.outInterface),
+      flow: { ...message.flow, flow_id: worker * 2 ** 40 + message.flow.flow_id },
+    };
+    this.#decisions.add(decision);
+    this.#hosts.add(decision);
+  }
+
+  #handlers(): Record<string, (args: Record<string, unknown>) => unknown> {
+    return {
+      status: () => this.status(),
+      explain: (args) => this.#explain(args),
+      ...(process.env['SWARMGATE_TEST_FAULTS'] === '1'
+        ? { 'worker-crash': ({ worker }) => this.#pool?.tell(Number(worker), { kind: 'crash' }) ?? false }
+        : {}),
+    };
+  }
+
+  /** Looks a flow up: in the workers' tables, then among the last decisions. */
+  async #explain(args: Record<string, unknown>): Promise<unknown> {
+    const ends = flowEndsOf(args);
+    if (ends === null)
+      throw new UserError('bad-flow', 'name a flow by its two ends, each an address and a port');
+    const found = await this.#search(ends);
+    return {
+      flow: found?.flow ?? null,
+      worker: found?.worker ?? null,
+      decision: this.#decisions.find(ends),
+    };
+  }
+
+  #search(
+    ends: NonNullable<ReturnType<typeof flowEndsOf>>,
+  ): Promise<{ flow: FlowReport; worker: number } | null> {
+    const id = this.#nextSearch++;
+    return new Promise((resolve) => {
+      const done = (found: { flow: FlowReport; worker: number } | null): void => {
+        clearTimeout(limit);
+        this.#searches.delete(id);
+        resolve(found);
+      };
+      const limit = setTimeout(() => {
+        done(null);
+      }, findMillis);
+      const protos = ends.proto === null ? (['tcp', 'udp'] as const) : ([ends.proto] as const);
+      let left = 0;
+      this.#searches.set(id, { left: 0, resolve: done });
+      for (const proto of protos)
+        left += this.#pool?.tellAll({ kind: 'find', id, ends: { ...ends, proto } }) ?? 0;
+      const search = this.#searches.get(id);
+      if (left === 0) done(null);
+      else if (search !== undefined) search.left = left;
+    });
+  }
+
+  #heardOf(id: number, flow: Extract<FromWorker, { kind: 'found' }>['flow'], worker: number): void {
+    const search = this.#searches.get(id);
+    if (search === undefined) return;
+    search.left--;
+    if (flow !== null) search.resolve({ flow, worker });
+    else if (search.left === 0) search.resolve(null);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Entry of a worker thread of the inline filter. It opens its queue, says so, and then blocks in the kernel until there
+ * are packets; what the control plane says reaches it between two batches.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { registry } from '../detectors/index.js';
+import type { ActionOptions } from '../lib/engine/action.js';
+import type { Registry } from '../lib/engine/registry.js';
+import { AllowList } from '../lib/config/allow.js';
+import { interfaceIndexes } from '../lib/io/interfaces.js';
+import { NfqueueQueue } from '../lib/io/nfqueue.js';
+import { threadId } from '../lib/native/index.js';
+import { FilterLoop } from './filter-loop.js';
+import {
+  controlMessages,
+  controlReports,
+  controlState,
+  reportsMax,
+  stateDrain,
+  stateRun,
+  type DecisionMessage,
+  type FromWorker,
+  type PolicySettings,
+  type ToWorker,
+  type WorkerSettings,
+} from './filter-settings.js';
+import { packetBetween } from './flow-lookup.js';
+
+/** How long one wait for packets lasts, and so how soon a message is heard on an idle queue. */
+const waitMillis = 200;
+/** A drain ends when nothing came for one wait, or after this time. */
+const drainMillis = 2000;
+
+if (parentPort === null) throw new Error('worker.js is started by swarmgate run');
+const port = parentPort;
+const settings = workerData as WorkerSettings;
+const control = new Int32Array(settings.control);
+
+function tell(message: FromWorker): void {
+  port.postMessage(message);
+}
+
+function enabled(policy: PolicySettings): Registry {
+  const off = new Set(policy.detectorsOff);
+  return { ...registry, detectors: registry.detectors.filter(({ name }) => !off.has(name)) };
+}
+
+function actionOptions({ action, limits, allow }: PolicySettings): ActionOptions {
+  return {
+    default: action.default,
+    kinds: action.kinds,
+    inspectedPackets: limits.inspectedPackets,
+    inspectedPacketsClear: limits.inspectedPacketsClear,
+    allowedInfoHashes: new Set(allow.infoHashes),
+  };
+}
+
+const decisions: DecisionMessage[] = [];
+
+/** Takes a report if the control plane keeps up. */
+function report(make: () => DecisionMessage): boolean {
+  if (Atomics.load(control, controlReports) >= reportsMax) return false;
+  Atomics.add(control, controlReports, 1);
+  decisions.push(make());
+  return true;
+}
+
+function open(): NfqueueQueue {
+  const { number, batchPackets, copyBytes, lengthMax, receiveBufferBytes } = settings.queue;
+  return new NfqueueQueue({
+    queue: number,
+    batchPackets,
+    copyBytes,
+    lengthMax,
+    receiveBufferBytes,
+    failOpen: true,
+    gso: true,
+    timeoutMillis: waitMillis,
+  });
+}
+
+function allowListOf(policy: PolicySettings): AllowList {
+  const list = new AllowList(policy.allow);
+  const indexes = interfaceIndexes();
+  list.resolveInterfaces((name) => indexes.get(name) ?? null);
+  return list;
+}
+
+function hear(loop: FilterLoop): void {
+  for (
+    let received = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+    received !== undefined;
+    received = receiveMessageOnPort(port) as { message: ToWorker } | undefined
+  ) {
+    const { message } = received;
+    if (message.kind === 'policy') {
+      loop.policy.configure(actionOptions(message.policy));
+      loop.allow = allowListOf(message.policy);
+      loop.enforce = message.policy.mode === 'enforce';
+    } else if (message.kind === 'find') {
+      const packet = packetBetween(message.ends);
+      tell({ kind: 'found', id: message.id, flow: packet === null ? null : loop.find(packet) });
+    } else throw new Error('crash on request (fault test)');
+  }
+}
+
+function run(queue: NfqueueQueue): void {
+  const loop = new FilterLoop({
+    queue,
+    registry: enabled(settings.policy),
+    markMask: settings.markMask,
+    pass: settings.pass,
+    flowsMax: settings.flowsMax,
+    hashSeed: settings.hashSeed,
+    action: actionOptions(settings.policy),
+    allow: allowListOf(settings.policy),
+    enforce: settings.policy.mode === 'enforce',
+    counts: new Float64Array(settings.counters),
+    sourceName: `queue:${settings.queue.number}`,
+    onDecision: report,
+  });
+  tell({ kind: 'ready', threadId: threadId() });
+  let heard = 0;
+  while (Atomics.load(control, controlState) === stateRun) {
+    loop.turn();
+    if (decisions.length > 0) tell({ kind: 'decisions', decisions: decisions.splice(0) });
+    const sent = Atomics.load(control, controlMessages);
+    if (sent !== heard) {
+      heard = sent;
+      hear(loop);
+    }
+  }
+  if (Atomics.load(control, controlState) !== stateDrain) return;
+  loop.draining = true;
+  const until = performance.now() + drainMillis;
+  while (loop.turn() > 0 && performance.now() < until);
+}
+
+/** Opens the queue; what stands in the way is told with its code. */
+function start(): NfqueueQueue | null {
+  try {
+    return open();
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    tell({ kind: 'failed', code: code ?? 'queue-failed', message });
+    return null;
+  }
+}
+
+const queue = start();
+if (queue !== null) {
+  try {
+    run(queue);
+  } finally {
+    queue.close();
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The configuration as the rest of the program sees it: complete, checked, in plain units. `load.ts` makes it from
+ * defaults, the YAML file, environment and flags, in this order; later wins.
+ */
+import type { Kind } from '../../detectors/detector.js';
+
+export type Mode = 'monitor' | 'enforce';
+export type Action = 'drop' | 'reject';
+export type RulesChoice = 'auto' | 'nft' | 'iptables' | 'none';
+export type LogLevelName = 'error' | 'warn' | 'info' | 'debug';
+
+export interface Config {
+  /** monitor never blocks. */
+  readonly mode: Mode;
+  /** Names control socket, rules and state. */
+  readonly instance: string;
+  /** Worker threads, each with its own queue; 'auto' is 2 x cores. */
+  readonly workers: number | 'auto';
+  /** Packets per batch, 1 to 256. */
+  readonly batch: number;
+  readonly queue: {
+    /** First queue number, 0 to 65535; the workers use this one and those after it. */
+    readonly first: number;
+    /** Packets that the kernel holds per queue. */
+    readonly length: number;
+    /** Bytes of each packet that are copied to us. */
+    readonly copyBytes: number;
+    readonly receiveBufferBytes: number;
+  };
+  readonly traffic: {
+    readonly forwarded: boolean;
+    readonly local: boolean;
+    readonly interfaces: readonly string[];
+  };
+  readonly rules: RulesChoice;
+  readonly markMask: number;
+  readonly action: {
+    readonly default: Action;
+    readonly kinds: Readonly<Partial<Record<Kind, Action | 'accept'>>>;
+  };
+  /** What is never inspected, or (info-hashes) never blocked. */
+  readonly allow: {
+    /** CIDR texts, IPv4 and IPv6; either end of a flow. */
+    readonly networks: readonly string[];
+    /** Port numbers or ranges "6000-6010"; either end of a flow. */
+    readonly ports: readonly { readonly first: number; readonly last: number }[];
+    /** Names; in or out. */
+    readonly interfaces: readonly string[];
+    /** Source hardware addresses "aa:bb:cc:dd:ee:ff", lower case. */
+    readonly macs: readonly string[];
+    /** 40 or 64 hex digits, lower case. */
+    readonly infoHashes: readonly string[];
+  };
+  /** Names of detectors that are switched off. */
+  readonly detectorsOff: readonly string[];
+  readonly limits: {
+    /** Flows tracked at once, over all workers. */
+    readonly flows: number;
+    /** Payload packets of both sides after which an unrecognised flow is let go. */
+    readonly inspectedPackets: number;
+    /** The same for a flow that was recognised as another protocol. */
+    readonly inspectedPacketsClear: number;
+  };
+  readonly control: {
+    /** Unix socket path. */
+    readonly socket: string;
+  };
+  readonly metrics: {
+    /** "address:port", or null for off. */
+    readonly listen: string | null;
+  };
+  readonly eve: {
+    /** Path, "-" for standard output, or null for off. */
+    readonly file: string | null;
+  };
+  readonly log: {
+    readonly level: LogLevelName;
+  };
+}
+
+/** One thing that is wrong with a configuration, and where. */
+export interface ConfigProblem {
+  /** File, "environment" or "command line". */
+  readonly source: string;
+  /** From 1; null outside files. */
+  readonly line: number | null;
+  /** "queue.copy_bytes". */
+  readonly path: string;
+  /** What is wrong and what would be right. */
+  readonly message: string;
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'config-invalid';
+  constructor(readonly problems: readonly ConfigProblem[]) {
+    super(
+      problems
+        .map(
+          ({ source, line, path, message }) =>
+            `${source}${line === null ? '' : `:${line}`}: ${path === '' ? '' : `${path}: `}${message}`,
+        )
+        .join('\n'),
+    );
+  }
+}

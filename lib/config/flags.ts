@@ -1,0 +1,60 @@
+/** The flags of commands that need a configuration, made from the table of settings, and back to values by path. */
+import type { Options } from 'yargs';
+import type { Flags } from './load.js';
+import { environmentName, settings, type Setting } from './schema.js';
+
+const groupOf = (path: string): string => {
+  if (path.startsWith('queue.') || path === 'workers' || path === 'batch') return 'Queues:';
+  if (path.startsWith('traffic.') || path.startsWith('allow.')) return 'Which traffic:';
+  if (path.startsWith('eve.') || path.startsWith('metrics.') || path.startsWith('log.')) return 'Output:';
+  return 'Settings:';
+};
+
+function optionOf({ path, type, list, default: value, doc }: Setting): Options {
+  const group = groupOf(path);
+  // The default is told, not given to yargs: a flag that was not used must not override the file.
+  const told = doc.replace(/\.$/, '');
+  if (typeof value === 'boolean')
+    return { type: 'boolean', group, describe: `${told} (default: ${type.text(value)})` };
+  const standard = list ? 'may be repeated' : `default: ${type.text(value)}`;
+  return { type: 'string', requiresArg: true, group, describe: `${told}: ${type.expects} (${standard})` };
+}
+
+const flagged = settings.filter((entry): entry is Setting & { flag: string } => entry.flag !== null);
+
+/** For `yargs.options`. No flag has a default: what was not given is not there. */
+export const configFlags: Readonly<Record<string, Options>> = {
+  config: {
+    type: 'string',
+    requiresArg: true,
+    group: 'Settings:',
+    describe: 'Configuration file (default: /etc/swarmgate/config.yaml if it is there)',
+  },
+  ...Object.fromEntries(flagged.map((entry) => [entry.flag, optionOf(entry)])),
+};
+
+/** The mark that the command line puts before a lone dash on its way through yargs. */
+const withoutMark = (word: string): string => (word.startsWith('\0') ? word.slice(1) : word);
+
+/** The values of the flags that were given, by path. */
+export function flagsFrom(argv: Readonly<Record<string, unknown>>): Flags {
+  const flags = new Map<string, string | boolean | readonly string[]>();
+  for (const { flag, path } of flagged) {
+    const value = argv[flag];
+    if (typeof value === 'boolean') flags.set(path, value);
+    else if (typeof value === 'string') flags.set(path, withoutMark(value));
+    else if (Array.isArray(value)) flags.set(path, value.map(String).map(withoutMark));
+  }
+  return flags;
+}
+
+/** The file named by --config, or null. @throws RangeError if it was given more than once */
+export function fileFrom(argv: Readonly<Record<string, unknown>>): string | null {
+  const { config } = argv;
+  if (Array.isArray(config)) throw new RangeError('--config was given more than once');
+  return typeof config === 'string' ? withoutMark(config) : null;
+}
+
+/** For the help's epilogue. */
+export const environmentHelp = `Every setting can also be given as an environment variable, such as ${environmentName('queue.first')};
+flags win over the environment, the environment over the file.`;

@@ -1,0 +1,47 @@
+/** What a running Swarmgate can take over from a changed configuration, and what needs a restart. */
+import type { Config } from './config.js';
+import { valueIn } from './load.js';
+import { valueText } from './render.js';
+import { settings, type Setting } from './schema.js';
+
+export interface Change {
+  /** "mode" */
+  readonly path: string;
+  /** As in the file. */
+  readonly before: string;
+  readonly after: string;
+}
+
+export interface Differences {
+  /** Can be taken over while running. */
+  readonly live: readonly Change[];
+  /** Cannot: with any of these the old configuration is to be kept as a whole. */
+  readonly restart: readonly Change[];
+  /** One sentence for the log that names those, or null if there are none. */
+  readonly refusal: string | null;
+}
+
+export function differences(before: Config, after: Config): Differences {
+  const changed = settings.flatMap((setting) => {
+    const change = changeOf(setting, before, after);
+    return change === null ? [] : [{ setting, change }];
+  });
+  const blocking = changed.filter(({ setting }) => setting.restart !== null);
+  return {
+    live: changed.filter(({ setting }) => setting.restart === null).map(({ change }) => change),
+    restart: blocking.map(({ change }) => change),
+    refusal: blocking.length === 0 ? null : refusalOf(blocking),
+  };
+}
+
+function changeOf(setting: Setting, before: Config, after: Config): Change | null {
+  const [old, now] = [before, after].map((config) => valueText(setting, valueIn(config, setting.path)));
+  return old === now ? null : { path: setting.path, before: old!, after: now! };
+}
+
+function refusalOf(blocking: readonly { setting: Setting; change: Change }[]): string {
+  const parts = blocking.map(
+    ({ setting, change }) => `${change.path} from ${change.before} to ${change.after} (${setting.restart!})`,
+  );
+  return `a running swarmgate cannot change ${parts.join(', ')}; the old configuration is kept as a whole, restart to take over the new one`;
+}

@@ -1,0 +1,270 @@
+/**
+ * The table of settings: the one place that says which settings there are, of which type, with which default, under
+ * which flag, and whether a running Swarmgate can take a new value. Validation, flags, environment variables, the example
+ * file and the JSON Schema are all made from it.
+ */
+import { kinds } from '../../detectors/detector.js';
+import { detectors } from '../../detectors/index.js';
+import { markMaskDefault } from '../firewall/marks.js';
+import { flowsMaxHighest, flowsMaxLowest, inspectedPacketsMax } from '../limits.js';
+import {
+  infoHash,
+  instanceName,
+  interfaceName,
+  listenAddress,
+  macAddress,
+  markMask,
+  network,
+  oneOf,
+  orWord,
+  outputPath,
+  portRange,
+  socketPath,
+  switched,
+  wholeNumber,
+  type ValueType,
+} from './values.js';
+
+export interface Setting {
+  /** "queue.copy_bytes": as in the file, sections and key joined by dots. */
+  readonly path: string;
+  readonly type: ValueType;
+  /** True: the value is a list of such. */
+  readonly list: boolean;
+  /** In the form of Config. */
+  readonly default: unknown;
+  /** One or two sentences for the example file and the flag's help. */
+  readonly doc: string;
+  /** Without the dashes; null: file and environment only. */
+  readonly flag: string | null;
+  /** Why a running Swarmgate cannot take a new value; null: it can. */
+  readonly restart: string | null;
+}
+
+interface Extra {
+  readonly flag?: string;
+  readonly restart?: string;
+}
+
+const setting = (path: string, type: ValueType, value: unknown, doc: string, extra: Extra = {}): Setting => ({
+  path,
+  type,
+  list: false,
+  default: value,
+  doc,
+  flag: extra.flag ?? null,
+  restart: extra.restart ?? null,
+});
+
+const list = (path: string, type: ValueType, doc: string, extra: Extra = {}): Setting => ({
+  ...setting(path, type, [], doc, extra),
+  list: true,
+});
+
+const yesNo = switched(['true', 'false']);
+const onOff = switched(['on', 'off']);
+const action = oneOf('drop', 'reject');
+const kindAction = oneOf('drop', 'reject', 'accept');
+
+/** Why the data path's shape stays as it was at the start. */
+const opensQueues = 'the queues are opened with it';
+const fixedTable = 'the flow tables are built with it';
+const namesAll = 'rules, socket and state are named by it';
+
+const general: readonly Setting[] = [
+  setting(
+    'mode',
+    oneOf('monitor', 'enforce'),
+    'monitor',
+    'monitor reports BitTorrent and never blocks; enforce blocks it.',
+    { flag: 'mode' },
+  ),
+  setting(
+    'instance',
+    instanceName,
+    'default',
+    'Name of this instance; rules and control socket are named by it, so that several can run on one machine.',
+    { flag: 'instance', restart: namesAll },
+  ),
+  setting(
+    'workers',
+    orWord('auto', 'auto', wholeNumber(1, 256)),
+    'auto',
+    'Worker threads, each with its own queue; auto is two per processor.',
+    { flag: 'workers', restart: opensQueues },
+  ),
+  setting('batch', wholeNumber(1, 256), 64, 'Packets taken from the kernel at once.', {
+    flag: 'batch',
+    restart: opensQueues,
+  }),
+  setting(
+    'rules',
+    oneOf('auto', 'nft', 'iptables', 'none'),
+    'auto',
+    "Which tool writes the kernel's rules; auto takes what this kernel can do, none leaves the rules to you.",
+    { flag: 'rules', restart: 'the rules of one tool would have to hand over to the other' },
+  ),
+  setting(
+    'mark_mask',
+    markMask,
+    markMaskDefault,
+    "The bits of packet and connection marks that are Swarmgate's; three or more neighbouring bits that no other software uses.",
+    { flag: 'mark-mask', restart: 'connections are marked with it' },
+  ),
+];
+
+const queue: readonly Setting[] = [
+  setting(
+    'queue.first',
+    wholeNumber(0, 65_535),
+    9600,
+    'Number of the first NFQUEUE queue; the workers use this one and those after it.',
+    { flag: 'queue', restart: opensQueues },
+  ),
+  setting(
+    'queue.length',
+    wholeNumber(16, 1_048_576),
+    2048,
+    'Packets that the kernel holds per queue; what does not fit passes uninspected.',
+    { flag: 'queue-length', restart: opensQueues },
+  ),
+  setting(
+    'queue.copy_bytes',
+    wholeNumber(128, 65_531, 'bytes'),
+    512,
+    'Bytes of each packet that the kernel copies to Swarmgate.',
+    { flag: 'copy-bytes', restart: opensQueues },
+  ),
+  setting(
+    'queue.receive_buffer_bytes',
+    wholeNumber(64 * 1024, 1024 ** 3, 'bytes'),
+    4 * 1024 * 1024,
+    "Receive buffer of each queue's netlink socket.",
+    { restart: opensQueues },
+  ),
+];
+
+const traffic: readonly Setting[] = [
+  setting('traffic.forwarded', yesNo, true, 'Inspect what is routed (or bridged) through this machine.', {
+    flag: 'forwarded',
+  }),
+  setting('traffic.local', yesNo, false, 'Inspect what this machine itself sends and receives.', {
+    flag: 'local',
+  }),
+  list(
+    'traffic.interfaces',
+    interfaceName,
+    'Inspect only packets that come in or go out by one of these network interfaces; empty: all.',
+    { flag: 'interface' },
+  ),
+];
+
+const actions: readonly Setting[] = [
+  setting(
+    'action.default',
+    action,
+    'reject',
+    'What enforce does with BitTorrent: reject tells both ends at once, drop leaves them waiting.',
+    { flag: 'action' },
+  ),
+  ...kinds.map((kind) =>
+    setting(
+      `action.kinds.${kind}`,
+      orWord('default', null, kindAction),
+      null,
+      `What enforce does with ${kind} flows.`,
+    ),
+  ),
+];
+
+const allow: readonly Setting[] = [
+  list('allow.networks', network, 'Networks (or addresses) never inspected, at either end of a flow.', {
+    flag: 'allow-network',
+  }),
+  list('allow.ports', portRange, 'Ports and ranges of ports never inspected, at either end of a flow.', {
+    flag: 'allow-port',
+  }),
+  list('allow.interfaces', interfaceName, 'Network interfaces never inspected, in or out.'),
+  list('allow.macs', macAddress, 'Hardware addresses of senders that are never inspected.'),
+  list('allow.info_hashes', infoHash, 'Torrents that are reported and never blocked.'),
+];
+
+const switches: readonly Setting[] = detectors.map(({ name, summary }) =>
+  setting(`detectors.${name}`, onOff, true, summary),
+);
+
+const inspectedMost = 2 * inspectedPacketsMax;
+
+const rest: readonly Setting[] = [
+  setting(
+    'limits.flows',
+    wholeNumber(flowsMaxLowest, flowsMaxHighest),
+    262_144,
+    'Flows tracked at once, over all workers; about 250 bytes each.',
+    { restart: fixedTable },
+  ),
+  setting(
+    'limits.inspected_packets',
+    wholeNumber(1, inspectedMost),
+    32,
+    'Payload packets of both sides after which a flow that nothing recognised is let go.',
+  ),
+  setting(
+    'limits.inspected_packets_clear',
+    wholeNumber(1, inspectedMost),
+    8,
+    'The same for a flow that was recognised as another protocol.',
+  ),
+  setting(
+    'control.socket',
+    orWord('auto', null, socketPath),
+    null,
+    'Unix socket for status and control; auto is /run/swarmgate/INSTANCE.sock.',
+    { flag: 'socket', restart: 'those who are connected to it would lose it' },
+  ),
+  setting(
+    'metrics.listen',
+    orWord('off', null, listenAddress),
+    null,
+    'Address and port where Prometheus finds metrics. Whoever reaches it can read them.',
+    { flag: 'metrics' },
+  ),
+  setting('eve.file', orWord('off', null, outputPath), null, 'File that EVE JSON records are appended to.', {
+    flag: 'eve',
+  }),
+  setting('log.level', oneOf('error', 'warn', 'info', 'debug'), 'info', 'How much the program itself logs.', {
+    flag: 'log-level',
+  }),
+];
+
+export const settings: readonly Setting[] = [
+  ...general,
+  ...queue,
+  ...traffic,
+  ...actions,
+  ...allow,
+  ...switches,
+  ...rest,
+];
+
+export const settingAt: ReadonlyMap<string, Setting> = new Map(settings.map((entry) => [entry.path, entry]));
+
+/** One sentence about each section, for the example file. */
+export const sections: ReadonlyMap<string, string> = new Map([
+  ['queue', "The kernel's packet queues (NFQUEUE)."],
+  ['traffic', 'Which traffic is inspected.'],
+  ['action', 'What happens to BitTorrent in mode enforce.'],
+  ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],
+  ['allow', 'What Swarmgate leaves alone. Connections inside these are never looked at.'],
+  ['detectors', 'Detectors can be switched off one by one (swarmgate detectors describes them).'],
+  ['limits', 'Bounds on memory and on the time spent on one flow.'],
+  ['control', 'How the commands status, watch and reload reach the running Swarmgate.'],
+  ['metrics', 'Prometheus metrics.'],
+  ['eve', 'Records of found flows in the EVE format of Suricata.'],
+  ['log', 'The log on standard error.'],
+]);
+
+/** "SWARMGATE_QUEUE_COPY_BYTES" */
+export function environmentName(path: string): string {
+  return `SWARMGATE_${path.replace(/[.-]/g, '_').toUpperCase()}`;
+}

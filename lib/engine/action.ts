@@ -1,0 +1,176 @@
+/**
+ * From what a flow is to what is done with it: the inline half of the policy. Asked after `Engine.packet` about every
+ * packet; the answer for a flow is found once, kept in its row, and told to whoever reports.
+ *
+ *     allowed by the operator ──> accept          BitTorrent ──> by kind: drop, reject or accept
+ *     nothing left to ask, or enough looked at ──> accept          else ──> pass, and look at the next packet
+ *
+ * A flow that was let go is never looked at again, so the budgets say how long an evader has to behave.
+ */
+import { kinds, type Kind } from '../../detectors/detector.js';
+import {
+  flagAction,
+  flagActionShift,
+  flagDone,
+  sEvidence,
+  sFlags,
+  sInspected,
+  sNoted,
+  sPending,
+  numberStride,
+  packetsOf,
+  payloadBytes,
+  sDecidedPacket,
+  sVerdict,
+  wordStride,
+} from '../flow/table.js';
+import { gradeHint } from './evidence.js';
+import type { Engine } from './engine.js';
+import { BitTorrent, Suspect, type VerdictCode } from './verdict.js';
+
+/** This packet may go on; the flow is still being looked at. */
+export const Pass = 0;
+/** The flow may go on, and is not looked at any more. */
+export const Accept = 1;
+export const Drop = 2;
+/** Like Drop, but both ends are told. */
+export const Reject = 3;
+export type ActionCode = 0 | 1 | 2 | 3;
+export const actions = ['pass', 'accept', 'drop', 'reject'] as const;
+export type ActionName = (typeof actions)[number];
+
+/** A flow that one strong item made suspect is looked at this many times as long as an unknown one. */
+const suspectPatience = 2;
+
+/**
+ * A flow that is not asked about in one direction, and silent in the other, is let go after this many payload bytes
+ * (one-way uploads, asymmetric routes), and any flow after this many times its budget in packets of any sort.
+ */
+const oneWayBytes = 256 * 1024;
+const packetsPerInspected = 16;
+
+/** Packets that a proven flow may send on until its info-hash is seen, if info-hashes are on the allow-list. */
+const infoHashPatience = 4;
+
+export interface ActionOptions {
+  readonly default: 'drop' | 'reject';
+  readonly kinds: Readonly<Partial<Record<Kind, 'drop' | 'reject' | 'accept'>>>;
+  /** Payload packets of both sides after which an unrecognised flow is let go. */
+  readonly inspectedPackets: number;
+  /** The same for a flow that was recognised as another protocol. */
+  readonly inspectedPacketsClear: number;
+  /** Info-hashes in lower-case hex digits; flows that name one of them are accepted. */
+  readonly allowedInfoHashes: ReadonlySet<string>;
+}
+
+const codes = { accept: Accept, drop: Drop, reject: Reject } as const;
+
+export class ActionPolicy {
+  #byKind = new Uint8Array(kinds.length);
+  #default: ActionCode = Reject;
+  #inspectedPackets = 0;
+  #inspectedPacketsClear = 0;
+  #infoHashes: ReadonlySet<string> = new Set();
+  readonly #engine: Engine;
+  readonly #onDecision: (slot: number, action: ActionCode) => void;
+
+  /** @param onDecision called once for every flow that is BitTorrent, with what is done with it */
+  constructor(
+    engine: Engine,
+    options: ActionOptions,
+    onDecision: (slot: number, action: ActionCode) => void,
+  ) {
+    this.#engine = engine;
+    this.#onDecision = onDecision;
+    this.configure(options);
+  }
+
+  /** Takes new settings over. Flows that have their action keep it. */
+  configure(options: ActionOptions): void {
+    this.#default = codes[options.default];
+    this.#byKind = Uint8Array.from(kinds, (kind) => codes[options.kinds[kind] ?? options.default]);
+    this.#inspectedPackets = options.inspectedPackets;
+    this.#inspectedPacketsClear = options.inspectedPacketsClear;
+    this.#infoHashes = options.allowedInfoHashes;
+  }
+
+  /** The action of the flow in `slot`, if it has one already; else Pass. */
+  standing(slot: number): ActionCode {
+    const flags = this.#engine.flows.words[slot * wordStride + sFlags]!;
+    return ((flags & flagAction) >> flagActionShift) as ActionCode;
+  }
+
+  /** What is done with a packet of the flow in `slot`, about which the engine just said `verdict`. */
+  judge(slot: number, verdict: VerdictCode): ActionCode {
+    const words = this.#engine.flows.words;
+    const s = slot * wordStride;
+    const flags = words[s + sFlags]!;
+    const standing = (flags & flagAction) >> flagActionShift;
+    if (standing !== Pass) return standing as ActionCode;
+    if (verdict === BitTorrent) return this.#decide(slot, s, (flags & flagDone) !== 0);
+    if ((flags & flagDone) !== 0 || this.#lookedEnough(slot, s, verdict)) return this.allow(slot);
+    return Pass;
+  }
+
+  /** Lets a flow go: nothing is asked about it any more. */
+  allow(slot: number): ActionCode {
+    this.#engine.inspector.letGo(slot);
+    this.#keep(slot * wordStride, Accept);
+    return Accept;
+  }
+
+  #lookedEnough(slot: number, s: number, verdict: VerdictCode): boolean {
+    const { words, numbers } = this.#engine.flows;
+    const named = (words[s + sNoted]! & 0xff00) !== 0;
+    const budget =
+      verdict === Suspect
+        ? this.#inspectedPackets * suspectPatience
+        : named
+          ? this.#inspectedPacketsClear
+          : this.#inspectedPackets;
+    if (words[s + sInspected]! + words[s + sInspected + 1]! >= budget) return true;
+    if (numbers[slot * numberStride + payloadBytes]! > oneWayBytes)
+      return Math.min(words[s + sPending]!, words[s + sPending + 1]!) === 0;
+    return words[s + packetsOf]! + words[s + packetsOf + 1]! >= budget * packetsPerInspected;
+  }
+
+  #decide(slot: number, s: number, done: boolean): ActionCode {
+    const action = this.#actionOf(s, done);
+    if (action === Pass) return Pass;
+    this.#engine.inspector.letGo(slot);
+    this.#keep(s, action);
+    this.#onDecision(slot, action);
+    return action;
+  }
+
+  #actionOf(s: number, done: boolean): ActionCode {
+    const words = this.#engine.flows.words;
+    if (this.#infoHashes.size > 0) {
+      const allowed = this.#infoHashAllowed(s);
+      if (allowed === true) return Accept;
+      const since = words[s + packetsOf]! + words[s + packetsOf + 1]! - words[s + sDecidedPacket]!;
+      if (allowed === null && !done && since < infoHashPatience) return Pass;
+    }
+    const kind = (words[s + sVerdict]! >>> 16) & 0xff;
+    return kind < kinds.length ? (this.#byKind[kind]! as ActionCode) : this.#default;
+  }
+
+  /** Whether the flow's info-hash is on the allow-list; null while none was seen. */
+  #infoHashAllowed(s: number): boolean | null {
+    const { evidence } = this.#engine.inspector;
+    let seen = false;
+    for (let item = this.#engine.flows.words[s + sEvidence]!; item >= 0; item = evidence.next[item]!) {
+      if (evidence.grade[item]! < gradeHint) continue;
+      const hash = evidence.infoHash(item);
+      if (hash === '') continue;
+      if (this.#infoHashes.has(hash)) return true;
+      seen = true;
+    }
+    return seen ? false : null;
+  }
+
+  #keep(s: number, action: ActionCode): void {
+    const words = this.#engine.flows.words;
+    words[s + sFlags] = (words[s + sFlags]! & ~flagAction) | (action << flagActionShift);
+  }
+}

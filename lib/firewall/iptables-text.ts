@@ -1,0 +1,151 @@
+/**
+ * The rules as input of iptables-restore, the same text for IPv4 and IPv6.
+ *
+ *     mangle FORWARD (INPUT, OUTPUT)
+ *       -> SWARMGATE      the mark of a packet that came back; forget on SYN; decided? else
+ *            -> SWARMGATE-Q   the queue
+ *       -> SWARMGATE-E    clears our field of the packet's mark
+ *       ... the administrator's rules
+ *     filter FORWARD (INPUT, OUTPUT), enforce only
+ *       -> SWARMGATE      drop or reject by connection mark (REJECT works in the filter table only, iptables-extensions(8))
+ *
+ * NF_ACCEPT from user space ends the whole mangle table for a packet, so an undecided packet comes back by NF_REPEAT
+ * with the value `pass`, and then meets the administrator's rules. The field is cleared behind the jumps of all
+ * instances and not in SWARMGATE itself: two instances that see the same packet would else send it to each other's
+ * queue for ever, since each repetition begins at the first rule.
+ *
+ * A rule with `--queue-bypass` and nobody listening "behaves like ACCEPT instead, and the packet will move on to the
+ * next table" (iptables-extensions(8), NFQUEUE): while Swarmgate is dead and its rules still stand, the administrator's
+ * rules in mangle behind ours do not see undecided packets. The same holds for packets that a full queue lets pass.
+ */
+import type { RuleSet } from './firewall.js';
+import { markDrop, markPass, markReject } from './marks.js';
+import { chainNames, hooksOf, icmpProtocols, queuedProtocols, type Hook } from './rules.js';
+
+export type TableName = 'mangle' | 'filter';
+
+/** One of our jumps: the built-in chain, what it matches, and where it goes. */
+export interface Jump {
+  readonly chain: string;
+  readonly rule: string;
+}
+
+/** What is to be in one table. */
+export interface TablePlan {
+  readonly table: TableName;
+  readonly chains: readonly string[];
+  readonly rules: readonly string[];
+  /** As the first rule of their chains. */
+  readonly first: readonly Jump[];
+  /** Behind the last of all instances' first jumps. */
+  readonly last: readonly Jump[];
+}
+
+const builtIn: Readonly<Record<Hook, { chain: string; match: string }>> = {
+  forward: { chain: 'FORWARD', match: '' },
+  input: { chain: 'INPUT', match: '! -i lo ' },
+  output: { chain: 'OUTPUT', match: '! -o lo ' },
+};
+
+function jumps(rules: RuleSet, target: string): Jump[] {
+  return hooksOf(rules).map((hook) => ({
+    chain: builtIn[hook].chain,
+    rule: `${builtIn[hook].match}-j ${target}`,
+  }));
+}
+
+export function tablePlans(rules: RuleSet): TablePlan[] {
+  return rules.enforce ? [manglePlan(rules), filterPlan(rules)] : [manglePlan(rules)];
+}
+
+function manglePlan(rules: RuleSet): TablePlan {
+  const { main, queue, end, stamp } = chainNames(rules.instance);
+  return {
+    table: 'mangle',
+    chains: [main, queue, end, stamp],
+    rules: [...mainRules(rules), ...queueRules(rules), ...endRules(rules)],
+    first: jumps(rules, main),
+    last: jumps(rules, end),
+  };
+}
+
+function mainRules({ instance, mark, interfaces }: RuleSet): string[] {
+  const { main, queue } = chainNames(instance);
+  const mask = mark.maskText;
+  const set = `! --mark 0x0/${mask}`;
+  const syn = '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN';
+  const places =
+    interfaces.length === 0 ? [''] : interfaces.flatMap((name) => [`-i ${name} `, `-o ${name} `]);
+  return [
+    `-A ${main} -m mark --mark ${mark.text(markPass)}/${mask} -j RETURN`,
+    `-A ${main} -m mark ${set} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
+    `-A ${main} -m mark ${set} -j RETURN`,
+    `-A ${main} ${syn} -m connmark ${set} -j CONNMARK --set-xmark 0x0/${mask}`,
+    `-A ${main} -m connmark ${set} -j RETURN`,
+    ...places.map((place) => `-A ${main} ${place}-j ${queue}`),
+  ];
+}
+
+function queueRules({ instance, queueFirst, queueCount }: RuleSet): string[] {
+  const { queue } = chainNames(instance);
+  const to =
+    queueCount === 1
+      ? `--queue-num ${queueFirst}`
+      : `--queue-balance ${queueFirst}:${queueFirst + queueCount - 1}`;
+  return queuedProtocols.map((protocol) => `-A ${queue} -p ${protocol} -j NFQUEUE ${to} --queue-bypass`);
+}
+
+function endRules({ instance, mark }: RuleSet): string[] {
+  const mask = mark.maskText;
+  return [`-A ${chainNames(instance).end} -m mark ! --mark 0x0/${mask} -j MARK --set-xmark 0x0/${mask}`];
+}
+
+/** Resets and ICMP go on: they end the flow, and our own answers are among them where OUTPUT is looked at. */
+function filterPlan(rules: RuleSet): TablePlan {
+  const { main } = chainNames(rules.instance);
+  const mask = rules.mark.maskText;
+  return {
+    table: 'filter',
+    chains: [main],
+    rules: [
+      `-A ${main} -m connmark --mark ${rules.mark.text(markDrop)}/${mask} -j DROP`,
+      `-A ${main} -m connmark ! --mark ${rules.mark.text(markReject)}/${mask} -j RETURN`,
+      `-A ${main} -p tcp -m tcp --tcp-flags RST RST -j RETURN`,
+      `-A ${main} -p tcp -j REJECT --reject-with tcp-reset`,
+      ...icmpProtocols.map((protocol) => `-A ${main} -p ${protocol} -j RETURN`),
+      `-A ${main} -j REJECT`,
+    ],
+    first: jumps(rules, main),
+    last: [],
+  };
+}
+
+/** The rule set as written into empty tables, for people. */
+export function iptablesScript(rules: RuleSet): string {
+  const sections = tablePlans(rules).map((plan) => section(plan, { deletions: [], leading: () => 0 }));
+  const head =
+    `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}.\n` +
+    '# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.\n';
+  return head + sections.join('');
+}
+
+export interface Surroundings {
+  /** Rules of ours that stand now, as `-D` lines. */
+  readonly deletions: readonly string[];
+  /** Number of other instances' jumps at the head of a built-in chain. */
+  readonly leading: (chain: string) => number;
+}
+
+/** One table's part of the restore input. A declared chain is emptied if it exists (iptables-restore(8), --noflush). */
+export function section(plan: TablePlan, { deletions, leading }: Surroundings): string {
+  const lines = [
+    `*${plan.table}`,
+    ...plan.chains.map((name) => `:${name} - [0:0]`),
+    ...deletions,
+    ...plan.rules,
+    ...plan.first.map(({ chain, rule }) => `-I ${chain} 1 ${rule}`),
+    ...plan.last.map(({ chain, rule }) => `-I ${chain} ${leading(chain) + 2} ${rule}`),
+    'COMMIT',
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}

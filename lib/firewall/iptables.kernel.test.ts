@@ -1,0 +1,152 @@
+/** The iptables backend in the kernel, in network namespaces that the test makes: nothing of the host's is touched. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { chooseFirewall, removeEverything, showEverything, tryBackend } from './choose.js';
+import { IptablesFirewall, type FrontEnd } from './iptables.js';
+import { MarkField } from './marks.js';
+import { cannotMakeNamespaces, hasProgram, Network, ruleSet } from './testing.js';
+
+const skip = cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed');
+
+/** Without dates and counters. */
+const bare = (text: string): string => text.replace(/^#.*\n/gm, '').replace(/\[\d+:\d+\]/g, '[]');
+
+for (const frontEnd of ['-nft', '-legacy'] as const) {
+  const missing =
+    skip || (hasProgram(`iptables${frontEnd}`) ? false : `iptables${frontEnd} is not installed`);
+  describe(`rules by iptables${frontEnd}`, { skip: missing }, () => {
+    rulesTests(frontEnd);
+  });
+}
+
+function rulesTests(frontEnd: FrontEnd): void {
+  let net: Network;
+  let firewall: IptablesFirewall;
+  const rules = ruleSet({ local: true, queueCount: 4 });
+  before(() => {
+    net = new Network();
+    firewall = new IptablesFirewall({ tools: net.tools(), frontEnd });
+  });
+  after(() => {
+    net.close();
+  });
+  const tables = (): string =>
+    bare(net.run(net.router, `iptables${frontEnd}-save`)) +
+    bare(net.run(net.router, `ip6tables${frontEnd}-save`));
+  const iptables = (words: string): string => net.run(net.router, `iptables${frontEnd} ${words}`);
+  beforeEach(async () => {
+    await firewall.remove('default');
+    await firewall.remove('b');
+    iptables('-t mangle -F FORWARD');
+    iptables('-t filter -F FORWARD');
+    iptables('-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu');
+    iptables('-t filter -A FORWARD -s 192.0.2.0/24 -m comment --comment -j_SWARMGATE -j DROP');
+    net.run(net.router, `ip6tables${frontEnd} -t mangle -L`);
+    net.run(net.router, `ip6tables${frontEnd} -t filter -L`);
+  });
+
+  test('installs, is intact for any process, and leaves every other rule as it was', async () => {
+    const untouched = tables();
+    assert.equal(await firewall.check(rules), 'absent');
+    await firewall.install(rules);
+    assert.deepEqual(await firewall.examine(rules), { state: 'intact', problems: [] });
+    const elsewhere = new IptablesFirewall({ tools: net.tools(), frontEnd });
+    assert.equal(await elsewhere.check(rules), 'intact');
+    assert.equal(await elsewhere.check(ruleSet({ queueCount: 2 })), 'damaged');
+    const foreign = tables().replace(/^.*SWARMGATE(?!.*TCPMSS).*\n/gm, (line) =>
+      line.includes('192.0.2') ? line : '',
+    );
+    assert.equal(foreign, untouched);
+    const once = tables();
+    await firewall.install(rules);
+    assert.equal(tables(), once);
+    await firewall.remove('default');
+    assert.equal(tables(), untouched);
+    await firewall.remove('default');
+  });
+
+  test('damage is noticed and mended', async () => {
+    await firewall.install(rules);
+    const whole = tables();
+    const damages = [
+      [
+        '-t mangle -F FORWARD',
+        '-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu',
+      ],
+      ['-t mangle -F SWARMGATE'],
+      ['-t mangle -D SWARMGATE-Q 1'],
+      ['-t filter -D INPUT 1'],
+      ['-t mangle -D OUTPUT 2'],
+      ['-t mangle -A SWARMGATE -j ACCEPT'],
+    ];
+    for (const damage of damages) {
+      damage.forEach(iptables);
+      const report = await firewall.examine(rules);
+      assert.equal(report.state, 'damaged', damage.join());
+      assert.match(report.problems.join(), /^iptables: /);
+      await firewall.install(rules);
+      assert.equal(await firewall.check(rules), 'intact');
+      assert.equal(tables(), whole);
+    }
+  });
+
+  test('a rule put before ours is damage; reinstalling goes before it', async () => {
+    await firewall.install(rules);
+    iptables('-t mangle -I FORWARD 1 -s 198.51.100.1 -j ACCEPT');
+    const { problems } = await firewall.examine(rules);
+    assert.deepEqual(problems, [
+      'iptables: mangle FORWARD: our rule "-j SWARMGATE" is not where it was',
+      'iptables: mangle FORWARD: our rule "-j SWARMGATE-E" is not where it was',
+    ]);
+    await firewall.install(rules);
+    assert.equal(await firewall.check(rules), 'intact');
+    assert.match(tables(), /-A FORWARD -s 198.51.100.1/);
+  });
+
+  test('half an installation, and jumps that others wrote, are removed', async () => {
+    const untouched = tables();
+    await firewall.install(rules);
+    net.run(net.router, `ip6tables${frontEnd} -t mangle -F FORWARD`);
+    iptables('-t mangle -D FORWARD 1');
+    iptables('-t filter -A FORWARD -s 203.0.113.0/24 -g SWARMGATE');
+    assert.equal(await firewall.check(rules), 'damaged');
+    await firewall.remove('default');
+    assert.equal(tables(), untouched);
+  });
+
+  test('two instances stand side by side, whichever is written last', async () => {
+    const untouched = tables();
+    const other = ruleSet({ instance: 'b', queueFirst: 8, mark: new MarkField(0x0e00_0000), enforce: false });
+    await firewall.install(rules);
+    await firewall.install(other);
+    for (const again of [rules, other, rules]) {
+      assert.equal(await firewall.check(rules), 'intact');
+      assert.equal(await firewall.check(other), 'intact');
+      await firewall.install(again);
+    }
+    await firewall.remove('default');
+    assert.equal(await firewall.check(rules), 'absent');
+    assert.equal(await firewall.check(other), 'intact');
+    await firewall.remove('b');
+    assert.equal(tables(), untouched);
+  });
+
+  test('everything is removed and shown, whichever front end wrote it', async () => {
+    const untouched = tables();
+    await firewall.install(rules);
+    assert.match(await showEverything('default', { tools: net.tools() }), /NFQUEUE --queue-balance 0:3/);
+    await removeEverything('default', { tools: net.tools() });
+    assert.equal(tables(), untouched);
+    assert.equal(await showEverything('default', { tools: net.tools() }), '');
+  });
+
+  test('trying a backend leaves nothing behind', async () => {
+    const untouched = tables();
+    assert.equal(await tryBackend('iptables', { tools: net.tools() }), null);
+    const nft = await tryBackend('nft', { tools: net.tools() });
+    const chosen = await chooseFirewall('auto', { tools: net.tools() });
+    assert.equal(chosen.name, nft === null ? 'nft' : 'iptables');
+    assert.equal(tables(), untouched);
+    assert.doesNotMatch(net.run(net.router, 'nft list tables'), /swarmgate/);
+  });
+}

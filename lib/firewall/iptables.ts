@@ -1,0 +1,250 @@
+/**
+ * Backend iptables with ip6tables, for kernels whose nft has no `queue`. Works with both front ends (legacy and nft).
+ * Each family is written by one iptables-restore, which commits table by table. What the kernel holds is told from what
+ * was installed by a digest of the listing right after the installation, kept as a comment in a chain that nothing
+ * jumps to, so that any process can compare and no spelling of a tool's version matters.
+ */
+import { existsSync } from 'node:fs';
+import { FirewallError, type Firewall, type RuleSet, type RulesReport, type RulesState } from './firewall.js';
+import {
+  kindOfJump,
+  leadingJumps,
+  ownParts,
+  ownText,
+  parseListing,
+  type ListedTable,
+  type OwnPart,
+} from './iptables-listing.js';
+import { iptablesScript, section, tablePlans, type Jump, type TablePlan } from './iptables-text.js';
+import { chainNames, digest, requireInstance, requireSound } from './rules.js';
+import { toolError, Tools, type ToolResult } from './tools.js';
+
+/** Which of the installed front ends: the machine's default, or one by name. */
+export type FrontEnd = '' | '-legacy' | '-nft';
+
+type Family = 'iptables' | 'ip6tables';
+
+/** Seconds to wait for the lock that legacy front ends share (/run/xtables.lock). */
+const lockSeconds = 10;
+
+export interface IptablesOptions {
+  readonly tools?: Tools;
+  readonly frontEnd?: FrontEnd;
+  /** Whether the kernel has IPv6. */
+  readonly hasIpv6?: () => boolean;
+}
+
+export class IptablesFirewall implements Firewall {
+  readonly name = 'iptables';
+  readonly pass = 'repeat';
+  readonly #tools: Tools;
+  readonly #frontEnd: FrontEnd;
+  readonly #families: readonly Family[];
+  readonly notes: readonly string[];
+
+  constructor({ tools = new Tools(), frontEnd = '', hasIpv6 = kernelHasIpv6 }: IptablesOptions = {}) {
+    this.#tools = tools;
+    this.#frontEnd = frontEnd;
+    const both = hasIpv6();
+    this.#families = both ? ['iptables', 'ip6tables'] : ['iptables'];
+    this.notes = both ? [] : ['this kernel has no IPv6: rules for IPv4 only'];
+  }
+
+  render(rules: RuleSet): string {
+    requireSound(rules);
+    return iptablesScript(rules);
+  }
+
+  async install(rules: RuleSet): Promise<void> {
+    const text = this.render(rules);
+    for (const family of this.#families) {
+      const tables = await this.#list(family);
+      await this.#restore(family, installation(rules, tables));
+      const listed = digest(ownText(ownParts(await this.#list(family), rules.instance)));
+      await this.#restore(family, stampInput(rules.instance, digest(text), listed));
+    }
+  }
+
+  /** The hooks of the tables stay when chains go, so what is held is not lost. */
+  drain(instance: string): Promise<void> {
+    return this.remove(instance);
+  }
+
+  async remove(instance: string): Promise<void> {
+    requireInstance(instance);
+    for (const family of this.#families) {
+      const input = removal(ownParts(await this.#list(family), instance));
+      if (input !== '') await this.#restore(family, input);
+    }
+  }
+
+  async check(rules: RuleSet): Promise<RulesState> {
+    return (await this.examine(rules)).state;
+  }
+
+  async examine(rules: RuleSet): Promise<RulesReport> {
+    const expected = digest(this.render(rules));
+    const problems: string[] = [];
+    let found = false;
+    for (const family of this.#families) {
+      const tables = await this.#list(family);
+      const parts = ownParts(tables, rules.instance);
+      found ||= parts.length > 0;
+      problems.push(...problemsOf(rules, tables, parts, expected).map((words) => `${family}: ${words}`));
+    }
+    if (!found) return { state: 'absent', problems };
+    return { state: problems.length === 0 ? 'intact' : 'damaged', problems };
+  }
+
+  async show(instance: string): Promise<string> {
+    requireInstance(instance);
+    const texts: string[] = [];
+    for (const family of this.#families) {
+      const text = shownText(ownParts(await this.#list(family), instance));
+      if (text !== '') texts.push(`# ${family}\n${text}`);
+    }
+    return texts.join('');
+  }
+
+  /** @throws FirewallError unless this kernel takes the rules; a chain is made for the question and removed. */
+  async tryOut(rules: RuleSet): Promise<void> {
+    for (const family of this.#families) {
+      try {
+        await this.#restore(family, trialInput(rules));
+      } finally {
+        await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
+      }
+    }
+  }
+
+  #run(family: Family, tool: 'save' | 'restore', words: readonly string[], input = ''): Promise<ToolResult> {
+    return this.#tools.run(`${family}${this.#frontEnd}-${tool}`, words, input);
+  }
+
+  async #list(family: Family): Promise<ListedTable[]> {
+    const result = await this.#run(family, 'save', []);
+    if (result.status !== 0) throw toolError(`${family}-save`, result);
+    return parseListing(result.stdout);
+  }
+
+  async #restore(family: Family, input: string): Promise<void> {
+    const result = await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], input);
+    if (result.status !== 0) throw toolError(`${family}${this.#frontEnd}-restore`, result);
+  }
+}
+
+/** Without IPv6 (not built, or ipv6.disable=1) this file is not there. */
+export function kernelHasIpv6(): boolean {
+  return existsSync('/proc/net/if_inet6');
+}
+
+function ownOf(parts: readonly OwnPart[], table: string): OwnPart | undefined {
+  return parts.find((part) => part.table === table);
+}
+
+const deletion = (rule: string): string => rule.replace(/^-A /, '-D ');
+
+/** What makes the tables hold these rules and nothing else of this instance. */
+export function installation(rules: RuleSet, tables: readonly ListedTable[]): string {
+  const parts = ownParts(tables, rules.instance);
+  const plans = tablePlans(rules);
+  const stale = parts.filter(({ table }) => !plans.some((plan) => plan.table === table));
+  return removal(stale) + plans.map((plan) => tableInstallation(plan, parts, tables)).join('');
+}
+
+function tableInstallation(
+  plan: TablePlan,
+  parts: readonly OwnPart[],
+  tables: readonly ListedTable[],
+): string {
+  const references = ownOf(parts, plan.table)?.references ?? [];
+  const listed = tables.find(({ name }) => name === plan.table)?.rules ?? [];
+  const others = listed.filter((rule) => !references.includes(rule));
+  return section(plan, {
+    deletions: references.map(deletion),
+    leading: (chain) => leadingJumps(others, chain).length,
+  });
+}
+
+export function removal(parts: readonly OwnPart[]): string {
+  const sections = parts.map(({ table, chains, references }) => [
+    `*${table}`,
+    ...references.map(deletion),
+    ...chains.map((name) => `-F ${name}`),
+    ...chains.map((name) => `-X ${name}`),
+    'COMMIT',
+  ]);
+  return sections
+    .flat()
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function stampInput(instance: string, rulesDigest: string, listedDigest: string): string {
+  const { stamp } = chainNames(instance);
+  const words = `swarmgate:rules=${rulesDigest}:listed=${listedDigest}`;
+  return `*mangle\n-A ${stamp} -m comment --comment ${words}\nCOMMIT\n`;
+}
+
+function problemsOf(
+  rules: RuleSet,
+  tables: readonly ListedTable[],
+  parts: readonly OwnPart[],
+  expected: string,
+): string[] {
+  if (parts.length === 0) return ['nothing is installed'];
+  const stamp = /rules=([0-9a-f]{16}):listed=([0-9a-f]{16})/.exec(ownOf(parts, 'mangle')?.stamp ?? '');
+  if (stamp === null) return ['the rules are not complete'];
+  if (stamp[1] !== expected) return ['the rules were installed with other settings'];
+  if (stamp[2] !== digest(ownText(parts))) return ['the rules were changed after they were installed'];
+  return tablePlans(rules).flatMap((plan) => misplaced(plan, tables));
+}
+
+/** Rules before ours could take packets away from us, and would run twice on a packet that comes back. */
+function misplaced(plan: TablePlan, tables: readonly ListedTable[]): string[] {
+  const listed = tables.find(({ name }) => name === plan.table)?.rules ?? [];
+  const wrong = ({ chain, rule }: Jump, index: (place: readonly string[]) => boolean): string[] => {
+    const leading = leadingJumps(listed, chain);
+    const at = leading.indexOf(`-A ${chain} ${rule}`);
+    return at >= 0 && index(leading.slice(at))
+      ? []
+      : [`${plan.table} ${chain}: our rule "${rule}" is not where it was`];
+  };
+  return [
+    ...plan.first.flatMap((jump) => wrong(jump, () => true)),
+    ...plan.last.flatMap((jump) => wrong(jump, (after) => after.every((rule) => kindOfJump(rule) === 'end'))),
+  ];
+}
+
+function shownText(parts: readonly OwnPart[]): string {
+  return parts
+    .flatMap(({ table, rules, references }) => [`*${table}`, ...rules, ...references])
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** Capitals: no instance can have this name. The process id keeps two doctors apart. */
+const trialChain = `SWARMGATE-TRY-${process.pid}`;
+const trialEnd = ['mangle', 'filter']
+  .map((table) => `*${table}\n:${trialChain} - [0:0]\n-X ${trialChain}\nCOMMIT\n`)
+  .join('');
+
+/** Every rule once, in chains that nothing jumps to. */
+function trialInput(rules: RuleSet): string {
+  const own = new RegExp(`^-A ${chainNames(rules.instance).main}\\S* `);
+  return tablePlans(rules)
+    .map(({ table, rules: lines }) => {
+      const copies = lines
+        .filter((line) => !line.includes('-j SWARMGATE'))
+        .map((line) => line.replace(own, `-A ${trialChain} `));
+      return `*${table}\n:${trialChain} - [0:0]\n${copies.map((line) => `${line}\n`).join('')}COMMIT\n`;
+    })
+    .join('');
+}
+
+/** The words of `iptables -V`: "iptables v1.8.9 (nf_tables)". @throws FirewallError 'firewall-tool-missing' */
+export async function iptablesVersion(tools = new Tools()): Promise<string> {
+  const result = await tools.run('iptables', ['-V']);
+  if (result.status !== 0) throw new FirewallError('firewall-tool-missing', 'iptables is not installed');
+  return result.stdout.trim();
+}

@@ -1,0 +1,107 @@
+"""Traffic for the kernel tests: queue (a consumer that marks by a plan), serve (echo), tcp, udp (clients).
+
+queue NUMBER MASK PLAN   PLAN is words such as pass accept drop reject; the last one holds for all later packets
+serve                    echoes TCP and UDP on port 5001, both families
+tcp ADDRESS [SOURCEPORT] prints ok, reset, timeout or refused
+udp ADDRESS              prints ok, timeout or refused
+"""
+import ctypes, os, socket, struct, sys, threading
+
+VALUES = {'pass': 1, 'accept': 2, 'drop': 3, 'reject': 4}
+NF_REPEAT = 4
+
+
+def queue(number, mask, plan):
+    lib = ctypes.CDLL('libnetfilter_queue.so.1')
+    pointer = ctypes.c_void_p
+    for name, result, arguments in (
+        ('nfq_open', pointer, []),
+        ('nfq_create_queue', pointer, [pointer, ctypes.c_uint16, pointer, pointer]),
+        ('nfq_set_mode', ctypes.c_int, [pointer, ctypes.c_uint8, ctypes.c_uint32]),
+        ('nfq_get_msg_packet_hdr', pointer, [pointer]),
+        ('nfq_get_nfmark', ctypes.c_uint32, [pointer]),
+        ('nfq_set_verdict2', ctypes.c_int, [pointer] + [ctypes.c_uint32] * 4 + [pointer]),
+        ('nfq_fd', ctypes.c_int, [pointer]),
+        ('nfq_handle_packet', ctypes.c_int, [pointer, ctypes.c_char_p, ctypes.c_int]),
+    ):
+        getattr(lib, name).restype, getattr(lib, name).argtypes = result, arguments
+    shift = (mask & -mask).bit_length() - 1
+    seen = [0]
+
+    def packet(handle, _message, data, _more):
+        identity = struct.unpack('!I', ctypes.string_at(lib.nfq_get_msg_packet_hdr(data), 4))[0]
+        value = plan[min(seen[0], len(plan) - 1)]
+        seen[0] += 1
+        mark = (lib.nfq_get_nfmark(data) & ~mask & 0xFFFFFFFF) | VALUES[value] << shift
+        print(value, flush=True)
+        return lib.nfq_set_verdict2(handle, identity, NF_REPEAT, mark, 0, None)
+
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, pointer, pointer)
+    callback = kind(packet)
+    handle = lib.nfq_open()
+    made = lib.nfq_create_queue(handle, number, ctypes.cast(callback, pointer), None)
+    if not made or lib.nfq_set_mode(made, 2, 256) < 0:
+        sys.exit('cannot bind the queue')
+    print('ready', flush=True)
+    while True:
+        try:
+            block = os.read(lib.nfq_fd(handle), 65536)
+        except OSError:
+            continue
+        lib.nfq_handle_packet(handle, block, len(block))
+
+
+def serve():
+    tcp = socket.create_server(('::', 5001), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+    udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    udp.bind(('::', 5001))
+
+    def echo(connection):
+        try:
+            while data := connection.recv(4096):
+                connection.sendall(data)
+        except OSError:
+            pass
+        connection.close()
+
+    def datagrams():
+        while True:
+            data, sender = udp.recvfrom(4096)
+            udp.sendto(data, sender)
+
+    threading.Thread(target=datagrams, daemon=True).start()
+    print('ready', flush=True)
+    while True:
+        threading.Thread(target=echo, args=(tcp.accept()[0],), daemon=True).start()
+
+
+def client(kind, address, source_port=0):
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM if kind == 'tcp' else socket.SOCK_DGRAM)
+    connection.settimeout(3)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Closed by a reset: the five-tuple can be used again at once.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    connection.bind(('', source_port))
+    try:
+        connection.connect((address, 5001))
+        for _ in range(4):
+            connection.send(b'hello')
+            if connection.recv(100) != b'hello':
+                return 'wrong'
+        return 'ok'
+    except ConnectionResetError:
+        return 'reset'
+    except ConnectionRefusedError:
+        return 'refused'
+    except TimeoutError:
+        return 'timeout'
+
+
+command, *words = sys.argv[1:]
+if command == 'queue':
+    queue(int(words[0]), int(words[1], 0), words[2:])
+elif command == 'serve':
+    serve()
+else:
+    print(client(command, words[0], *map(int, words[1:])))

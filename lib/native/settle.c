@@ -1,0 +1,125 @@
+/* Verdicts of a whole batch in one send; equal ones in a row become one message. */
+#include "queue.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SEND_TRIES_MAX 8
+#define SEND_PAUSE_MICROS 50
+
+/* A verdict as the kernel reads it; the mark is left out where it does not change. */
+struct verdict_message {
+  struct nlmsghdr header;
+  struct nfgenmsg family;
+  struct nlattr verdict_attribute;
+  struct nfqnl_msg_verdict_hdr verdict;
+  struct nlattr mark_attribute;
+  uint32_t mark;
+};
+_Static_assert(sizeof(struct verdict_message) == VERDICT_MESSAGE_BYTES_MAX, "a verdict message has no gaps");
+
+/* Packets in a row that get the same verdict. */
+struct run {
+  uint32_t first;
+  uint32_t last;
+  uint8_t verdict;
+  uint32_t mark;
+  /* Some packet's mark differs from `mark`. */
+  bool changes_mark;
+  /* All packets of the run are to leave with `mark`. */
+  bool one_mark;
+};
+
+/* A verdict that is none is a defect of the caller; the packet passes, as if we were not there. */
+static uint8_t known_verdict(uint8_t verdict) {
+  return verdict == NF_DROP || verdict == NF_REPEAT ? verdict : NF_ACCEPT;
+}
+
+static struct run run_of(const struct queue_arrays *from, uint32_t i) {
+  const uint8_t verdict = known_verdict(from->verdict[i]);
+  const bool changes = verdict != NF_DROP && from->verdict_mark[i] != from->mark[i];
+  return (struct run){i, i, verdict, from->verdict_mark[i], changes, true};
+}
+
+/* Takes the next packet into the run if one message can serve both. A dropped packet's mark matters to nobody. */
+static bool extend(struct run *run, const struct run *next) {
+  if (next->verdict != run->verdict) return false;
+  const bool same_mark = run->one_mark && next->mark == run->mark;
+  if (!same_mark && (run->changes_mark || next->changes_mark)) return false;
+  run->one_mark = same_mark;
+  run->changes_mark = run->changes_mark || next->changes_mark;
+  run->last = next->last;
+  return true;
+}
+
+static size_t put_verdict(struct queue *queue, size_t at, const struct run *run) {
+  struct verdict_message message = {0};
+  const size_t bytes = run->changes_mark ? sizeof message : offsetof(struct verdict_message, mark_attribute);
+  const uint16_t type = run->first == run->last ? NFQNL_MSG_VERDICT : NFQNL_MSG_VERDICT_BATCH;
+  message.header.nlmsg_len = (uint32_t)bytes;
+  message.header.nlmsg_type = (uint16_t)((NFNL_SUBSYS_QUEUE << 8) | type);
+  message.header.nlmsg_flags = NLM_F_REQUEST;
+  message.family.version = NFNETLINK_V0;
+  message.family.res_id = htons(queue->number);
+  message.verdict_attribute.nla_len = NLA_HDRLEN + sizeof message.verdict;
+  message.verdict_attribute.nla_type = NFQA_VERDICT_HDR;
+  message.verdict.verdict = htonl(run->verdict);
+  message.verdict.id = htonl(queue->arrays.id[run->last]);
+  message.mark_attribute.nla_len = NLA_HDRLEN + sizeof message.mark;
+  message.mark_attribute.nla_type = NFQA_MARK;
+  message.mark = htonl(run->mark);
+  memcpy(queue->verdicts + at, &message, bytes);
+  return at + bytes;
+}
+
+/*
+ * NFQNL_MSG_VERDICT_BATCH means "all ids up to x, in the order of the queue". Everything before this batch is settled
+ * and the runs are sent in order, so it hits this run and nothing else. The kernel compares ids as signed differences,
+ * which is right across 2^32 as well.
+ */
+static int put_verdicts(struct queue *queue) {
+  int messages = 0;
+  size_t at = 0;
+  struct run run = run_of(&queue->arrays, 0);
+  for (uint32_t i = 1; i < queue->count; i++) {
+    const struct run next = run_of(&queue->arrays, i);
+    if (!queue->reordered && extend(&run, &next)) continue;
+    at = put_verdict(queue, at, &run);
+    messages++;
+    run = next;
+  }
+  queue->unsent_bytes = put_verdict(queue, at, &run);
+  return messages + 1;
+}
+
+/* The kernel works on a verdict within the send. It can only lack the memory for a copy of the message. */
+int queue_flush(struct queue *queue) {
+  for (int tries = 0; tries < SEND_TRIES_MAX; tries++) {
+    if (send(queue->fd, queue->verdicts, queue->unsent_bytes, 0) >= 0) {
+      queue->unsent_bytes = 0;
+      return 0;
+    }
+    const int error = errno;
+    if (error != EAGAIN && error != ENOBUFS && error != ENOMEM && error != EINTR) return -error;
+    queue->arrays.counters[COUNTER_SEND_RETRIES] += 1;
+    usleep(SEND_PAUSE_MICROS);
+  }
+  return -ENOBUFS;
+}
+
+int queue_settle(struct queue *queue) {
+  if (queue->fd < 0) return -EBADF;
+  if (queue->count == 0) return 0;
+  const int messages = put_verdicts(queue);
+  queue->count = 0;
+  queue->arrays.counters[COUNTER_VERDICT_MESSAGES] += messages;
+  const int error = queue_flush(queue);
+  if (error != 0) queue->arrays.counters[COUNTER_SEND_FAILURES] += 1;
+  return error != 0 ? error : messages;
+}

@@ -1,0 +1,110 @@
+/** A running filter's status for tests, and decisions as its workers report them. */
+import { kinds } from '../../detectors/detector.js';
+import {
+  counterAt,
+  countersLength,
+  kindsAt,
+  latencyAt,
+  outcomesAt,
+  reasonsAt,
+  verdictsAt,
+  type CounterName,
+} from '../engine/counters.js';
+import { reasons } from '../engine/verdict.js';
+import { isoMicros } from './format.js';
+import { statusParts } from './status-builder.js';
+import type { DecisionReport, StatusReport } from './status.js';
+import { fakeReport, testStartMicros } from './testing.js';
+
+const singleCounts: Readonly<Partial<Record<CounterName, number>>> = {
+  packets: 1_234_567,
+  bytes: 987_654_321,
+  batches: 1000,
+  passed: 800_000,
+  accepted: 430_000,
+  dropped: 4500,
+  rejected: 67,
+  flowsBegun: 20_000,
+  flowsEnded: 18_500,
+  flowsNow: 1500,
+  flowsEvicted: 3,
+  flowsAllowed: 12,
+  busySeconds: 1.5,
+  heartbeat: 4242,
+};
+
+/** The counts of one worker. */
+export function fakeCounters(): Float64Array {
+  const counters = new Float64Array(countersLength);
+  for (const [name, count] of Object.entries(singleCounts)) counters[counterAt(name as CounterName)] = count;
+  counters[outcomesAt] = 1_234_000;
+  counters[outcomesAt + 3] = 567;
+  counters.set([9000, 10_000, 100, 900], verdictsAt);
+  counters[reasonsAt + reasons.indexOf('proof')] = 850;
+  counters[reasonsAt + reasons.indexOf('two-strong')] = 50;
+  counters[kindsAt + kinds.indexOf('peer')] = 300;
+  counters[kindsAt + kinds.indexOf('dht')] = 600;
+  counters[latencyAt + 20] = 900;
+  counters[latencyAt + 30] = 90;
+  counters[latencyAt + 40] = 10;
+  return counters;
+}
+
+export function fakeDecision(changes: Partial<DecisionReport> = {}): DecisionReport {
+  return {
+    time: isoMicros(testStartMicros + 42_000),
+    worker: 1,
+    action: 'drop',
+    in_interface: 'eth0',
+    out_interface: 'eth1',
+    flow: fakeReport(),
+    ...changes,
+  };
+}
+
+export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
+  const started = isoMicros(testStartMicros);
+  return {
+    version: '0.0.0-test',
+    instance: 'default',
+    mode: 'enforce',
+    mode_since: started,
+    pid: 4711,
+    started,
+    uptime_seconds: 3723.5,
+    rules: { backend: 'nft', state: 'intact', restored: 0, problem: null },
+    packets_per_second: 12_345.6,
+    bits_per_second: 98_765_432,
+    ...statusParts(fakeCounters()),
+    workers: [0, 1].map((worker) => ({
+      worker,
+      queue: 100 + worker,
+      state: 'running',
+      restarts: worker,
+      packets: 617_283 + worker,
+      flows: 750,
+      waiting: worker === 0 ? 3 : null,
+      kernel_dropped: worker === 0 ? 17 : null,
+      socket_dropped: worker === 0 ? 0 : null,
+    })),
+    hosts: [
+      {
+        address: '192.168.1.10',
+        flows: 700,
+        kinds: { dht: 500, peer: 200 },
+        first_seen: started,
+        last_seen: isoMicros(testStartMicros + 3_000_000),
+      },
+      {
+        address: 'fd00:1234:5678:9abc:def0:1234:5678:9abc',
+        flows: 200,
+        kinds: { peer: 200 },
+        first_seen: started,
+        last_seen: isoMicros(testStartMicros + 2_000_000),
+      },
+    ],
+    decisions: [fakeDecision(), fakeDecision({ worker: 0, action: 'monitor-reject', in_interface: null })],
+    memory_bytes: 123_456_789,
+    ...changes,
+  };
+}
