@@ -16,8 +16,8 @@ export interface ChildPlan {
   /** Bits to set in the mark of every packet, or of every `markEvery`-th. */
   readonly markBits?: number;
   readonly markEvery?: number;
-  /** Wait after opening, so that packets pile up. */
-  readonly pauseMillis?: number;
+  /** Begin to receive only when told so (a byte on standard input), so that packets pile up. */
+  readonly wait?: boolean;
   /** Leave the first batch unsettled and wait for the end of the input. */
   readonly hold?: boolean;
   readonly copyBytesLater?: number;
@@ -75,6 +75,7 @@ function seen(batch: QueueBatch, i: number): SeenPacket {
 }
 
 let ended = false;
+const firstInput = new Promise((resolve) => process.stdin.once('data', resolve));
 const inputEnd = new Promise<void>((resolve) => {
   process.stdin.resume().on('end', () => {
     ended = true;
@@ -96,14 +97,15 @@ function decide(batch: QueueBatch, plan: ChildPlan, before: number): void {
 }
 
 async function serve(plan: ChildPlan): Promise<ChildReport> {
-  const queue = new NfqueueQueue(plan.options);
+  const queue = new NfqueueQueue({ timeoutMillis: 20, ...plan.options });
   tell({ ready: true, info: queue.info });
-  await sleep(plan.pauseMillis ?? 0);
+  if (plan.wait) await Promise.race([firstInput, inputEnd]);
   const packets: SeenPacket[] = [];
   let total = 0;
-  for (;;) {
+  // Refused verdicts come back as messages of their own, which receive takes and returns 0: some more rounds after the end.
+  for (let idle = 0; idle < 8;) {
     const count = queue.receive();
-    if (count === 0 && ended) break;
+    if (count === 0 && ended) idle++;
     for (let i = 0; i < count && packets.length < packetsKept; i++) packets.push(seen(queue.batch, i));
     if (plan.hold && count > 0) {
       tell({ holding: count });

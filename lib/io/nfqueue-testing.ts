@@ -140,6 +140,11 @@ export class Child {
     return line;
   }
 
+  /** Lets a child that waits begin. */
+  go(): void {
+    this.#process.stdin.write('go');
+  }
+
   /** Ends the child's input and returns its report. */
   async finish(): Promise<ChildReport> {
     this.#process.stdin.end();

@@ -112,16 +112,17 @@ test('copy range changes while the queue is open', { skip }, async (t) => {
 
 test('a batch of equal verdicts is one message, and marks cut it into runs', { skip }, async (t) => {
   const net = single(t);
-  const pauseMillis = 700;
-  const equal = await net.start('one', { options: { queue: 7 }, pauseMillis });
+  const equal = await net.start('one', { options: { queue: 7 }, wait: true });
   net.run('one', udp('127.0.0.1', port, 64));
+  equal.go();
   const one = await equal.finish();
   assert.equal(one.packets[0]!.batch, 64, 'all were waiting');
   assert.equal(one.counters['verdictMessages'], 1);
   net.run('one', 'iptables -t mangle -A POSTROUTING -p udp -m mark --mark 0x4 -m comment --comment marked');
-  const plan = { options: { queue: 7 }, pauseMillis, markBits: 4, markEvery: 16 };
+  const plan = { options: { queue: 7 }, wait: true, markBits: 4, markEvery: 16 };
   const mixed = await net.start('one', plan);
   net.run('one', udp('127.0.0.1', port, 64));
+  mixed.go();
   const { counters } = await mixed.finish();
   assert.equal(counters['verdictMessages'], 8, 'four marked packets and four runs between them');
   assert.equal(net.counted('one', 'marked'), 4);
@@ -182,10 +183,11 @@ test('close lets the packets pass that the kernel still holds', { skip }, async 
   const net = single(t);
   const child = await net.start('one', {
     options: { queue: 7, batchPackets: 4 },
-    pauseMillis: 600,
+    wait: true,
     hold: true,
   });
   net.run('one', udp('127.0.0.1', port, 10));
+  child.go();
   assert.equal((await child.next()).holding, 4);
   assert.equal(net.counted('one', 'delivered'), 0);
   await child.finish();
@@ -231,9 +233,10 @@ test('opened and closed some hundred times: no descriptor and no memory is kept'
 test('overload without fail-open: what did not fit is counted, and the rest goes on', { skip }, async (t) => {
   const net = single(t);
   const options = { queue: 7, receiveBufferBytes: 65_536, failOpen: false };
-  const child = await net.start('one', { options, pauseMillis: 900 });
+  const child = await net.start('one', { options, wait: true });
   net.run('one', udp('127.0.0.1', port, 2000));
-  await sleep(600);
+  child.go();
+  await sleep(200);
   net.run('one', udp('127.0.0.1', port, 10));
   const { counters } = await child.finish();
   assert.ok(counters['overruns']! > 1000, `overruns ${counters['overruns']}`);
@@ -244,9 +247,10 @@ test('overload without fail-open: what did not fit is counted, and the rest goes
 test('overload with fail-open: what did not fit is counted and passes', { skip }, async (t) => {
   const net = single(t);
   const options = { queue: 7, receiveBufferBytes: 65_536, failOpen: true };
-  const child = await net.start('one', { options, pauseMillis: 900 });
+  const child = await net.start('one', { options, wait: true });
   net.run('one', udp('127.0.0.1', port, 2000));
-  await sleep(600);
+  child.go();
+  await sleep(200);
   net.run('one', udp('127.0.0.1', port, 10));
   const { counters } = await child.finish();
   assert.ok(counters['overruns']! > 1000, `overruns ${counters['overruns']}`);
@@ -257,10 +261,10 @@ test('packets that vanished from the kernel are counted as stale', { skip }, asy
   const net = namespaces(t);
   net.addRouter();
   net.run('router', 'iptables -A FORWARD -p udp -j NFQUEUE --queue-num 7');
-  const child = await net.start('router', { options: { queue: 7, batchPackets: 1 }, pauseMillis: 900 });
+  const child = await net.start('router', { options: { queue: 7, batchPackets: 1 }, wait: true });
   net.run('left', udp('10.9.2.2', port, 5));
   net.run('router', 'ip link set right down');
-  await sleep(900);
+  child.go();
   const { counters } = await child.finish();
   assert.equal(counters['stale'], 5);
 });

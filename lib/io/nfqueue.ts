@@ -28,9 +28,15 @@ export interface NfqueueOptions {
   readonly copyBytes?: number;
   /** The most that `setCopyBytes` may ask for later; memory is taken for it now. `copyBytes` if left out. */
   readonly copyBytesMax?: number;
-  /** Packets that the kernel holds at once. Longer only adds delay: 1024 to 4096 measured best. */
+  /**
+   * Packets that the kernel holds at once. Fail-open lets a packet that finds the queue full pass without a trace, so
+   * this is to be more than the socket buffer holds: what does not fit there is seen as a gap in the ids and counted.
+   */
   readonly lengthMax?: number;
-  /** Socket buffer. The kernel doubles it, and a message of 512 bytes takes 1,280 of it. */
+  /**
+   * Socket buffer: the queue's real length. The kernel doubles the number; then 1 MiB held 2,520 small packets or 1,640
+   * of 1000 bytes (512 copied). Longer only adds delay: 1024 to 4096 packets measured best.
+   */
   readonly receiveBufferBytes?: number;
   /** Packets that do not fit pass instead of being dropped. */
   readonly failOpen?: boolean;
@@ -43,8 +49,8 @@ export interface NfqueueOptions {
 const defaults = {
   batchPackets: batchPacketsMax,
   copyBytes: 512,
-  lengthMax: 4096,
-  receiveBufferBytes: 8 * 1024 * 1024,
+  lengthMax: 16_384,
+  receiveBufferBytes: 1536 * 1024,
   failOpen: true,
   gso: true,
   timeoutMillis: 100,
