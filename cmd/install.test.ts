@@ -61,7 +61,7 @@ test('with PURGE=1 nothing is left, and what is not ours stays', () => {
   const foreign = join(root, 'opt/sg/bin/other');
   writeFileSync(foreign, '');
   const unit = readFileSync(join(root, 'opt/sg/lib/systemd/system/swarmgate.service'), 'utf8');
-  assert.match(unit, /^ExecStart=\/opt\/sg\/bin\/swarmgate run$/m);
+  assert.match(unit, /^ExecStart=\/opt\/sg\/bin\/swarmgate run --instance default$/m);
   sh('uninstall', { PREFIX: '/opt/sg', PURGE: '1' });
   assert.deepEqual(files(), ['/opt/sg/bin/other']);
   assert.ok(!existsSync(join(root, 'etc/swarmgate')));
@@ -98,9 +98,9 @@ test('logrotate takes the file for the EVE log', { skip: noRotator }, () => {
 test('both units say the same apart from instance and configuration', () => {
   const unit = (name: string): string[] =>
     readFileSync(repositoryPath('deploy', 'systemd', name), 'utf8')
-      .replaceAll(/ --config \/etc\/swarmgate\/%i\.yaml| --instance %i|-%i$| \(%i\)$/gm, '')
+      .replaceAll(/ --config \/etc\/swarmgate\/%i\.yaml| --instance (?:%i|default)|-%i$| \(%i\)$/gm, '')
       .split('\n')
-      .slice(1);
+      .slice(2);
   assert.deepEqual(unit('swarmgate@.service'), unit('swarmgate.service'));
 });
 

@@ -97,7 +97,7 @@ const wrong: readonly (readonly [text: string, complaint: RegExp])[] = [
   ['queue:\n  frist: 1', /^2 queue\.frist: unknown key; did you mean first\?$/],
   ['copyBytes: 1', /^1 copyBytes: unknown key; did you mean queue\.copy_bytes\?$/],
   ['zebra: 1', /^1 zebra: unknown key; known here: queue, /],
-  ['batch: 1\nbatch: 2', /^2 : this key stands here for the second time/],
+  ['batch: 1\nbatch: 2', /^2 batch: this key stands here again, first in line 1/],
   ['batch: "64"', /^1 batch: .*without quotes$/],
   ['batch: 1.5', /whole number from 1 to 256/],
   ['batch:', /^1 batch: is empty; expected a whole number/],
@@ -225,6 +225,8 @@ test('files that are no configuration', () => {
   assert.match(refused(fileOf('large', '#'.repeat(fileBytesMax + 1))), /larger than 1024 KiB/);
   assert.match(refused('/dev/zero'), /larger than 1024 KiB/);
   assert.match(refused(fileOf('latin', Uint8Array.of(0x23, 0xe9, 0x0a))), /not UTF-8/);
+  const keys = Array.from({ length: 50_000 }, (_, i) => `k${i}: 1`).join('\n');
+  assert.match(refused(fileOf('keys', keys)), /unknown key/);
   assert.match(refused(fileOf('deep', '['.repeat(20_000))), /./);
 });
 

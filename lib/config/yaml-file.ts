@@ -11,6 +11,7 @@ import { sections, settingAt } from './schema.js';
 import type { Given } from './values.js';
 
 export const fileBytesMax = 1024 * 1024;
+const problemsMax = 100;
 
 export interface FileValues {
   readonly values: ReadonlyMap<string, Given>;
@@ -53,6 +54,8 @@ class FileReader implements FileValues {
   readonly warnings: ConfigProblem[] = [];
   readonly #file: string;
   readonly #lines = new LineCounter();
+  /** The line of each key's first appearance, by path. */
+  readonly #seen = new Map<string, number | null>();
 
   constructor(file: string) {
     this.#file = file;
@@ -111,16 +114,10 @@ class FileReader implements FileValues {
   take(text: string): void {
     const document = this.#parse(text);
     if (document === null) return;
-    for (const { code, message, pos } of document.errors) {
-      const twice = 'this key stands here for the second time; remove one of them';
-      this.problem(
-        this.#line(pos[0]),
-        '',
-        code === 'DUPLICATE_KEY' ? twice : `YAML: ${message.split('\n')[0]!}`,
-      );
-    }
-    // Behind an error of syntax nothing is where it seems; a key that is there twice does no such harm.
-    if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) return;
+    for (const { message, pos } of document.errors)
+      this.problem(this.#line(pos[0]), '', `YAML: ${message.split('\n')[0]!}`);
+    // Behind an error of syntax nothing is where it seems.
+    if (document.errors.length > 0) return;
     if (this.#refuseUnsafe(document)) return;
     const { contents } = document;
     if (isMap(contents)) this.#section(contents as YAMLMap<Node, Node | null>, '');
@@ -135,6 +132,8 @@ class FileReader implements FileValues {
         prettyErrors: false,
         schema: 'core',
         logLevel: 'error',
+        // Looked for below: the parser compares each key with all others, which takes minutes for a file of keys.
+        uniqueKeys: false,
       });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
@@ -171,13 +170,19 @@ class FileReader implements FileValues {
   }
 
   #pair({ key, value }: Pair<Node, Node | null>, prefix: string): void {
+    // Nobody reads more, and guesses at what was meant take time.
+    if (this.problems.length >= problemsMax) return;
     const line = this.#lineOf(key);
     if (!isScalar(key)) {
       this.problem(line, prefix, 'a key is one word');
       return;
     }
     const path = `${prefix}${key.source ?? String(key.value)}`;
-    if (sections.has(path)) this.#subsection(path, line, value);
+    const first = this.#seen.get(path);
+    this.#seen.set(path, first ?? line);
+    if (first !== undefined)
+      this.problem(line, path, `this key stands here again, first in line ${first ?? 1}; remove one of them`);
+    else if (sections.has(path)) this.#subsection(path, line, value);
     else if (settingAt.has(path)) this.#value(path, line, value);
     else this.problem(line, path, unknownKey(path, prefix));
   }
