@@ -4,7 +4,7 @@ NODE := node
 SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 
-.PHONY: help run build test lint format bench bench-mix fuzz golden robust fixtures clean packages
+.PHONY: help run build test lint format bench bench-mix fuzz golden robust fixtures clean packages e2e-nft
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ format: node_modules/.installed ## rewrite all files in the project's format
 
 golden: build ## rewrite the golden results after a wanted change (read the diff!)
 	SWARMGATE_GOLDEN=write deploy/run-tests dist/fixtures
+
+e2e-nft: build ## kernel tests of the nft rules in a Debian kernel under qemu (root)
+	e2e/nft/run
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
 	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} deploy/run-tests dist '*.fuzz.test.js'
