@@ -5,10 +5,10 @@ SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 PREFIX := /usr/local
 
-.PHONY: help run build test e2e e2e-packages demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
+.PHONY: help run build test e2e e2e-packages e2e-nft demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 node_modules/.installed: package.json package-lock.json
 	@deploy/check-node
@@ -46,6 +46,9 @@ format: node_modules/.installed ## rewrite all files in the project's format
 
 golden: build ## rewrite the golden results after a wanted change (read the diff!)
 	SWARMGATE_GOLDEN=write deploy/run-tests dist/fixtures
+
+e2e-nft: build ## kernel tests of the nft rules in a Debian kernel under qemu (root)
+	e2e/nft/run
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
 	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} deploy/run-tests dist '*.fuzz.test.js'

@@ -1,6 +1,7 @@
 """Traffic for the kernel tests: queue (a consumer that marks by a plan), serve (echo), tcp, udp (clients).
 
-queue NUMBER MASK PLAN   PLAN is words such as pass accept drop reject; the last one holds for all later packets
+queue NUMBER MASK PLAN   PLAN is words: go (NF_ACCEPT), or pass accept drop reject (NF_REPEAT with that mark); the last
+                         word holds for all later packets
 serve                    echoes TCP and UDP on port 5001, both families
 tcp ADDRESS [SOURCEPORT] prints ok, reset, timeout or refused
 udp ADDRESS              prints ok, timeout or refused
@@ -8,7 +9,7 @@ udp ADDRESS              prints ok, timeout or refused
 import ctypes, os, socket, struct, sys, threading
 
 VALUES = {'pass': 1, 'accept': 2, 'drop': 3, 'reject': 4}
-NF_REPEAT = 4
+NF_ACCEPT, NF_REPEAT = 1, 4
 
 
 def queue(number, mask, plan):
@@ -32,8 +33,10 @@ def queue(number, mask, plan):
         identity = struct.unpack('!I', ctypes.string_at(lib.nfq_get_msg_packet_hdr(data), 4))[0]
         value = plan[min(seen[0], len(plan) - 1)]
         seen[0] += 1
-        mark = (lib.nfq_get_nfmark(data) & ~mask & 0xFFFFFFFF) | VALUES[value] << shift
         print(value, flush=True)
+        if value == 'go':
+            return lib.nfq_set_verdict2(handle, identity, NF_ACCEPT, lib.nfq_get_nfmark(data), 0, None)
+        mark = (lib.nfq_get_nfmark(data) & ~mask & 0xFFFFFFFF) | VALUES[value] << shift
         return lib.nfq_set_verdict2(handle, identity, NF_REPEAT, mark, 0, None)
 
     kind = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, pointer, pointer)

@@ -30,6 +30,21 @@ export function hasProgram(program: string): boolean {
   return spawnSync(program, ['--version'], { timeout: 10_000 }).status === 0;
 }
 
+const queueScript =
+  'table inet swarmgate_try { chain forward { type filter hook forward priority 0; queue num 0 bypass; }; }';
+
+/** Why nft cannot be tried here; false if it can. Where SWARMGATE_EXPECT_NFT is set it must be there. */
+export function nftIsMissing(): string | false {
+  const run = spawnSync('unshare', ['-n', 'nft', '-f', '-'], {
+    input: queueScript,
+    timeout: 10_000,
+    encoding: 'utf8',
+  });
+  if (run.status === 0) return false;
+  if (process.env['SWARMGATE_EXPECT_NFT'] !== undefined) throw new Error(`nft has no queue: ${run.stderr}`);
+  return "this kernel's nft has no queue (make e2e-nft runs these tests in another kernel)";
+}
+
 const script = repositoryPath('lib', 'firewall', 'kernel-test.py');
 let made = 0;
 
