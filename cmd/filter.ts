@@ -6,6 +6,7 @@
 import { randomInt } from 'node:crypto';
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
+import { MetricsServer } from '../lib/control/metrics-server.js';
 import { ControlServer } from '../lib/control/server.js';
 import { chooseFirewall } from '../lib/firewall/choose.js';
 import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
@@ -13,8 +14,10 @@ import { MarkField } from '../lib/firewall/marks.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
 import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
+import { EveLog } from '../lib/report/eve-log.js';
 import { LiveHosts } from '../lib/report/host-table.js';
 import type { Log } from '../lib/report/log.js';
+import { metricsText } from '../lib/report/metrics.js';
 import type { FlowReport } from '../lib/report/report.js';
 import type { DecisionReport, StatusReport } from '../lib/report/status.js';
 import { timeText } from '../lib/report/ended-flow.js';
@@ -75,6 +78,8 @@ export class Filter {
   #pool: WorkerPool | null = null;
   #watch: RulesWatch | null = null;
   #control: ControlServer | null = null;
+  #metrics: MetricsServer | null = null;
+  #eve: EveLog | null = null;
   #nextSearch = 1;
 
   private constructor(config: Config, log: Log) {
@@ -98,13 +103,39 @@ export class Filter {
   async #start(): Promise<void> {
     const config = this.#config;
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
+    this.#openEve(config.eve.file);
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
     this.#pool = new WorkerPool(plansOf(config, this.#firewall?.pass ?? 'repeat'), this.#events());
     await this.#pool.start();
+    await this.#listen(config.metrics.listen);
     if (this.#firewall !== null) {
       await this.#firewall.install(ruleSetOf(config));
       this.#startWatch();
     }
+  }
+
+  /** @throws ControlError when the address cannot be had */
+  async #listen(address: string | null): Promise<void> {
+    if (address !== null)
+      this.#metrics = await MetricsServer.listen(address, () => metricsText(this.status()));
+  }
+
+  /** @throws UserError when the file cannot be written now; later trouble is reported and waited out */
+  #openEve(file: string | null): void {
+    if (file === null) return;
+    const eve = EveLog.open(file, {
+      onTrouble: ({ message }) => {
+        this.#log.warn(message, 'eve-log');
+      },
+      onHealed: (dropped) => {
+        this.#log.warn(`the event log can be written again; ${dropped} lines were lost`, 'eve-log');
+      },
+    });
+    if (eve.trouble !== null) {
+      void eve.close();
+      throw new UserError('eve-file', eve.trouble.message);
+    }
+    this.#eve = eve;
   }
 
   #startWatch(): void {
@@ -139,10 +170,27 @@ export class Filter {
         throw error;
       }
     }
+    const before = this.#config;
     this.#config = config;
     this.#status.configure(config);
+    await this.#reopen(before, config);
     this.#pool?.configure(config);
     if (this.#firewall !== null) this.#startWatch();
+  }
+
+  /** The event log is opened again in any case: that is how it is rotated. */
+  async #reopen(before: Config, config: Config): Promise<void> {
+    if (before.eve.file === config.eve.file) this.#eve?.reopen();
+    else {
+      const old = this.#eve;
+      this.#eve = null;
+      await old?.close();
+      this.#openEve(config.eve.file);
+    }
+    if (before.metrics.listen === config.metrics.listen) return;
+    await this.#metrics?.close();
+    this.#metrics = null;
+    await this.#listen(config.metrics.listen);
   }
 
   /** Rules out, queues drained with accept, everything closed. Idempotent. */
@@ -167,6 +215,8 @@ export class Filter {
         this.#log.warn(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
       }
     }
+    await this.#metrics?.close();
+    await this.#eve?.close();
     await this.#control?.close();
   }
 
@@ -216,6 +266,7 @@ export class Filter {
     };
     this.#decisions.add(decision);
     this.#hosts.add(decision);
+    this.#eve?.decision(decision);
   }
 
   #handlers(): Record<string, (args: Record<string, unknown>) => unknown> {

@@ -4,9 +4,11 @@ import { ConfigError, type Config } from '../lib/config/config.js';
 import { configFlags, environmentHelp, fileFrom, flagsFrom } from '../lib/config/flags.js';
 import { loadConfig, workerCount } from '../lib/config/load.js';
 import { differences } from '../lib/config/reload.js';
+import { ControlError } from '../lib/control/protocol.js';
 import { FirewallError } from '../lib/firewall/firewall.js';
 import { NativeError, notify } from '../lib/native/index.js';
 import { Log } from '../lib/report/log.js';
+import { renderStatus } from '../lib/report/status-view.js';
 import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
 import { Filter } from './filter.js';
 import { WorkerStartError } from './worker-pool.js';
@@ -41,7 +43,7 @@ function translated(error: unknown): unknown {
     error instanceof FirewallError ||
     error instanceof WorkerStartError ||
     error instanceof NativeError ||
-    (error as { code?: unknown }).code === 'control-busy'
+    error instanceof ControlError
   ) {
     const { code, message } = error as Error & { code: string };
     return new UserError(code, message, code.endsWith('-permission') ? exitPermission : exitUnavailable);
@@ -109,13 +111,11 @@ class Run {
     const show = (): void => {
       if (this.#filter === null || this.#stopping) return;
       const { columns, rows } = process.stdout;
-      const text =
-        JSON.stringify(this.#filter.status()) +
-        String({
-          width: columns,
-          height: rows - 1,
-          colour: process.env['NO_COLOR'] === undefined,
-        });
+      const text = renderStatus(this.#filter.status(), {
+        width: columns,
+        height: rows - 1,
+        colour: process.env['NO_COLOR'] === undefined,
+      });
       process.stdout.write(`\x1b[H\x1b[J${text}`);
     };
     this.#timers.push(setInterval(show, drawMillis));

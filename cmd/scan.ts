@@ -1,27 +1,17 @@
 /** `swarmgate scan`: capture files in, explained verdicts on every flow out. */
 import type { Argv, CommandModule } from 'yargs';
 import { formats, type FormatName } from '../lib/report/index.js';
-import { flowsMaxDefault, flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
+import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
 import { countText } from '../lib/report/format.js';
-import { Log, logLevels, type LogLevel } from '../lib/report/log.js';
+import { Log, logLevels } from '../lib/report/log.js';
 import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
 import { listInputs, refuseRepeated, unprotectWord, type Input } from './inputs.js';
 import { inputAt, onInterrupt, ReportOutput } from './output.js';
+import { scanDefaults, type ScanArguments } from './plain-scan.js';
 import { Scanner } from './scanner.js';
-
-interface ScanArguments {
-  files: string[];
-  format: FormatName;
-  output: string | undefined;
-  continuous: boolean;
-  exitCode: boolean;
-  flowsMax: number;
-  progress: boolean;
-  logLevel: LogLevel;
-}
 
 function build(yargs: Argv): Argv<ScanArguments> {
   // yargs types options by the names given here; at run time the camel-case names of ScanArguments exist as well.
@@ -37,7 +27,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       alias: 'f',
       describe: 'what to print',
       choices: Object.keys(formats) as FormatName[],
-      default: 'table',
+      default: scanDefaults.format,
     })
     .option('output', {
       alias: 'o',
@@ -49,27 +39,27 @@ function build(yargs: Argv): Argv<ScanArguments> {
     .option('continuous', {
       describe: 'the files are one recording cut in pieces: flows go on from file to file',
       type: 'boolean',
-      default: false,
+      default: scanDefaults.continuous,
     })
     .option('exit-code', {
       describe: 'exit with 10 if BitTorrent was found',
       type: 'boolean',
-      default: false,
+      default: scanDefaults.exitCode,
     })
     .option('flows-max', {
       describe: `flows watched at once, ${flowsMaxLowest} to ${flowsMaxHighest}; about 250 bytes each`,
       type: 'number',
-      default: flowsMaxDefault,
+      default: scanDefaults.flowsMax,
       requiresArg: true,
     })
     .option('progress', {
       describe: 'progress line on a terminal (--no-progress: none)',
       type: 'boolean',
-      default: true,
+      default: scanDefaults.progress,
     })
     .option('log-level', {
       choices: logLevels,
-      default: 'warn',
+      default: scanDefaults.logLevel,
       describe: 'how much to log to stderr',
     })
     .check((options) => {
@@ -130,7 +120,8 @@ async function isCapture(path: string): Promise<boolean> {
   }
 }
 
-async function run(options: ScanArguments): Promise<number> {
+/** Scans as the options say; returns the exit status. */
+export async function runScan(options: ScanArguments): Promise<number> {
   const log = new Log(options.logLevel);
   const toFile = options.output === undefined || options.output === '-' ? null : options.output;
   const inputs = await inputsFor(options, toFile);
@@ -164,7 +155,8 @@ interface Surroundings {
 
 async function scan(options: ScanArguments, inputs: readonly Input[], around: Surroundings): Promise<number> {
   const { log, output, progress, toTerminal } = around;
-  const writer = formats[options.format](output, {
+  const newWriter = await formats[options.format]();
+  const writer = newWriter(output, {
     colour: toTerminal && (process.env['NO_COLOR'] ?? '') === '',
     columns: toTerminal ? process.stdout.columns : 100,
     version,
@@ -215,6 +207,6 @@ export const scanCommand: CommandModule<object, ScanArguments> = {
   describe: 'tell which flows of capture files are BitTorrent, of which kind, how sure, and why',
   builder: build,
   handler: async (options) => {
-    process.exitCode = await run(options);
+    process.exitCode = await runScan(options);
   },
 };

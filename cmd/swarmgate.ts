@@ -1,57 +1,19 @@
 #!/usr/bin/env node
-/** The command line: one command per file, errors as one sentence with a code, documented exit statuses. */
+/** The program: runs the command line; errors are one sentence with a code, exit statuses are documented. */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import { ConfigError } from '../lib/config/config.js';
-import { version } from '../lib/version.js';
-import { checkCommand } from './check.js';
-import { detectorsCommand } from './detectors.js';
-import { doctorCommand } from './doctor.js';
-import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
-import { explainCommand } from './explain.js';
-import { firewallCommand } from './firewall.js';
-import { protectWords } from './inputs.js';
-import { ReportOutput } from './output.js';
-import { runCommand } from './run.js';
-import { scanCommand } from './scan.js';
-import { statusCommand } from './status.js';
-import { topCommand } from './top.js';
-
-const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
-10 BitTorrent was found and --exit-code was given, 69 the kernel or another program stands in the way,
-70 a defect of swarmgate itself, 77 not permitted (needs root or CAP_NET_ADMIN), 78 the configuration is wrong.`;
+import { exitConfig, exitInternal, UserError } from './errors.js';
+import { plainScan } from './plain-scan.js';
+import { runScan } from './scan.js';
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
-  const parser = yargs(protectWords(words))
-    .scriptName('swarmgate')
-    .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
-    .command(runCommand)
-    .command(scanCommand)
-    .command(explainCommand)
-    .command(statusCommand)
-    .command(topCommand)
-    .command(detectorsCommand)
-    .command(firewallCommand)
-    .command(checkCommand)
-    .command(doctorCommand)
-    .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
-    .strict()
-    .help()
-    .alias('h', 'help')
-    .version(version)
-    .epilogue(epilogue)
-    .wrap(process.stdout.isTTY ? Math.min(110, process.stdout.columns) : 100)
-    .exitProcess(false)
-    .fail((message, error: Error | undefined) => {
-      throw error ?? new UserError('usage', `${message}; see swarmgate --help`, exitUsage);
-    });
-  const printed = ReportOutput.watching();
   try {
-    await parser.parseAsync();
-    await printed.close();
+    const plain = plainScan(words);
+    // Everything that only yargs and the other commands need is loaded when they are needed.
+    if (plain === null) await (await import('./command-line.js')).readAndRun(words);
+    else process.exitCode = await runScan(plain);
   } catch (error) {
     tell(error);
   }
@@ -80,5 +42,5 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     tell(error);
     process.exit();
   });
-  await main(hideBin(process.argv));
+  await main(process.argv.slice(2));
 }

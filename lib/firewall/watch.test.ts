@@ -20,6 +20,7 @@ function fake(reports: () => RulesReport): Firewall & { installs: number } {
       this.installs++;
       return Promise.resolve();
     },
+    drain: () => Promise.resolve(),
     remove: () => Promise.resolve(),
     check: () => Promise.resolve(reports().state),
     examine: () => Promise.resolve(reports()),

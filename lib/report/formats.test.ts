@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { csv } from './csv.js';
+import { eve } from './eve.js';
 import { flowJson } from './flow-json.js';
 import { formats } from './index.js';
 import { json } from './json.js';
@@ -74,7 +75,7 @@ test('jsonl: optional fields, and names in the order of JSON.stringify', () => {
 });
 
 test('json and jsonl write nothing that a terminal would act on', () => {
-  for (const factory of [json, jsonl, formats.eve]) {
+  for (const factory of [json, jsonl, eve]) {
     assert.doesNotMatch(
       render(factory, mixed).replaceAll('\n', ''),
       /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2066-\u2069]/u,
@@ -137,7 +138,7 @@ test('csv: no cell is a formula and none holds a control character', () => {
   assert.ok(cells.includes(`'\\x09@SUM(1)`));
 });
 
-test('all six formats are registered and survive an empty scan', () => {
+test('all six formats are registered and survive an empty scan', async () => {
   assert.deepEqual(Object.keys(formats).sort(), ['csv', 'eve', 'html', 'json', 'jsonl', 'table']);
-  for (const factory of Object.values(formats)) assert.equal(typeof render(factory, []), 'string');
+  for (const load of Object.values(formats)) assert.equal(typeof render(await load(), []), 'string');
 });

@@ -1,12 +1,13 @@
-/** The output formats of `swarmgate scan --format`. */
-import { csv } from './csv.js';
-import { eve } from './eve.js';
-import { html } from './html.js';
-import { json } from './json.js';
-import { jsonl } from './jsonl.js';
+/** The output formats of `swarmgate scan --format`. A run needs one of them, so only that one is loaded. */
 import type { ReportFactory } from './report.js';
-import { table } from './table.js';
 
 export type FormatName = 'table' | 'json' | 'jsonl' | 'csv' | 'eve' | 'html';
 
-export const formats: Readonly<Record<FormatName, ReportFactory>> = { table, json, jsonl, csv, eve, html };
+export const formats: Readonly<Record<FormatName, () => Promise<ReportFactory>>> = {
+  table: async () => (await import('./table.js')).table,
+  json: async () => (await import('./json.js')).json,
+  jsonl: async () => (await import('./jsonl.js')).jsonl,
+  csv: async () => (await import('./csv.js')).csv,
+  eve: async () => (await import('./eve.js')).eve,
+  html: async () => (await import('./html.js')).html,
+};

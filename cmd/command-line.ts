@@ -1,0 +1,49 @@
+/** The command line as yargs reads it, one command per file. The usual scan does without; see plain-scan.ts. */
+import yargs from 'yargs';
+import { version } from '../lib/version.js';
+import { checkCommand } from './check.js';
+import { detectorsCommand } from './detectors.js';
+import { doctorCommand } from './doctor.js';
+import { exitUsage, UserError } from './errors.js';
+import { explainCommand } from './explain.js';
+import { firewallCommand } from './firewall.js';
+import { protectWords } from './inputs.js';
+import { ReportOutput } from './output.js';
+import { runCommand } from './run.js';
+import { scanCommand } from './scan.js';
+import { statusCommand } from './status.js';
+import { topCommand } from './top.js';
+
+const epilogue = `Exit status: 0 done, 1 something could not be read or written to its end, 2 wrong arguments,
+10 BitTorrent was found and --exit-code was given, 69 the kernel or another program stands in the way,
+70 a defect of swarmgate itself, 77 not permitted (needs root or CAP_NET_ADMIN), 78 the configuration is wrong.`;
+
+/** Has yargs read the words and run the command. @throws UserError */
+export async function readAndRun(words: readonly string[]): Promise<void> {
+  const parser = yargs(protectWords(words))
+    .scriptName('swarmgate')
+    .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
+    .command(runCommand)
+    .command(scanCommand)
+    .command(explainCommand)
+    .command(statusCommand)
+    .command(topCommand)
+    .command(detectorsCommand)
+    .command(firewallCommand)
+    .command(checkCommand)
+    .command(doctorCommand)
+    .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
+    .strict()
+    .help()
+    .alias('h', 'help')
+    .version(version)
+    .epilogue(epilogue)
+    .wrap(process.stdout.isTTY ? Math.min(110, process.stdout.columns) : 100)
+    .exitProcess(false)
+    .fail((message, error: Error | undefined) => {
+      throw error ?? new UserError('usage', `${message}; see swarmgate --help`, exitUsage);
+    });
+  const printed = ReportOutput.watching();
+  await parser.parseAsync();
+  await printed.close();
+}
