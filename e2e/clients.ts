@@ -86,6 +86,8 @@ function libtorrent(lab: Lab, options: ClientOptions): Client {
       ...only('utp'),
       min_reconnect_time: 1,
       peer_connect_timeout: 4,
+      // A seeder that announced itself before it knew enough nodes does so again soon.
+      dht_announce_interval: 5,
     },
   };
   const argv = [python, libtorrentDriver, JSON.stringify(config)];

@@ -45,7 +45,7 @@ export const scenarios: readonly Scenario[] = [
   scenario('transmission', 'dial', 'utp'),
   scenario('transmission', 'http-tracker'),
   scenario('transmission', 'udp-tracker'),
-  scenario('transmission', 'dht', 'utp'),
+  scenario('transmission', 'dht'),
   scenario('transmission', 'http-tracker', 'tcp', 6),
   scenario('aria2', 'dial'),
   scenario('aria2', 'http-tracker'),
