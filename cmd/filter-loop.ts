@@ -243,10 +243,12 @@ export class FilterLoop {
   /** Writes the verdict of a packet. */
   #answer(i: number, action: ActionCode, tunnelled: boolean): void {
     const { batch } = this.#queue;
-    this.#counts[atActions[action]]! += 1;
+    // Monitor: the flow is marked so that a later change to enforce finds it, but this packet goes on.
+    const blocks = action === Drop || action === Reject;
+    this.#counts[atActions[blocks && !this.enforce ? Pass : action]]! += 1;
     const mark = batch.mark[i]!;
     const kept = tunnelled && action !== Pass;
-    if (kept && this.enforce && (action === Drop || action === Reject)) {
+    if (kept && this.enforce && blocks) {
       batch.verdict[i] = nfDrop;
       batch.verdictMark[i] = mark;
     } else if (action === Pass || kept) {

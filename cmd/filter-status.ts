@@ -2,8 +2,8 @@
 import type { Config } from '../lib/config/config.js';
 import { readQueueStats } from '../lib/control/queue-stats.js';
 import type { Firewall, RulesState } from '../lib/firewall/firewall.js';
-import type { DecisionList } from '../lib/report/decision-list.js';
-import type { LiveHosts } from '../lib/report/host-table.js';
+import { decisionsMax, type DecisionList } from '../lib/report/decision-list.js';
+import { liveHostsMax, type LiveHosts } from '../lib/report/host-table.js';
 import { countOf, rates, statusParts, sumCounters } from '../lib/report/status-builder.js';
 import type { StatusReport, WorkerReport } from '../lib/report/status.js';
 import { version } from '../lib/version.js';
@@ -15,6 +15,7 @@ const decisionsShown = 64;
 const rateMillis = 900;
 
 export interface StatusSources {
+  readonly all: boolean;
   readonly pool: WorkerPool | null;
   readonly firewall: Firewall | null;
   readonly rulesState: RulesState | 'unknown';
@@ -40,7 +41,7 @@ export class StatusMaker {
     this.#config = config;
   }
 
-  report({ pool, firewall, rulesState, decisions, hosts }: StatusSources): StatusReport {
+  report({ all, pool, firewall, rulesState, decisions, hosts }: StatusSources): StatusReport {
     const states = pool?.states ?? [];
     const counts = states.map(({ worker }) => pool!.countsOf(worker));
     const sum = sumCounters(counts);
@@ -63,8 +64,8 @@ export class StatusMaker {
       ...statusParts(sum),
       ...this.#rates,
       workers: workerReports(states, counts),
-      hosts: hosts.top(hostsShown),
-      decisions: decisions.newest(decisionsShown),
+      hosts: hosts.top(all ? liveHostsMax : hostsShown),
+      decisions: decisions.newest(all ? decisionsMax : decisionsShown),
       memory_bytes: process.memoryUsage.rss(),
     };
   }

@@ -3,14 +3,12 @@
  * can be lost and stopped in the reverse one. Promises: when `start` fails nothing is left behind; after `stop` the
  * kernel is as it was; whatever dies in between, packets go on.
  */
-import { randomInt } from 'node:crypto';
 import type { Config } from '../lib/config/config.js';
-import { workerCount } from '../lib/config/load.js';
 import { MetricsServer } from '../lib/control/metrics-server.js';
+import { InstanceLock } from '../lib/control/instance-lock.js';
 import { ControlServer } from '../lib/control/server.js';
 import { chooseFirewall } from '../lib/firewall/choose.js';
-import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
-import { MarkField } from '../lib/firewall/marks.js';
+import type { Firewall } from '../lib/firewall/firewall.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
 import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
@@ -23,43 +21,12 @@ import type { DecisionReport, StatusReport } from '../lib/report/status.js';
 import { timeText } from '../lib/report/ended-flow.js';
 import { UserError } from './errors.js';
 import type { DecisionMessage, FromWorker } from './filter-settings.js';
+import { plansOf, ruleSetOf } from './filter-plan.js';
 import { StatusMaker } from './filter-status.js';
-import { WorkerPool, type WorkerPlan } from './worker-pool.js';
+import { WorkerPool } from './worker-pool.js';
 
 const rulesCheckMillis = 2000;
 const findMillis = 2000;
-
-export function ruleSetOf(config: Config): RuleSet {
-  return {
-    instance: config.instance,
-    queueFirst: config.queue.first,
-    queueCount: workerCount(config),
-    mark: new MarkField(config.markMask),
-    forwarded: config.traffic.forwarded,
-    local: config.traffic.local,
-    interfaces: config.traffic.interfaces,
-    enforce: config.mode === 'enforce',
-  };
-}
-
-function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
-  const count = workerCount(config);
-  return Array.from({ length: count }, (_, worker) => ({
-    worker,
-    queue: {
-      number: config.queue.first + worker,
-      batchPackets: config.batch,
-      copyBytes: config.queue.copyBytes,
-      lengthMax: config.queue.length,
-      receiveBufferBytes: config.queue.receiveBufferBytes,
-    },
-    markMask: config.markMask,
-    pass,
-    flowsMax: Math.max(64, Math.ceil(config.limits.flows / count)),
-    hashSeed: randomInt(0x7fffffff),
-    policy: config,
-  }));
-}
 
 interface Search {
   left: number;
@@ -77,6 +44,7 @@ export class Filter {
   #firewall: Firewall | null = null;
   #pool: WorkerPool | null = null;
   #watch: RulesWatch | null = null;
+  #lock: InstanceLock | null = null;
   #control: ControlServer | null = null;
   #metrics: MetricsServer | null = null;
   #eve: EveLog | null = null;
@@ -102,6 +70,7 @@ export class Filter {
 
   async #start(): Promise<void> {
     const config = this.#config;
+    this.#lock = InstanceLock.take(config.instance);
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
     this.#openEve(config.eve.file);
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
@@ -203,7 +172,7 @@ export class Filter {
       try {
         await firewall.drain(this.#config.instance);
       } catch (error) {
-        this.#log.warn(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
+        this.#log.error(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
       }
     }
     await this.#pool?.stop(true);
@@ -212,16 +181,19 @@ export class Filter {
       try {
         await firewall.remove(this.#config.instance);
       } catch (error) {
-        this.#log.warn(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
+        this.#log.error(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
       }
     }
     await this.#metrics?.close();
     await this.#eve?.close();
     await this.#control?.close();
+    this.#lock?.release();
   }
 
-  status(): StatusReport {
+  /** @param all every host and decision that is remembered */
+  status(all = false): StatusReport {
     return this.#status.report({
+      all,
       pool: this.#pool,
       firewall: this.#firewall,
       rulesState: this.#watch?.state ?? 'unknown',
@@ -271,7 +243,7 @@ export class Filter {
 
   #handlers(): Record<string, (args: Record<string, unknown>) => unknown> {
     return {
-      status: () => this.status(),
+      status: ({ all }) => this.status(all === true),
       explain: (args) => this.#explain(args),
       ...(process.env['SWARMGATE_TEST_FAULTS'] === '1'
         ? { 'worker-crash': ({ worker }) => this.#pool?.tell(Number(worker), { kind: 'crash' }) ?? false }

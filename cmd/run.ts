@@ -66,7 +66,7 @@ class Run {
   constructor(load: () => Config) {
     this.#load = load;
     this.#config = load();
-    this.#log = new Log(this.#config.log.level);
+    this.#log = Log.daemon(this.#config.log.level);
   }
 
   async run(live: boolean): Promise<void> {
@@ -132,7 +132,7 @@ class Run {
       this.#config = config;
       this.#log.info('configuration read again and taken over');
     } catch (error) {
-      this.#log.warn(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
+      this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
     }
     notify('READY=1');
   }

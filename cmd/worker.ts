@@ -116,7 +116,7 @@ function run(queue: NfqueueQueue): void {
     allow: allowListOf(settings.policy),
     enforce: settings.policy.mode === 'enforce',
     counts: new Float64Array(settings.counters),
-    sourceName: `queue:${settings.queue.number}`,
+    sourceName: '',
     onDecision: report,
   });
   tell({ kind: 'ready', threadId: threadId() });

@@ -124,7 +124,7 @@ const queue: readonly Setting[] = [
   setting(
     'queue.length',
     wholeNumber(16, 1_048_576),
-    2048,
+    4096,
     'Packets that the kernel holds per queue; what does not fit passes uninspected.',
     { flag: 'queue-length', restart: opensQueues },
   ),
@@ -138,8 +138,8 @@ const queue: readonly Setting[] = [
   setting(
     'queue.receive_buffer_bytes',
     wholeNumber(64 * 1024, 1024 ** 3, 'bytes'),
-    4 * 1024 * 1024,
-    "Receive buffer of each queue's netlink socket.",
+    1536 * 1024,
+    "Receive buffer of each queue's netlink socket. It is the shorter of the two queues on purpose: only what it cannot take is counted.",
     { restart: opensQueues },
   ),
 ];

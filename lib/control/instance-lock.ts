@@ -1,0 +1,110 @@
+/**
+ * One running filter per instance name and network namespace: two would undo each other's rules. A file in the run
+ * folder names the process that holds the name; one that died without removing it is found out by its start time.
+ */
+import { mkdirSync, readFileSync, readlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { ControlError } from './protocol.js';
+
+const attempts = 3;
+
+/** "/run/swarmgate/default.4026531840.pid": the number is the network namespace's. */
+export function lockPath(instance: string, folder = '/run/swarmgate'): string {
+  const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0';
+  return `${folder}/${instance}.${namespace}.pid`;
+}
+
+/** Start time of a process in clock ticks since boot (proc(5), stat field 22), or null if there is none. */
+function startTime(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command in field 2 may hold spaces and brackets; what follows its last bracket does not.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The process that holds the lock, or null if it is stale or unreadable as one. */
+function holder(path: string): number | null {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
+  if (match === null) return null;
+  const pid = Number(match[1]);
+  return startTime(pid) === match[2] ? pid : null;
+}
+
+export class InstanceLock {
+  readonly #path: string;
+  readonly #text: string;
+  #held = true;
+
+  private constructor(path: string, text: string) {
+    this.#path = path;
+    this.#text = text;
+  }
+
+  /** @throws ControlError 'instance-busy' naming the other process, 'control-permission', 'instance-lock' */
+  static take(instance: string, path = lockPath(instance)): InstanceLock {
+    const text = `${process.pid} ${startTime(process.pid) ?? '0'}\n`;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const problem = create(path, text);
+      if (problem === null) return new InstanceLock(path, text);
+      if (problem !== 'EEXIST') throw lockError(path, problem);
+      const pid = holder(path);
+      if (pid !== null) {
+        throw new ControlError(
+          'instance-busy',
+          `instance ${instance} runs already as process ${pid}; stop it, or give this one another name, queue and mark (--instance, --queue, --mark-mask)`,
+        );
+      }
+      removeIfThere(path);
+    }
+    throw lockError(path, 'EEXIST');
+  }
+
+  /** Gives the name back, if it is still ours. Idempotent. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    try {
+      if (readFileSync(this.#path, 'utf8') === this.#text) unlinkSync(this.#path);
+    } catch {
+      // Somebody cleaned up: nothing is left to do.
+    }
+  }
+}
+
+/** Null when the file was made, else the system's error code. */
+function create(path: string, text: string): string | null {
+  try {
+    mkdirSync(dirname(path), { recursive: false, mode: 0o755 });
+  } catch {
+    // It is there, or writing says what is wrong.
+  }
+  try {
+    writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Another start was quicker; the next attempt sees whose it is.
+  }
+}
+
+function lockError(path: string, code: string): ControlError {
+  return code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+    ? new ControlError('control-permission', `${path} cannot be written (${code}): run swarmgate as root`)
+    : new ControlError('instance-lock', `${path} cannot be made (${code})`);
+}
