@@ -7,6 +7,7 @@ import { registry } from '../detectors/index.js';
 import { Engine } from '../lib/engine/engine.js';
 import type { Tracer } from '../lib/engine/inspect.js';
 import type { Registry } from '../lib/engine/registry.js';
+import { BitTorrent, Clear, codeOf, Suspect, Unknown, verdicts } from '../lib/engine/verdict.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
 import { linkTypeName } from '../lib/io/link-types.js';
@@ -56,7 +57,8 @@ export class Scanner {
   readonly #flow: EndedFlowView;
   readonly #names: string[] = [];
   readonly #outcomes = new Float64Array(decodeOutcomes.length);
-  readonly #verdicts = { bittorrent: 0, suspect: 0, clear: 0, unknown: 0 };
+  /** Flows by the code of their verdict. */
+  readonly #verdicts = new Float64Array(verdicts.length);
   readonly #unsupported = new Map<number, number>();
   readonly #warnings: WarningReport[] = [];
   readonly #warningCounts = new Map<string, number>();
@@ -195,7 +197,7 @@ export class Scanner {
   #ended(engine: Engine, slot: number): void {
     this.#flow.show(engine, slot);
     this.#flows++;
-    this.#verdicts[this.#flow.verdict]++;
+    this.#verdicts[codeOf(this.#flow.verdict)]! += 1;
     this.#options.onFlow(this.#flow);
   }
 
@@ -222,7 +224,12 @@ export class Scanner {
       packets: this.packets,
       bytes: this.#bytes,
       flows: this.#flows,
-      flowsByVerdict: { ...this.#verdicts },
+      flowsByVerdict: {
+        bittorrent: this.#verdicts[BitTorrent]!,
+        suspect: this.#verdicts[Suspect]!,
+        clear: this.#verdicts[Clear]!,
+        unknown: this.#verdicts[Unknown]!,
+      },
       frames,
       unsupportedLinks: [...this.#unsupported].map(([linkType, packets]) => ({
         linkType,

@@ -3,7 +3,7 @@
  * memory; every list has a bound and counts what it left out.
  */
 import type { Confidence, Kind } from '../../detectors/detector.js';
-import type { Verdict } from '../engine/verdict.js';
+import { BitTorrent, Clear, codeOf, Suspect, Unknown, verdicts, type Verdict } from '../engine/verdict.js';
 import { HostTable, hostOf } from './hosts.js';
 import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
 
@@ -98,7 +98,8 @@ export interface AggregateLimits {
 }
 
 export class Aggregate {
-  readonly bytesByVerdict: Record<Verdict, number> = { unknown: 0, clear: 0, suspect: 0, bittorrent: 0 };
+  /** By the code of the verdict. */
+  readonly #bytes = new Float64Array(verdicts.length);
   readonly kinds = new Map<Kind, KindEntry>();
   readonly hosts = new HostTable();
   readonly infoHashes = new Tally();
@@ -114,13 +115,23 @@ export class Aggregate {
     this.suspects = new TopFlows(limits.suspectsMax);
   }
 
+  get bytesByVerdict(): Record<Verdict, number> {
+    return {
+      unknown: this.#bytes[Unknown]!,
+      clear: this.#bytes[Clear]!,
+      suspect: this.#bytes[Suspect]!,
+      bittorrent: this.#bytes[BitTorrent]!,
+    };
+  }
+
   add(flow: EndedFlow): void {
-    this.bytesByVerdict[flow.verdict] += flow.bytes;
-    const spoke = flow.verdict === 'bittorrent' || flow.verdict === 'suspect';
+    const { verdict } = flow;
+    this.#bytes[codeOf(verdict)]! += flow.bytes;
+    const spoke = verdict === 'bittorrent' || verdict === 'suspect';
     if (!spoke && flow.nearMissCount === 0) return;
     const report = flow.report();
-    if (flow.verdict === 'bittorrent') this.#addBitTorrent(report);
-    if (flow.verdict === 'suspect') this.suspects.add(report);
+    if (verdict === 'bittorrent') this.#addBitTorrent(report);
+    if (verdict === 'suspect') this.suspects.add(report);
     if (report.near_misses.length > 0) this.#addNearMisses(report);
   }
 
