@@ -46,7 +46,7 @@ test('defaults are the documented ones', () => {
     instance: 'default',
     workers: 'auto',
     batch: 64,
-    queue: { first: 9600, length: 2048, copyBytes: 512, receiveBufferBytes: 4 * 1024 * 1024 },
+    queue: { first: 9600, length: 4096, copyBytes: 512, receiveBufferBytes: 1536 * 1024 },
     traffic: { forwarded: true, local: false, interfaces: [] },
     rules: 'auto',
     markMask: 0x7000_0000,
