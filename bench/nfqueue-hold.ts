@@ -37,6 +37,6 @@ process.on('SIGUSR2', () => {
   process.stdout.write(`${counts[counterAt('packets')]!}\n`);
 });
 for (;;) {
-  for (let i = 0; i < turns; i++) loop.turn();
+  for (let i = 0; i < turns && loop.turn() > 0; i++);
   await new Promise(setImmediate);
 }
