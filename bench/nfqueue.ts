@@ -11,7 +11,7 @@ import { nativeProblem } from '../lib/native/index.js';
 import { repositoryPath } from '../lib/testing.js';
 import { thisMachine } from './machine.js';
 import { consumers, type Consumer, names, swarmgate } from './nfqueue-consumers.js';
-import { measure, measureMemory } from './nfqueue-loads.js';
+import { measure, measureMemory, measureTcp } from './nfqueue-loads.js';
 import { BenchNetwork, buildPrograms } from './nfqueue-network.js';
 import { note } from './nfqueue-note.js';
 import { type Figures, type MemoryFigures, type QueueResults, render } from './nfqueue-report.js';
@@ -102,12 +102,22 @@ async function run({ repeat, seconds, only }: Plan): Promise<QueueResults> {
   return withNetwork(async (network, [single, whole]) => {
     const list = consumers(single!).filter(({ name }) => only === null || only.includes(name));
     const rounds = new Map<string, (Figures | null)[]>(list.map(({ name }) => [name, []]));
-    for (let round = 1; round <= repeat; round++) {
-      for (const consumer of list) {
-        const what = `${consumer.name}, round ${round}`;
-        rounds.get(consumer.name)!.push(await attempt(what, () => measure(network, consumer, seconds)));
+    const turns = async (count: number, load: typeof measure, wanted: (consumer: Consumer) => boolean) => {
+      for (let round = 1; round <= count; round++) {
+        for (const consumer of list.filter(wanted)) {
+          const what = `${consumer.name}, round ${round}`;
+          rounds.get(consumer.name)!.push(await attempt(what, () => load(network, consumer, seconds)));
+        }
       }
+    };
+    await turns(repeat, measure, ({ loads }) => loads.some((load) => load !== 'tcp'));
+    // Transfers vary most: more of them, in rounds of their own.
+    const tcpRounds = repeat === 1 ? 1 : repeat + 2;
+    for (const { name } of list) {
+      const all = rounds.get(name)!;
+      while (all.length < repeat) all.push(null);
     }
+    await turns(tcpRounds, measureTcp, ({ loads }) => loads.includes('tcp'));
     let memory: MemoryFigures | null = null;
     if (only === null || only.includes(names.swarmgate))
       memory = await attempt('memory', () => measureMemory(network, whole!));
