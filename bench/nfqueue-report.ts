@@ -195,7 +195,11 @@ resident ${megabytes(bytes.residentBytes)}, at the most ${megabytes(bytes.peakBy
 export function render(results: QueueResults): string {
   const { machine, rounds, memory } = results;
   const { cpu, cores, memoryBytes, kernel, node, date, commit, loadBefore } = machine;
-  const most = Math.max(...[...rounds.values()].map(({ length }) => length));
+  const measured = (key: keyof Figures): number =>
+    Math.max(
+      0,
+      ...[...rounds.values()].map((all) => all.filter((figures) => figures?.[key] !== undefined).length),
+    );
   const lines = targets(results).map(({ what, wanted, reached, met }) => [
     what,
     wanted,
@@ -204,7 +208,7 @@ export function render(results: QueueResults): string {
   ]);
   return `Swarmgate queue benchmark, ${date}, commit ${commit}
 ${cpu}, ${cores} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB; ${kernel}; Node ${node}
-load average when it began: ${loadBefore.toFixed(2)}; medians of ${most} rounds
+load average when it began: ${loadBefore.toFixed(2)}; medians of ${measured('handled')} rounds, TCP ${measured('gigabits')}
 
 Small UDP packets through one queue, overload; in brackets: times "${names.same}", long flows times "${names.conntrack}"
 ${table(rounds, floodColumns)}

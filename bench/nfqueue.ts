@@ -3,7 +3,7 @@
  * round trips, TCP, and memory, through a router between two network namespaces. All consumers take turns in one run.
  * Needs root, cc, iptables, ethtool and iperf3. See README.md beside this file.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -67,6 +67,15 @@ function shortened(value: unknown): unknown {
   return typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 }
 
+/** What an instance keeps while it runs: `INSTANCE.NAMESPACE.pid`. */
+function runFiles(instance: string): string[] {
+  const folder = join('/run', 'swarmgate');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(`${instance}.`))
+    .map((name) => join(folder, name));
+}
+
 /** The namespaces, programs and files of a run are gone when it ends, however it ends. */
 async function withNetwork<Result>(
   work: (network: BenchNetwork, inline: Consumer[]) => Promise<Result>,
@@ -77,6 +86,8 @@ async function withNetwork<Result>(
   let network: BenchNetwork | null = null;
   const clean = (): void => {
     network?.remove();
+    // A filter that had to be killed leaves its lock.
+    for (const path of runFiles(instance)) rmSync(path, { force: true });
     rmSync(folder, { recursive: true, force: true });
   };
   const interrupted = (): void => {
