@@ -77,7 +77,7 @@ export function consumers(inline: Consumer): Consumer[] {
     },
     {
       ...{ name: names.bare, ...accepting('fail-closed'), rules: 'queue', counted: 'by-arrival' },
-      loads: ['overload', 'idle', 'tcp'],
+      loads: ['overload', 'idle'],
     },
     {
       ...{ name: names.same, ...accepting('fail-open'), rules: 'swarmgate', counted: 'by-signal' },
@@ -85,7 +85,7 @@ export function consumers(inline: Consumer): Consumer[] {
     },
     {
       ...{ name: names.repeat, ...accepting('fail-open', passMark), rules: 'swarmgate' },
-      ...{ counted: 'by-signal', loads: ['overload', 'tcp'] },
+      ...{ counted: 'by-signal', loads: ['overload'] },
     },
     inline,
     {
