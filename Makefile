@@ -67,8 +67,8 @@ bench: build ## speed and memory, side by side with the peers that are installed
 	@deploy/install-packages tshark tcpdump libndpi-bin
 	$(NODE) --expose-gc dist/bench/run.js
 
-bench-queue: build ## what the NFQUEUE addon costs beside C and npm's nfqueue (root, network namespaces)
-	@deploy/install-packages iptables iperf3
+bench-queue: build ## what the inline filter costs beside C, npm's nfqueue and no filter (root, five minutes)
+	@deploy/install-packages iptables ethtool iperf3
 	$(NODE) dist/bench/nfqueue.js
 
 install: build ## install to PREFIX (default /usr/local), below DESTDIR if that is given

@@ -1,46 +1,29 @@
-/** The queue benchmark's network: left - router - right, a consumer in the router, and the loads that run through it. */
+/** The queue benchmark's network: left - router - right, one consumer in the router, and programs at the ends. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from '../lib/control/client.js';
 import { Namespaces } from '../lib/io/nfqueue-testing.js';
+import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
-import { median } from './stopwatch.js';
+import { builtPath, type Consumer, queueNumber } from './nfqueue-consumers.js';
 
-export interface Consumer {
-  readonly name: string;
-  /** Started in the router's namespace; null measures the path without a queue. */
-  readonly command: string | null;
-  readonly args: readonly string[];
-  /** It sets and removes the kernel's rules itself, and chooses its queues. */
-  readonly ownRules?: boolean;
-}
-
-export interface Figures {
-  /** Forwarded packets per second. */
-  readonly perSecond?: number;
-  /** The consumer's own processor time per forwarded packet. */
-  readonly userMicros?: number;
-  readonly systemMicros?: number;
-  /** Share of the packets sent that did not arrive. */
-  readonly lossPercent?: number;
-  readonly roundTripMicros?: number;
-  readonly gigabits?: number;
-}
-
-export const queueNumber = 3;
-const sink = { host: '10.9.2.2', port: 9 };
+export const sinkHost = '10.9.2.2';
+export const echoPort = 7;
+/** The flows of the generator go to the first 1024 addresses of this network, all behind the right end. */
+export const floodNetwork = { first: '10.64.0.0', prefix: 22 };
+/** Short, so that the flows of one load are gone from conntrack when the next but one runs. */
+const conntrackSeconds = 5;
+const patienceMillis = 8000;
 /** Clock ticks of /proc/PID/stat (USER_HZ), the same on every Linux. */
 const ticksPerSecond = 100;
-const patienceMillis = 8000;
 
-export function builtPath(name: string): string {
-  return repositoryPath('dist', 'bench', 'native', name);
-}
-
-/** Compiles the yardstick and the generator; throws with the compiler's words. */
+/** Compiles the yardstick and the generators; throws with the compiler's words. */
 export function buildPrograms(): void {
   mkdirSync(builtPath('.'), { recursive: true });
-  for (const name of ['accept-all', 'generate']) {
+  for (const name of ['accept-all', 'generate', 'echo']) {
     const source = repositoryPath('bench', 'native', `${name}.c`);
     const argv = ['-O2', '-std=gnu11', '-D_GNU_SOURCE', source, '-o', builtPath(name)];
     const { status, stderr } = spawnSync('cc', [...argv, '-lnetfilter_queue', '-lmnl'], { encoding: 'utf8' });
@@ -48,106 +31,150 @@ export function buildPrograms(): void {
   }
 }
 
+/** User and system time of a process, seconds. */
+export type ProcessorTime = readonly [user: number, system: number];
+
 export class BenchNetwork {
   readonly #net = new Namespaces();
-  #consumer: ChildProcess | null = null;
+  readonly #children = new Set<ChildProcess>();
+  readonly #socket: string;
+  #consumer: { what: Consumer; child: ChildProcess | null; answers: Interface | null } | null = null;
 
-  constructor() {
+  /** @param socket path of the control socket of a consumer that is counted 'by-status' */
+  constructor(socket: string) {
+    this.#socket = socket;
     this.#net.addRouter();
-    this.#net.run('right', 'iptables -A INPUT -p udp --dport 9 -j DROP');
+    const { first, prefix } = floodNetwork;
+    this.#net.run(
+      'router',
+      `ip route add ${first}/${prefix} via ${sinkHost}
+      sysctl -qw net.netfilter.nf_conntrack_udp_timeout=${conntrackSeconds} || true`,
+    );
+    // As early as possible, so that the sink takes little of the time that is measured.
+    this.#net.run('right', `iptables -t raw -A PREROUTING -p udp ! --dport ${echoPort} -j DROP`);
+    // Large sends are cut before they reach the router, which then sees as many small packets.
+    this.#net.run('left', 'ethtool -K wire tx-udp-segmentation off > /dev/null');
     // Without this, the first packets of a run are lost while the neighbour is asked for its address.
-    this.#net.run('left', `ping -c 2 -i 0.2 -W 1 -q ${sink.host}`);
+    this.#net.run('left', `ping -c 2 -i 0.2 -W 1 -q ${sinkHost}`);
+    this.spawn('right', builtPath('echo'), ['serve', String(echoPort)]);
   }
 
+  /** At once, whatever runs. */
   remove(): void {
-    this.#consumer?.kill('SIGKILL');
+    for (const child of this.#children) child.kill('SIGKILL');
     this.#net.remove();
   }
 
-  async start(consumer: Consumer): Promise<void> {
-    if (consumer.command === null) return;
-    if (!consumer.ownRules)
+  /** Starts a program in a namespace; it does not outlive the network. */
+  spawn(
+    which: string,
+    command: string,
+    args: readonly string[],
+    output: 'ignore' | 'pipe' = 'ignore',
+  ): ChildProcess {
+    // `ip netns exec` becomes the program that it starts, so the pid is the program's.
+    const argv = ['netns', 'exec', this.#net.name(which), command, ...args];
+    const child = spawn('ip', argv, { stdio: ['ignore', output, 'pipe'] });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return child;
+  }
+
+  /** Runs a program in a namespace to its end; what it printed. */
+  async output(which: string, command: string, args: readonly string[]): Promise<string> {
+    const child = this.spawn(which, command, args, 'pipe');
+    let printed = '';
+    let complaint = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint.trim() || printed.trim()}`);
+    return printed;
+  }
+
+  async start(what: Consumer): Promise<void> {
+    this.#consumer = { what, child: null, answers: null };
+    if (what.rules === 'queue')
       this.#net.run('router', `iptables -A FORWARD -j NFQUEUE --queue-num ${queueNumber}`);
-    const argv = ['netns', 'exec', this.#net.name('router'), consumer.command, ...consumer.args];
-    this.#consumer = spawn('ip', argv, { stdio: ['ignore', 'ignore', 'inherit'] });
+    else if (what.rules === 'conntrack')
+      this.#net.run('router', 'iptables -A FORWARD -m conntrack --ctstate INVALID');
+    else if (what.rules === 'swarmgate')
+      await this.#firewall('install', '--queue', `${queueNumber}`, '--queues', '1', '--enforce');
+    if (what.command === null) return;
+    const child = this.spawn('router', what.command, what.args, 'pipe');
+    this.#consumer = { what, child, answers: createInterface(child.stdout!) };
+    let said = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
     const deadline = Date.now() + patienceMillis;
-    while (this.#net.run('router', 'cat /proc/net/netfilter/nfnetlink_queue') === '') {
-      if (Date.now() > deadline || this.#consumer.exitCode !== null) throw new Error('no queue was bound');
+    while (!(what.rules === 'own' ? said.includes('ready:') : this.#isQueueBound())) {
+      if (Date.now() > deadline || child.exitCode !== null) throw new Error(`no queue was bound: ${said}`);
       await sleep(50);
     }
-    // Let a compiler warm up on real packets before anything is timed.
-    this.generate(20_000, 0.5, 64);
   }
 
   async stop(): Promise<void> {
     const consumer = this.#consumer;
     this.#consumer = null;
-    if (consumer?.exitCode === null) {
-      const gone = new Promise((resolve) => consumer.once('exit', resolve));
-      consumer.kill('SIGTERM');
-      const killer = setTimeout(() => consumer.kill('SIGKILL'), patienceMillis);
+    if (consumer === null) return;
+    const { child, what } = consumer;
+    if (child?.exitCode === null) {
+      const gone = once(child, 'exit');
+      child.kill('SIGTERM');
+      const killer = setTimeout(() => child.kill('SIGKILL'), patienceMillis);
       await gone;
       clearTimeout(killer);
     }
+    if (what.rules === 'swarmgate') await this.#firewall('remove');
     this.#net.run('router', 'iptables -F FORWARD');
   }
 
-  /** Sends through the router and waits until no more arrives. A rate of 0 has no limit. */
-  generate(rate: number, seconds: number, ports: number): Figures {
-    const before = { arrived: this.#arrived(), ticks: this.#ticks() };
-    const words = [builtPath('generate'), sink.host, sink.port, rate, seconds, 20, ports];
-    const [sent, took] = this.#net.run('left', words.join(' ')).trim().split(' ').map(Number);
-    const arrived = this.#settled() - before.arrived;
-    const [user, system] = this.#ticks().map((value, i) => value - before.ticks[i]!);
-    const micros = (ticks: number): number => ((ticks / ticksPerSecond) * 1e6) / arrived;
-    return {
-      perSecond: arrived / took!,
-      lossPercent: Math.max(0, 100 * (1 - arrived / sent!)),
-      userMicros: micros(user!),
-      systemMicros: micros(system!),
-    };
+  async #firewall(...words: string[]): Promise<void> {
+    const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+    await this.output('router', process.execPath, [program, 'firewall', ...words]);
   }
 
-  #arrived(): number {
-    return Number(this.#net.run('right', 'cat /sys/class/net/wire/statistics/rx_packets'));
+  #isQueueBound(): boolean {
+    return this.#net.run('router', 'cat /proc/net/netfilter/nfnetlink_queue') !== '';
   }
 
-  /** Packets that arrived once nothing moves any more. */
-  #settled(): number {
-    for (let last = -1, now = this.#arrived(); ; last = now, now = this.#arrived()) {
-      if (now === last) return now;
-      spawnSync('sleep', ['0.1']);
+  /** Packets that the consumer has seen; null if it cannot be asked. */
+  async seen(): Promise<number | null> {
+    const { what, child, answers } = this.#consumer!;
+    if (what.counted === 'by-status') return (await this.status()).packets;
+    if (what.counted === 'by-arrival' || child === null || answers === null) return null;
+    const answer = once(answers, 'line', { signal: AbortSignal.timeout(patienceMillis) });
+    child.kill('SIGUSR2');
+    return Number(((await answer) as [string])[0]);
+  }
+
+  async status(): Promise<StatusReport> {
+    return (await ask(this.#socket, 'status')) as StatusReport;
+  }
+
+  /** Packets that came to the right end once nothing moves any more. */
+  async arrived(): Promise<number> {
+    const count = (): number =>
+      Number(this.#net.run('right', 'cat /sys/class/net/wire/statistics/rx_packets'));
+    let now = count();
+    for (let last = -1; now !== last; now = count()) {
+      last = now;
+      await sleep(100);
     }
+    return now;
   }
 
-  /** User and system time of the consumer. `ip netns exec` becomes the program it starts, so the pid is the program's. */
-  #ticks(): [number, number] {
-    const pid = this.#consumer?.pid;
+  /** Processor time of the consumer. */
+  processorTime(): ProcessorTime {
+    const pid = this.#consumer?.child?.pid;
     if (pid === undefined) return [0, 0];
     const stat = this.#net.run('router', `cat /proc/${pid}/stat`);
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return [Number(fields[11]), Number(fields[12])];
+    return [Number(fields[11]) / ticksPerSecond, Number(fields[12]) / ticksPerSecond];
   }
 
-  roundTrip(count: number): Figures {
-    const printed = this.#net.run('left', `ping -i 0.003 -c ${count} ${sink.host}`);
-    const micros = [...printed.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]) * 1000);
-    return { roundTripMicros: median(micros) };
-  }
-
-  async throughput(seconds: number): Promise<Figures> {
-    const server = spawn('ip', ['netns', 'exec', this.#net.name('right'), 'iperf3', '-s', '-1'], {
-      stdio: 'ignore',
-    });
-    const gone = new Promise((resolve) => server.once('exit', resolve));
-    await sleep(300);
-    try {
-      const printed = this.#net.run('left', `timeout ${seconds + 5} iperf3 -c ${sink.host} -t ${seconds} -J`);
-      const result = JSON.parse(printed) as { end: { sum_received: { bits_per_second: number } } };
-      return { gigabits: result.end.sum_received.bits_per_second / 1e9 };
-    } finally {
-      server.kill();
-      await gone;
-    }
+  /** A line of /proc/PID/status of the consumer, such as VmHWM, in bytes. */
+  memory(line: 'VmHWM' | 'VmRSS'): number {
+    const status = this.#net.run('router', `cat /proc/${this.#consumer!.child!.pid!}/status`);
+    return Number(new RegExp(`^${line}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024;
   }
 }

@@ -1,169 +1,160 @@
 /**
- * What a queue's consumer costs: small UDP packets at overload and at a rate, an idle round trip, and TCP, through a
- * router namespace. All consumers take turns in one run. Needs root, cc and iperf3.
+ * What the inline filter costs beside the least that any filter costs: small UDP packets at overload and at a rate,
+ * round trips, TCP, and memory, through a router between two network namespaces. All consumers take turns in one run.
+ * Needs root, cc, iptables, ethtool and iperf3. See README.md beside this file.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nativeProblem } from '../lib/native/index.js';
 import { repositoryPath } from '../lib/testing.js';
 import { thisMachine } from './machine.js';
-import {
-  BenchNetwork,
-  buildPrograms,
-  builtPath,
-  type Consumer,
-  type Figures,
-  queueNumber,
-} from './nfqueue-network.js';
-import { median } from './stopwatch.js';
+import { consumers, type Consumer, names, swarmgate } from './nfqueue-consumers.js';
+import { measure, measureMemory, measureTcp } from './nfqueue-loads.js';
+import { BenchNetwork, buildPrograms } from './nfqueue-network.js';
+import { note } from './nfqueue-note.js';
+import { type Figures, type MemoryFigures, type QueueResults, render } from './nfqueue-report.js';
 
 const usage = `usage: node dist/bench/nfqueue.js [options]     (root)
   --repeat N        rounds; medians count (3)
   --seconds S       length of each load (2)
-  --only NAME       one consumer besides the first; may be given several times
-  --with JSON       one more consumer: {"name":..., "command":..., "args":[...], "ownRules":true}
+  --only NAME       only this consumer; may be given several times: ${Object.values(names).join('; ')}
+  --quick           one round of one second: does it still run?
+  --save            write the result to bench/results
 `;
 
-const script = (name: string, ...args: string[]): Pick<Consumer, 'command' | 'args'> => ({
-  command: process.execPath,
-  args: [repositoryPath('dist', 'bench', `${name}.js`), String(queueNumber), ...args],
-});
-
-/** The first is what the others are compared with. */
-function consumers(): Consumer[] {
-  const found: Consumer[] = [
-    { name: 'C accept-all', command: builtPath('accept-all'), args: [String(queueNumber)] },
-    { name: 'no queue', command: null, args: [] },
-    { name: 'addon', ...script('nfqueue-accept') },
-    { name: 'addon+decode', ...script('nfqueue-accept', 'decode') },
-  ];
-  if (peerReady()) found.push({ name: 'npm nfqueue', ...script('nfqueue-peer') });
-  return found;
+interface Plan {
+  readonly repeat: number;
+  readonly seconds: number;
+  readonly only: readonly string[] | null;
+  readonly save: boolean;
 }
 
-function note(text: string): void {
-  process.stderr.write(`bench: ${text}\n`);
-}
-
-/** The peer compiles itself when it is installed; where that fails, the rest is measured without it. */
-function peerReady(): boolean {
-  const folder = repositoryPath('bench', 'peers');
-  const built = repositoryPath(
-    'bench',
-    'peers',
-    'node_modules',
-    'nfqueue',
-    'build',
-    'Release',
-    'nfqueue.node',
-  );
-  if (existsSync(built)) return true;
-  note('installing the npm package nfqueue in bench/peers');
-  const { stderr } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
-    cwd: folder,
-    encoding: 'utf8',
-    timeout: 180_000,
+function planOf(argv: readonly string[]): Plan | null {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      repeat: { type: 'string' },
+      seconds: { type: 'string' },
+      only: { type: 'string', multiple: true },
+      quick: { type: 'boolean', default: false },
+      save: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
   });
-  if (existsSync(built)) return true;
-  note(`npm nfqueue left out, it does not install here: ${stderr.trim().split('\n').at(-1) ?? ''}`);
-  return false;
+  const { quick, save, only } = values;
+  const repeat = Number(values.repeat ?? (quick ? 1 : 3));
+  const seconds = Number(values.seconds ?? (quick ? 1 : 2));
+  const known: readonly string[] = Object.values(names);
+  const bad = !Number.isInteger(repeat) || repeat < 1 || !(seconds > 0);
+  if (values.help || bad || only?.some((name) => !known.includes(name)) === true) return null;
+  return { repeat, seconds, only: only ?? null, save };
 }
 
-const lossRate = 100_000;
-
-async function measure(network: BenchNetwork, consumer: Consumer, seconds: number): Promise<Figures> {
-  await network.start(consumer);
+async function attempt<Result>(what: string, work: () => Promise<Result>): Promise<Result | null> {
   try {
-    const overload = network.generate(0, seconds, 64);
-    const { lossPercent } = network.generate(lossRate, seconds, 64);
-    const roundTrip = network.roundTrip(300);
-    const throughput = await network.throughput(seconds);
-    return { ...overload, lossPercent: lossPercent!, ...roundTrip, ...throughput };
-  } finally {
-    await network.stop();
+    const result = await work();
+    note(`${what}: ${JSON.stringify(result, (_, value: unknown) => shortened(value))}`);
+    return result;
+  } catch (error) {
+    note(`${what} left out: ${String(error)}`);
+    return null;
   }
 }
 
-const columns: readonly { key: keyof Figures; title: string; digits: number; scale?: number }[] = [
-  { key: 'perSecond', title: 'thousand/s', digits: 0, scale: 1e-3 },
-  { key: 'userMicros', title: 'user µs', digits: 2 },
-  { key: 'systemMicros', title: 'system µs', digits: 2 },
-  { key: 'lossPercent', title: `loss % at ${lossRate / 1000}k`, digits: 2 },
-  { key: 'roundTripMicros', title: 'RTT µs', digits: 0 },
-  { key: 'gigabits', title: 'TCP Gbit/s', digits: 1 },
-];
-
-/** Medians, and behind those of rate, RTT and TCP how many times those of the first consumer they are. */
-function table(results: ReadonlyMap<string, readonly Figures[]>): string {
-  const middle = (rounds: readonly Figures[], key: keyof Figures): number =>
-    median(rounds.flatMap((figures) => figures[key] ?? []));
-  const [first] = results.values();
-  const width = 20;
-  const lines = [''.padEnd(width) + columns.map(({ title }) => title.padStart(width)).join('')];
-  for (const [name, rounds] of results) {
-    const cells = columns.map(({ key, digits, scale = 1 }) => {
-      const value = middle(rounds, key);
-      if (Number.isNaN(value)) return '-';
-      const compared = key === 'perSecond' || key === 'roundTripMicros' || key === 'gigabits';
-      const ratio = compared ? ` (${(value / middle(first!, key)).toFixed(2)})` : '';
-      return `${(value * scale).toFixed(digits)}${ratio}`;
-    });
-    lines.push(name.padEnd(width) + cells.map((cell) => cell.padStart(width)).join(''));
-  }
-  return lines.join('\n');
+function shortened(value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 }
 
-async function run(list: readonly Consumer[], repeat: number, seconds: number): Promise<string> {
-  const results = new Map<string, Figures[]>(list.map(({ name }) => [name, []]));
-  const network = new BenchNetwork();
+/** What an instance keeps while it runs: `INSTANCE.NAMESPACE.pid`. */
+function runFiles(instance: string): string[] {
+  const folder = join('/run', 'swarmgate');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(`${instance}.`))
+    .map((name) => join(folder, name));
+}
+
+/** The namespaces, programs and files of a run are gone when it ends, however it ends. */
+async function withNetwork<Result>(
+  work: (network: BenchNetwork, inline: Consumer[]) => Promise<Result>,
+): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmgate-queue-'));
+  const socket = join(folder, 'control.sock');
+  const instance = `bench${process.pid}`;
+  let network: BenchNetwork | null = null;
+  const clean = (): void => {
+    network?.remove();
+    // A filter that had to be killed leaves its lock.
+    for (const path of runFiles(instance)) rmSync(path, { force: true });
+    rmSync(folder, { recursive: true, force: true });
+  };
   const interrupted = (): void => {
-    network.remove();
+    clean();
     process.exit(130);
   };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    for (let round = 0; round < repeat; round++) {
-      for (const consumer of list) {
-        try {
-          const figures = await measure(network, consumer, seconds);
-          results.get(consumer.name)!.push(figures);
-          note(`${consumer.name}: ${JSON.stringify(figures)}`);
-        } catch (error) {
-          note(`${consumer.name} left out in round ${round + 1}: ${String(error)}`);
-        }
-      }
-    }
+    network = new BenchNetwork(socket);
+    return await work(network, [
+      swarmgate(instance, socket, '--workers', '1'),
+      // As many workers as by default, for memory.
+      swarmgate(instance, socket),
+    ]);
   } finally {
-    network.remove();
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    clean();
   }
-  return table(results);
 }
 
-const { values } = parseArgs({
-  options: {
-    repeat: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '2' },
-    only: { type: 'string', multiple: true },
-    with: { type: 'string', multiple: true, default: [] },
-    help: { type: 'boolean', default: false },
-  },
-});
+async function run({ repeat, seconds, only }: Plan): Promise<QueueResults> {
+  const machine = thisMachine();
+  return withNetwork(async (network, [single, whole]) => {
+    const list = consumers(single!).filter(({ name }) => only === null || only.includes(name));
+    const rounds = new Map<string, (Figures | null)[]>(list.map(({ name }) => [name, []]));
+    const turns = async (count: number, load: typeof measure, wanted: (consumer: Consumer) => boolean) => {
+      for (let round = 1; round <= count; round++) {
+        for (const consumer of list.filter(wanted)) {
+          const what = `${consumer.name}, round ${round}`;
+          rounds.get(consumer.name)!.push(await attempt(what, () => load(network, consumer, seconds)));
+        }
+      }
+    };
+    await turns(repeat, measure, ({ loads }) => loads.some((load) => load !== 'tcp'));
+    // Transfers vary most: more of them, in rounds of their own.
+    const tcpRounds = repeat === 1 ? 1 : repeat + 2;
+    for (const { name } of list) {
+      const all = rounds.get(name)!;
+      while (all.length < repeat) all.push(null);
+    }
+    await turns(tcpRounds, measureTcp, ({ loads }) => loads.includes('tcp'));
+    let memory: MemoryFigures | null = null;
+    if (only === null || only.includes(names.swarmgate))
+      memory = await attempt('memory', () => measureMemory(network, whole!));
+    return { machine, rounds, memory };
+  });
+}
+
+function save(results: QueueResults, text: string): void {
+  const { date, commit } = results.machine;
+  const path = repositoryPath('bench', 'results', `${date}-${commit}-queue.md`);
+  writeFileSync(path, `\`\`\`\n${text}\`\`\`\n`);
+  note(`written to ${path}`);
+}
+
+const plan = planOf(process.argv.slice(2));
 const problem = nativeProblem() ?? (process.getuid?.() === 0 ? null : 'the queue benchmark needs root');
-if (values.help || problem !== null) {
-  process.stderr.write(problem === null ? usage : `bench: ${problem}\n`);
-  process.exitCode = values.help ? 0 : 1;
+if (plan === null) {
+  process.stderr.write(usage);
+  process.exitCode = 1;
+} else if (problem !== null) {
+  note(problem);
+  process.exitCode = 1;
 } else {
   buildPrograms();
-  const extra = values.with.map((text) => JSON.parse(text) as Consumer);
-  const all = [...consumers(), ...extra];
-  const list = all.filter(
-    ({ name }, i) => i === 0 || values.only === undefined || values.only.includes(name),
-  );
-  const { cpu, cores, kernel, node, date, commit, loadBefore } = thisMachine();
-  const text = await run(list, Number(values.repeat), Number(values.seconds));
-  process.stdout.write(
-    `${date} ${commit}, ${cpu}, ${cores} cores, ${kernel}, Node ${node}, load ${loadBefore}\n`,
-  );
-  process.stdout.write(`Small UDP packets at overload; in brackets: times "${list[0]!.name}"\n${text}\n`);
+  const results = await run(plan);
+  const text = render(results);
+  process.stdout.write(text);
+  if (plan.save) save(results, text);
 }

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Machine } from './machine.js';
+import { names } from './nfqueue-consumers.js';
+import {
+  aligned,
+  compared,
+  type Figures,
+  middle,
+  percentile,
+  render,
+  type Rounds,
+  targets,
+} from './nfqueue-report.js';
+
+const machine: Machine = {
+  ...{ cpu: 'a processor', cores: 2, memoryBytes: 2 ** 34, kernel: 'Linux 6', node: 'v20', v8: '11' },
+  ...{ date: '2026-11-21', commit: 'abc1234', loadBefore: 0.5 },
+};
+
+const rounds: Rounds = new Map<string, (Figures | null)[]>([
+  [names.none, [{ idleMedian: 20 }, null, { gigabits: 10 }, { gigabits: 20 }]],
+  [names.same, [{ handled: 400_000 }, { handled: 200_000 }]],
+  [names.swarmgate, [{ handled: 380_000, idleMedian: 70, loss: 0 }, null, { gigabits: 9 }, { gigabits: 20 }]],
+  [names.peer, [{ handled: 100_000 }]],
+]);
+
+test('percentiles are values that occurred', () => {
+  const values = Array.from({ length: 100 }, (_, i) => 100 - i);
+  assert.equal(percentile(values, 0.5), 50);
+  assert.equal(percentile(values, 0.99), 99);
+  assert.equal(percentile([7], 0.99), 7);
+  assert.equal(percentile([1, Number.POSITIVE_INFINITY], 1), Number.POSITIVE_INFINITY);
+  assert.ok(Number.isNaN(percentile([], 0.5)));
+});
+
+test('medians and comparisons leave out rounds that failed', () => {
+  assert.equal(middle(rounds, names.same, 'handled'), 300_000);
+  assert.ok(Number.isNaN(middle(rounds, names.hold, 'handled')));
+  const quotient = (a: number, b: number): number => a / b;
+  assert.equal(compared(rounds, [names.swarmgate, names.same], 'handled', quotient), 0.95);
+  assert.equal(compared(rounds, [names.swarmgate, names.none], 'gigabits', quotient), 0.95);
+  assert.ok(Number.isNaN(compared(rounds, [names.swarmgate, names.hold], 'gigabits', quotient)));
+});
+
+test('targets say yes, no, or that nothing was measured', () => {
+  const found = new Map(targets({ machine, rounds, memory: null }).map((each) => [each.what, each]));
+  assert.equal(found.get('overload, beside C behind the same rules')?.met, true);
+  assert.equal(found.get('overload, beside npm nfqueue')?.met, false);
+  assert.equal(found.get('TCP, offloaded, beside no queue')?.reached, '0.95');
+  assert.equal(found.get('TCP, offloaded, beside no queue')?.met, false);
+  assert.equal(found.get('added round trip, idle, median')?.reached, '50 µs');
+  assert.equal(found.get('loss at 100 thousand/s')?.met, true);
+  assert.equal(found.get('memory of the whole process with them')?.met, null);
+});
+
+test('the text names machine, commit and every consumer that was measured', () => {
+  const memory = {
+    ...{ flows: 210_000, evicted: 0, workers: 4, packets: 424_000, seconds: 7 },
+    ...{ idleBytes: 140e6, peakBytes: 190e6, residentBytes: 186e6 },
+  };
+  const text = render({ machine, rounds, memory });
+  for (const part of ['2026-11-21', 'abc1234', 'a processor', '2 cores', 'load', '210000 flows', '190 MB'])
+    assert.ok(text.includes(part), part);
+  for (const name of [names.swarmgate, names.same, names.peer])
+    assert.match(text, new RegExp(`^${name} `, 'm'));
+  assert.doesNotMatch(text, new RegExp(`^${names.hold}`, 'm'));
+});
+
+test('columns are as wide as their widest cell', () => {
+  assert.equal(
+    aligned([
+      ['', 'ab'],
+      ['xyz', '1'],
+    ]),
+    '     ab\nxyz   1',
+  );
+});

@@ -1,0 +1,225 @@
+/** What the queue benchmark found, as text: tables of medians, and the targets with what was reached. Pure functions. */
+import type { Machine } from './machine.js';
+import { names } from './nfqueue-consumers.js';
+import { median } from './stopwatch.js';
+
+/** Of one consumer in one round; what was not measured is not there. Rates are per second, times microseconds. */
+export interface Figures {
+  readonly offered?: number;
+  readonly forwarded?: number;
+  /** Packets that user space gave a verdict; without a queue, those forwarded. */
+  readonly handled?: number;
+  readonly seenPercent?: number;
+  readonly userMicros?: number;
+  readonly systemMicros?: number;
+  readonly ordinary?: number;
+  readonly ordinarySeen?: number;
+  readonly loss?: number;
+  readonly lossSeen?: number;
+  readonly idleMedian?: number;
+  readonly idleLate?: number;
+  readonly halfMedian?: number;
+  readonly halfLate?: number;
+  readonly gigabits?: number;
+  readonly retransmits?: number;
+  /** Packets of the transfer that user space saw. */
+  readonly tcpSeen?: number;
+}
+
+export interface MemoryFigures {
+  readonly flows: number;
+  readonly evicted: number;
+  readonly workers: number;
+  readonly packets: number;
+  readonly seconds: number;
+  /** Resident before the first packet, at the most, and with the flows. */
+  readonly idleBytes: number;
+  readonly peakBytes: number;
+  readonly residentBytes: number;
+}
+
+/** Rounds of each consumer, in the order of the table; a round that failed is null. */
+export type Rounds = ReadonlyMap<string, readonly (Figures | null)[]>;
+
+export interface QueueResults {
+  readonly machine: Machine;
+  readonly rounds: Rounds;
+  readonly memory: MemoryFigures | null;
+}
+
+/** The smallest value that `share` of all values do not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+export function middle(rounds: Rounds, name: string, key: keyof Figures): number {
+  return median((rounds.get(name) ?? []).flatMap((figures) => figures?.[key] ?? []));
+}
+
+/** How one consumer compares with another: the median over the rounds in which both were measured. */
+export function compared(
+  rounds: Rounds,
+  [name, other]: readonly [string, string],
+  key: keyof Figures,
+  how: (value: number, reference: number) => number,
+): number {
+  const references = rounds.get(other) ?? [];
+  return median(
+    (rounds.get(name) ?? []).flatMap((figures, round) => {
+      const value = figures?.[key];
+      const reference = references[round]?.[key];
+      return value === undefined || reference === undefined ? [] : [how(value, reference)];
+    }),
+  );
+}
+
+const quotient = (value: number, reference: number): number => value / reference;
+const difference = (value: number, reference: number): number => value - reference;
+
+interface Column {
+  readonly title: string;
+  readonly key: keyof Figures;
+  readonly digits: number;
+  readonly scale?: number;
+  /** Consumer with which it is compared, in brackets. */
+  readonly beside?: string;
+}
+
+const floodColumns: readonly Column[] = [
+  { title: 'offered k/s', key: 'offered', digits: 0, scale: 1e-3 },
+  { title: 'seen k/s', key: 'handled', digits: 0, scale: 1e-3, beside: names.same },
+  { title: 'seen %', key: 'seenPercent', digits: 0 },
+  { title: 'user µs', key: 'userMicros', digits: 2 },
+  { title: 'system µs', key: 'systemMicros', digits: 2 },
+  { title: 'long flows k/s', key: 'ordinary', digits: 0, scale: 1e-3, beside: names.conntrack },
+  { title: 'of these seen %', key: 'ordinarySeen', digits: 1 },
+  { title: 'loss % at 100k', key: 'loss', digits: 3 },
+  { title: 'seen % at 100k', key: 'lossSeen', digits: 1 },
+];
+
+const timeColumns: readonly Column[] = [
+  { title: 'idle RTT µs', key: 'idleMedian', digits: 0 },
+  { title: 'p99', key: 'idleLate', digits: 0 },
+  { title: 'half load RTT µs', key: 'halfMedian', digits: 0 },
+  { title: 'p99', key: 'halfLate', digits: 0 },
+  { title: 'TCP Gbit/s', key: 'gigabits', digits: 1, beside: names.none },
+  { title: 'beside conntrack', key: 'gigabits', digits: 1, beside: names.conntrack },
+  { title: 'retransmits', key: 'retransmits', digits: 0 },
+  { title: 'seen packets', key: 'tcpSeen', digits: 0 },
+];
+
+function cell(rounds: Rounds, name: string, { key, digits, scale = 1, beside }: Column): string {
+  const value = middle(rounds, name, key);
+  if (Number.isNaN(value)) return '-';
+  const ratio = beside === undefined ? Number.NaN : compared(rounds, [name, beside], key, quotient);
+  return `${(value * scale).toFixed(digits)}${Number.isNaN(ratio) ? '' : ` (${ratio.toFixed(2)})`}`;
+}
+
+/** Columns as wide as their widest cell; the first is flush left. */
+export function aligned(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
+  return lines
+    .map((line) =>
+      line.map((text, i) => (i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  '),
+    )
+    .join('\n');
+}
+
+function table(rounds: Rounds, columns: readonly Column[]): string {
+  const lines = [...rounds.keys()]
+    .map((name) => [name, ...columns.map((column) => cell(rounds, name, column))])
+    .filter(([, ...cells]) => cells.some((text) => text !== '-'));
+  return aligned([['', ...columns.map(({ title }) => title)], ...lines]);
+}
+
+interface Target {
+  readonly what: string;
+  readonly wanted: string;
+  readonly reached: string;
+  /** Null: not measured. */
+  readonly met: boolean | null;
+}
+
+function target(
+  what: string,
+  value: number,
+  limit: ['>=' | '<=' | '<', number],
+  unit: string,
+  digits = 2,
+): Target {
+  const [sign, bound] = limit;
+  const met = sign === '>=' ? value >= bound : sign === '<=' ? value <= bound : value < bound;
+  return {
+    what,
+    wanted: `${sign} ${bound}${unit}`,
+    reached: Number.isNaN(value) ? 'not measured' : `${value.toFixed(digits)}${unit}`,
+    met: Number.isNaN(value) ? null : met,
+  };
+}
+
+/** What the filter is to reach. Ratios are medians over rounds, so that a slow minute of the machine hits both sides. */
+export function targets({ rounds, memory }: QueueResults): Target[] {
+  const { swarmgate, same, peer, hold, none, conntrack } = names;
+  const ratio = (name: string, other: string, key: keyof Figures): number =>
+    compared(rounds, [name, other], key, quotient);
+  const megabytes = memory === null ? Number.NaN : memory.peakBytes / 1e6;
+  return [
+    target('overload, beside C behind the same rules', ratio(swarmgate, same, 'handled'), ['>=', 0.9], ''),
+    target('overload, beside npm nfqueue', ratio(swarmgate, peer, 'handled'), ['>=', 4], '', 1),
+    target('TCP, inspected and held, beside no queue', ratio(hold, none, 'gigabits'), ['>=', 0.85], ''),
+    target('TCP, inspected and held, beside conntrack', ratio(hold, conntrack, 'gigabits'), ['>=', 0.85], ''),
+    target('TCP, offloaded, beside no queue', ratio(swarmgate, none, 'gigabits'), ['>=', 0.97], ''),
+    target('TCP, offloaded, beside conntrack', ratio(swarmgate, conntrack, 'gigabits'), ['>=', 0.97], ''),
+    target(
+      'added round trip, idle, median',
+      compared(rounds, [swarmgate, none], 'idleMedian', difference),
+      ['<=', 60],
+      ' µs',
+      0,
+    ),
+    target('round trip at half load, p99', middle(rounds, swarmgate, 'halfLate'), ['<', 1000], ' µs', 0),
+    target('loss at 100 thousand/s', middle(rounds, swarmgate, 'loss'), ['<=', 0], ' %', 3),
+    target('of these inspected', middle(rounds, swarmgate, 'lossSeen'), ['>=', 99.9], ' %', 1),
+    target('flows in the tables', memory?.flows ?? Number.NaN, ['>=', 200_000], '', 0),
+    target('memory of the whole process with them', megabytes, ['<', 400], ' MB', 0),
+  ];
+}
+
+function memoryText({ flows, evicted, workers, packets, seconds, ...bytes }: MemoryFigures): string {
+  const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`;
+  return `${flows} flows at once (${evicted} pushed out) of ${packets} packets in ${seconds.toFixed(0)} s, ${workers} workers: \
+resident ${megabytes(bytes.residentBytes)}, at the most ${megabytes(bytes.peakBytes)}, before the first packet ${megabytes(bytes.idleBytes)}`;
+}
+
+export function render(results: QueueResults): string {
+  const { machine, rounds, memory } = results;
+  const { cpu, cores, memoryBytes, kernel, node, date, commit, loadBefore } = machine;
+  const measured = (key: keyof Figures): number =>
+    Math.max(
+      0,
+      ...[...rounds.values()].map((all) => all.filter((figures) => figures?.[key] !== undefined).length),
+    );
+  const lines = targets(results).map(({ what, wanted, reached, met }) => [
+    what,
+    wanted,
+    reached,
+    met === null ? '-' : met ? 'yes' : 'NO',
+  ]);
+  return `Swarmgate queue benchmark, ${date}, commit ${commit}
+${cpu}, ${cores} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB; ${kernel}; Node ${node}
+load average when it began: ${loadBefore.toFixed(2)}; medians of ${measured('handled')} rounds, TCP ${measured('gigabits')}
+
+Small UDP packets through one queue, overload; in brackets: times "${names.same}", long flows times "${names.conntrack}"
+${table(rounds, floodColumns)}
+
+Round trips of a UDP echo, and TCP; in brackets: times "${names.none}", then times "${names.conntrack}"
+${table(rounds, timeColumns)}
+
+Memory
+${memory === null ? 'not measured' : memoryText(memory)}
+
+Targets
+${aligned([['', 'wanted', 'reached', 'met'], ...lines])}
+`;
+}
