@@ -141,7 +141,6 @@ export class FilterLoop {
       onEnd: (_engine, slot) => {
         this.#ended(slot);
       },
-      details: options.action.allowedInfoHashes.size > 0,
     });
     this.policy = new ActionPolicy(this.engine, options.action, (slot, action) => {
       this.#decided(slot, action);

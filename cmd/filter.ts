@@ -144,10 +144,10 @@ export class Filter {
   /** What can fail comes first, the kernel's rules last: a refused configuration must leave no trace. */
   async #takeOver(config: Config): Promise<void> {
     const before = this.#config;
-    await this.#watch?.stop();
-    this.#watch = null;
     const moved = before.eve.file !== config.eve.file;
     const eve = moved ? this.#openEve(config.eve.file) : this.#eve;
+    await this.#watch?.stop();
+    this.#watch = null;
     try {
       await this.#moveMetrics(before, config);
       await this.#firewall?.install(ruleSetOf(config));
