@@ -7,7 +7,7 @@ import type { Config } from '../lib/config/config.js';
 import { MetricsServer } from '../lib/control/metrics-server.js';
 import { InstanceLock } from '../lib/control/instance-lock.js';
 import { ControlServer } from '../lib/control/server.js';
-import { chooseFirewall } from '../lib/firewall/choose.js';
+import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
@@ -80,8 +80,18 @@ export class Filter {
     await this.#pool.start();
     await this.#listen(config.metrics.listen);
     if (this.#firewall !== null) {
+      await this.#removeOthers(this.#firewall);
       await this.#firewall.install(ruleSetOf(config));
       this.#startWatch();
+    }
+  }
+
+  /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
+  async #removeOthers(firewall: Firewall): Promise<void> {
+    try {
+      await removeEverything(this.#config.instance, {}, firewall.name);
+    } catch (error) {
+      this.#log.warn(`rules of an earlier run may be left: ${(error as Error).message}`, 'rules-left');
     }
   }
 

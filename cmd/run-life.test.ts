@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cannotMakeNamespaces, hasProgram } from '../lib/firewall/testing.js';
+import { IptablesFirewall } from '../lib/firewall/iptables.js';
+import { cannotMakeNamespaces, hasProgram, ruleSet } from '../lib/firewall/testing.js';
+import { Tools } from '../lib/firewall/tools.js';
 import { nativeProblem } from '../lib/native/index.js';
 import { repositoryPath } from '../lib/testing.js';
 
@@ -84,6 +86,20 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     await stopped(running);
     assert.doesNotMatch(said, /error|warn/);
   });
+
+  const noLegacy = hasProgram('iptables-legacy') ? false : 'iptables-legacy is not installed';
+  test(
+    'blocking rules that a killed run left in the other front end go at the start',
+    { skip: noLegacy },
+    async () => {
+      const tools = new Tools(['ip', 'netns', 'exec', namespace]);
+      await new IptablesFirewall({ tools, frontEnd: '-legacy' }).install(ruleSet());
+      await new IptablesFirewall({ tools, frontEnd: '-nft' }).install(ruleSet());
+      const running = await start('mode: monitor\n');
+      assert.doesNotMatch(inside('iptables-legacy-save') + inside('iptables-nft-save'), /REJECT/);
+      await stopped(running);
+    },
+  );
 
   test('a supervisor that cannot be told anything is no reason to die', async () => {
     const running = await start('mode: monitor\n', {
