@@ -17,7 +17,7 @@ import type { FlowReport } from '../lib/report/report.js';
 import { concat, fromText, repositoryPath } from '../lib/testing.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { Ok, Packet } from '../lib/wire/packet.js';
-import { ipv4, tcp, udp } from '../lib/wire/testing.js';
+import { clientAddress, ipv4, tcp, udp } from '../lib/wire/testing.js';
 import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
 import type { DecisionMessage } from './filter-settings.js';
 import { Scanner } from './scanner.js';
@@ -191,6 +191,39 @@ describe('one packet', () => {
     const second = ipv4(6, tcp(fromText('x'), [1, 2]));
     trial.run({ bytes: second, mac }, { bytes: second, mac });
     assert.deepEqual(asked, ['010203040506']);
+  });
+
+  test("an allowed sender's flow is let go though the other side begins it", () => {
+    const matchesMac = (bytes: Uint8Array, at: number): boolean => bytes[at] === 0xaa;
+    const trial = new Trial(new MemoryQueue(), { allow: { ...nobody, matchesMac } });
+    const mac = Uint8Array.of(0xaa, 2, 3, 4, 5, 6);
+    const between = (...ports: [number, number]): Uint8Array =>
+      ipv4(6, tcp(new Uint8Array(0), ports), { source: clientAddress[1] });
+    assert.deepEqual(trial.run({ bytes: between(1000, 2000) }), [[nfRepeat, markPass]]);
+    assert.deepEqual(trial.run({ bytes: between(2000, 1000), mac }), [[nfRepeat, markAccept]]);
+  });
+
+  test('flows age also while every wait brings packets', () => {
+    const trial = new Trial(new MemoryQueue({ batchPackets: 1 }));
+    for (let second = 0; second < 2000; second++) {
+      const bytes = ipv4(17, udp(fromText('game state'), [1024 + second, 5000]));
+      trial.queue.feed({ bytes, timeMicros: 1e15 + second * 1e6 });
+      assert.equal(trial.loop.turn(), 1);
+    }
+    assert.ok(trial.count('flowsNow') < 300, `${trial.count('flowsNow')} flows of 180 seconds each`);
+  });
+
+  test('a flow whose mark does not stick gets final verdicts: no packet is repeated for ever', () => {
+    const hello = ipv4(17, udp(fromText('hello')));
+    const verdicts = (bytes: Uint8Array, options: Partial<FilterLoopOptions> = {}): number[] => {
+      const trial = new Trial(new MemoryQueue(), options);
+      const packets = Array.from({ length: 1000 }, () => ({ bytes }));
+      return trial.run(...packets).map(([verdict]) => verdict);
+    };
+    assert.equal(verdicts(hello).at(-1), nfAccept);
+    assert.equal(verdicts(torrent).at(-1), nfDrop);
+    assert.equal(verdicts(torrent, { enforce: false }).at(-1), nfAccept);
+    assert.deepEqual(verdicts(torrent).slice(0, 64), new Array(64).fill(nfRepeat));
   });
 
   test('a flow can be looked up by its ends while it lives', () => {

@@ -10,10 +10,12 @@ import { BitTorrent, Clear, Unknown, type VerdictCode } from '../lib/engine/verd
 import { FragmentTable } from '../lib/flow/fragments.js';
 import {
   flagAction,
+  flagClientIsA,
   flagOffloaded,
   packetsOf,
   sFlags,
   sNoted,
+  sStragglers,
   sVerdict,
   wordStride,
 } from '../lib/flow/table.js';
@@ -94,6 +96,13 @@ const atHeartbeat = at('heartbeat');
 /** Sweeps of the flow table in a turn without packets, so that an idle filter forgets its flows within a minute. */
 const idleSweeps = 16;
 
+/**
+ * Packets of a flow that may still come after its mark was given to the kernel: those that waited in the queue. More
+ * mean that the mark does not stick (a rule before ours clears it, NOTRACK): then the verdicts are final ones, since
+ * each repetition would bring the same packet back.
+ */
+const stragglersMax = 64;
+
 const markOf: readonly MarkValue[] = [markPass, markAccept, markDrop, markReject];
 
 export class FilterLoop {
@@ -132,7 +141,6 @@ export class FilterLoop {
       onEnd: (_engine, slot) => {
         this.#ended(slot);
       },
-      details: options.action.allowedInfoHashes.size > 0,
     });
     this.policy = new ActionPolicy(this.engine, options.action, (slot, action) => {
       this.#decided(slot, action);
@@ -148,13 +156,12 @@ export class FilterLoop {
       return 0;
     }
     const started = performance.now();
-    const { batch } = this.#queue;
     for (let i = 0; i < count; i++) {
       this.#position = i;
       this.#take(i);
     }
     this.#queue.settle();
-    if (batch.count > 0) this.engine.flows.age(this.#packet);
+    this.engine.flows.age(this.#packet);
     this.#count(count, performance.now() - started);
     return count;
   }
@@ -208,7 +215,29 @@ export class FilterLoop {
     const slot = this.engine.slot;
     const tunnelled = packet.depth > 0;
     if (tunnelled) counts[atTunnelled]! += 1;
-    this.#answer(i, this.#judge(i, slot, verdict, tunnelled), tunnelled);
+    const action = this.#judge(i, slot, verdict, tunnelled);
+    if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
+    else this.#answer(i, action, tunnelled);
+  }
+
+  /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */
+  #isForgotten(slot: number): boolean {
+    const { words } = this.engine.flows;
+    const at = slot * wordStride + sStragglers;
+    if (words[at]! >= stragglersMax) return true;
+    words[at]! += 1;
+    return false;
+  }
+
+  #answerFinally(i: number, action: ActionCode): void {
+    const { batch } = this.#queue;
+    const blocks = action === Drop || action === Reject;
+    const drops = blocks && this.enforce;
+    // A blocked connection that never got beyond its first packet is none to the kernel: no fault of the rules.
+    if (!blocks) this.#counts[atRepeatsLost]! += 1;
+    this.#counts[atActions[blocks && !drops ? Pass : action]]! += 1;
+    batch.verdict[i] = drops ? nfDrop : nfAccept;
+    batch.verdictMark[i] = batch.mark[i]!;
   }
 
   #judge(i: number, slot: number, verdict: VerdictCode, tunnelled: boolean): ActionCode {
@@ -220,7 +249,7 @@ export class FilterLoop {
     const begins = packets === 1;
     if (begins) this.#counts[atFlowsBegun]! += 1;
     let action: ActionCode;
-    if (begins && this.#isAllowed(i)) {
+    if (this.#isFirstOfItsSide(s) && this.#isAllowed(i)) {
       this.#counts[atFlowsAllowed]! += 1;
       action = this.policy.allow(slot);
     } else action = this.policy.judge(slot, verdict);
@@ -229,6 +258,13 @@ export class FilterLoop {
     // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here.
     if (!tunnelled) words[s + sFlags]! |= flagOffloaded;
     return action;
+  }
+
+  /** Both sides are looked at: an allowed sender's hardware address is not on what the other side sends first. */
+  #isFirstOfItsSide(s: number): boolean {
+    const { fromA, words } = this.engine.flows;
+    const side = fromA === ((words[s + sFlags]! & flagClientIsA) !== 0) ? 0 : 1;
+    return words[s + packetsOf + side] === 1;
   }
 
   #isAllowed(i: number): boolean {

@@ -7,7 +7,7 @@ import type { Config } from '../lib/config/config.js';
 import { MetricsServer } from '../lib/control/metrics-server.js';
 import { InstanceLock } from '../lib/control/instance-lock.js';
 import { ControlServer } from '../lib/control/server.js';
-import { chooseFirewall } from '../lib/firewall/choose.js';
+import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
@@ -54,6 +54,8 @@ export class Filter {
   #metrics: MetricsServer | null = null;
   #eve: EveLog | null = null;
   #nextSearch = 1;
+  #turn: Promise<unknown> = Promise.resolve();
+  #stopped: Promise<void> | null = null;
 
   private constructor(config: Config, log: Log) {
     this.#config = config;
@@ -77,14 +79,24 @@ export class Filter {
     const config = this.#config;
     this.#lock = InstanceLock.take(config.instance);
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
-    this.#openEve(config.eve.file);
+    this.#eve = this.#openEve(config.eve.file);
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
     this.#pool = new WorkerPool(plansOf(config, this.#firewall?.pass ?? 'repeat'), this.#events());
     await this.#pool.start();
     await this.#listen(config.metrics.listen);
     if (this.#firewall !== null) {
+      await this.#removeOthers(this.#firewall);
       await this.#firewall.install(ruleSetOf(config));
       this.#startWatch();
+    }
+  }
+
+  /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
+  async #removeOthers(firewall: Firewall): Promise<void> {
+    try {
+      await removeEverything(this.#config.instance, {}, firewall.name);
+    } catch (error) {
+      this.#log.warn(`rules of an earlier run may be left: ${(error as Error).message}`, 'rules-left');
     }
   }
 
@@ -95,8 +107,8 @@ export class Filter {
   }
 
   /** @throws UserError when the file cannot be written now; later trouble is reported and waited out */
-  #openEve(file: string | null): void {
-    if (file === null) return;
+  #openEve(file: string | null): EveLog | null {
+    if (file === null) return null;
     const eve = EveLog.open(file, {
       onTrouble: ({ message }) => {
         this.#log.warn(message, 'eve-log');
@@ -109,7 +121,7 @@ export class Filter {
       void eve.close();
       throw new UserError('eve-file', eve.trouble.message);
     }
-    this.#eve = eve;
+    return eve;
   }
 
   #startWatch(): void {
@@ -132,67 +144,99 @@ export class Filter {
     });
   }
 
-  /** Takes a new configuration over. What a running filter cannot change is the caller's to refuse. */
-  async reload(config: Config): Promise<void> {
-    if (this.#firewall !== null) {
-      await this.#watch?.stop();
-      this.#watch = null;
-      try {
-        await this.#firewall.install(ruleSetOf(config));
-      } catch (error) {
-        this.#startWatch();
-        throw error;
-      }
-    }
+  /**
+   * Takes a new configuration over, or none of it. What a running filter cannot change is the caller's to refuse. False
+   * when a stop came first.
+   */
+  async reload(config: Config): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (this.#stopped !== null) return false;
+      await this.#takeOver(config);
+      return true;
+    });
+  }
+
+  /** What can fail comes first, the kernel's rules last: a refused configuration must leave no trace. */
+  async #takeOver(config: Config): Promise<void> {
     const before = this.#config;
-    this.#config = config;
-    this.#status.configure(config);
-    await this.#reopen(before, config);
-    this.#pool?.configure(config);
-    if (this.#firewall !== null) this.#startWatch();
-  }
-
-  /** The event log is opened again in any case: that is how it is rotated. */
-  async #reopen(before: Config, config: Config): Promise<void> {
-    if (before.eve.file === config.eve.file) this.#eve?.reopen();
-    else {
-      const old = this.#eve;
-      this.#eve = null;
-      await old?.close();
-      this.#openEve(config.eve.file);
-    }
-    if (before.metrics.listen === config.metrics.listen) return;
-    await this.#metrics?.close();
-    this.#metrics = null;
-    await this.#listen(config.metrics.listen);
-  }
-
-  /** Rules out, queues drained with accept, everything closed. Idempotent. */
-  async stop(): Promise<void> {
+    const moved = before.eve.file !== config.eve.file;
+    const eve = moved ? this.#openEve(config.eve.file) : this.#eve;
     await this.#watch?.stop();
     this.#watch = null;
-    const firewall = this.#firewall;
-    this.#firewall = null;
-    if (firewall !== null) {
-      try {
-        await firewall.drain(this.#config.instance);
-      } catch (error) {
-        this.#log.error(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
-      }
+    try {
+      await this.#moveMetrics(before, config);
+      await this.#firewall?.install(ruleSetOf(config));
+      this.#config = config;
+    } catch (error) {
+      if (moved) await eve?.close();
+      await this.#moveMetrics(config, before).catch(() => {
+        this.#log.warn('the metrics cannot be had at their old address either', 'metrics-lost');
+      });
+      throw error;
+    } finally {
+      this.#startWatch();
     }
-    await this.#pool?.stop(true);
-    this.#pool = null;
-    if (firewall !== null) {
-      try {
-        await firewall.remove(this.#config.instance);
-      } catch (error) {
-        this.#log.error(`could not remove the rules: ${(error as Error).message}`, 'rules-left');
-      }
+    this.#status.configure(config);
+    this.#pool?.configure(config);
+    // Opened again in any case: that is how it is rotated.
+    if (!moved) eve?.reopen();
+    else {
+      const old = this.#eve;
+      this.#eve = eve;
+      await old?.close();
     }
+  }
+
+  async #moveMetrics(from: Config, to: Config): Promise<void> {
+    if (from.metrics.listen === to.metrics.listen) return;
     await this.#metrics?.close();
-    await this.#eve?.close();
-    await this.#control?.close();
+    this.#metrics = null;
+    await this.#listen(to.metrics.listen);
+  }
+
+  /** Reloads and the stop come one after another: half of one in the midst of the other would leave rules behind. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(task);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Rules out, queues drained with accept, everything closed. Idempotent, and never rejects. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#inTurn(() => this.#stop());
+    return this.#stopped;
+  }
+
+  /** Rules of ours may still be there after `stop`. */
+  rulesLeft = false;
+
+  async #stop(): Promise<void> {
+    const { instance } = this.#config;
+    const firewall = this.#firewall;
+    await this.#watch?.stop();
+    this.#watch = null;
+    await this.#attempt('take the rules out', 'rules-left', () => firewall?.drain(instance));
+    await this.#attempt('stop the workers', 'stop-failed', () => this.#pool?.stop(true));
+    this.#pool = null;
+    this.rulesLeft = !(await this.#attempt('remove the rules', 'rules-left', () =>
+      firewall?.remove(instance),
+    ));
+    this.#firewall = null;
+    await this.#attempt('close the metrics', 'stop-failed', () => this.#metrics?.close());
+    await this.#attempt('close the event log', 'stop-failed', () => this.#eve?.close());
+    await this.#attempt('close the control socket', 'stop-failed', () => this.#control?.close());
     this.#lock?.release();
+  }
+
+  /** One step of the stop: whatever it throws, the others follow. */
+  async #attempt(what: string, code: string, step: () => Promise<void> | undefined): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      this.#log.error(`could not ${what}: ${(error as Error).message}`, code);
+      return false;
+    }
   }
 
   /** @param all every host and decision that is remembered */

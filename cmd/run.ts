@@ -1,4 +1,5 @@
 /** `swarmgate run`: the inline filter. This file owns the life of the process: arguments, signals, readiness, exit. */
+import { closeSync, openSync } from 'node:fs';
 import type { Argv, ArgumentsCamelCase, CommandModule } from 'yargs';
 import { ConfigError, type Config } from '../lib/config/config.js';
 import { configFlags, environmentHelp, fileFrom, flagsFrom } from '../lib/config/flags.js';
@@ -51,12 +52,24 @@ function translated(error: unknown): unknown {
   return error;
 }
 
+/** Whether this process has a controlling terminal now. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 class Run {
   readonly #log: Log;
   readonly #load: () => Config;
   #config: Config;
   #filter: Filter | null = null;
   #stopping = false;
+  #reloadWanted = false;
+  #reloading = false;
   #timers: NodeJS.Timeout[] = [];
   #finish!: () => void;
   readonly #finished = new Promise<void>((resolve) => {
@@ -73,9 +86,14 @@ class Run {
     const onStop = (): void => {
       this.#stop();
     };
+    const hadTerminal = hasTerminal();
     const onReload = (): void => {
-      void this.#reload();
+      // The terminal that it was started from is gone (ssh broke off): nobody can press Ctrl-C any more.
+      if (hadTerminal && !hasTerminal()) this.#stop();
+      else void this.#reload();
     };
+    // Whoever read our words may go away; the rules are to be removed in order all the same.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
     try {
       this.#filter = await Filter.start(this.#config, this.#log);
@@ -85,26 +103,40 @@ class Run {
         await this.#finished;
       }
     } finally {
+      await this.#filter?.stop();
       for (const timer of this.#timers) clearInterval(timer);
       process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
     }
-    this.#log.info('stopped, the rules are removed');
+    const left = this.#filter.rulesLeft;
+    this.#log.info(
+      left ? 'stopped; "swarmgate firewall remove" removes what is left' : 'stopped, the rules are removed',
+    );
   }
 
   #ready(live: boolean): void {
     const { mode } = this.#config;
     const what = mode === 'enforce' ? 'BitTorrent is blocked' : 'nothing is blocked, only reported';
     this.#log.info(`ready: mode ${mode}, ${what}; ${workerCount(this.#config)} workers`);
-    notify('READY=1');
+    this.#notify('READY=1');
     const watchdogMicros = Number(process.env['WATCHDOG_USEC'] ?? 0);
     if (watchdogMicros > 0) {
       this.#timers.push(
         setInterval(() => {
-          notify('WATCHDOG=1');
+          this.#notify('WATCHDOG=1');
         }, watchdogMicros / 3000),
       );
     }
     if (live) this.#draw();
+    if (this.#reloadWanted) void this.#reload();
+  }
+
+  /** A supervisor that cannot be told is no reason to stop filtering, still less to die with the rules in place. */
+  #notify(text: string): void {
+    try {
+      notify(text);
+    } catch (error) {
+      this.#log.warn((error as Error).message, 'notify-failed');
+    }
   }
 
   #draw(): void {
@@ -124,20 +156,31 @@ class Run {
     this.#timers.push(setInterval(show, drawMillis));
   }
 
+  /** Signals that come before the start or a reload is through ask for one more reload, not for one each. */
   async #reload(): Promise<void> {
-    if (this.#filter === null || this.#stopping) return;
-    notify('RELOADING=1');
+    this.#reloadWanted = true;
+    if (this.#filter === null || this.#reloading) return;
+    this.#reloading = true;
+    while (this.#reloadWanted && !this.#stopping) {
+      this.#reloadWanted = false;
+      await this.#reloadOnce(this.#filter);
+    }
+    this.#reloading = false;
+  }
+
+  async #reloadOnce(filter: Filter): Promise<void> {
+    this.#notify('RELOADING=1');
     try {
       const config = this.#load();
       const { refusal } = differences(this.#config, config);
       if (refusal !== null) throw new UserError('config-needs-restart', refusal, exitConfig);
-      await this.#filter.reload(config);
+      if (!(await filter.reload(config))) return;
       this.#config = config;
       this.#log.info('configuration read again and taken over');
     } catch (error) {
       this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
     }
-    notify('READY=1');
+    this.#notify('READY=1');
   }
 
   /** The first time in order, the second time at once. */
@@ -147,8 +190,8 @@ class Run {
       process.exit(1);
     }
     this.#stopping = true;
-    notify('STOPPING=1');
-    if (this.#filter !== null) void this.#filter.stop().finally(this.#finish);
+    this.#notify('STOPPING=1');
+    if (this.#filter !== null) void this.#filter.stop().then(this.#finish);
   }
 }
 

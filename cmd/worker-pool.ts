@@ -68,6 +68,13 @@ class Member {
   constructor(readonly plan: WorkerPlan) {}
 }
 
+function startThread(settings: WorkerSettings): Worker {
+  return new Worker(new URL('./worker.js', import.meta.url), {
+    workerData: settings,
+    name: `worker-${settings.worker}`,
+  });
+}
+
 export class WorkerPool {
   readonly #members: Member[];
   readonly #events: WorkerPoolEvents;
@@ -75,7 +82,11 @@ export class WorkerPool {
   #check: NodeJS.Timeout | null = null;
   #policy: PolicySettings;
 
-  constructor(plans: readonly WorkerPlan[], events: WorkerPoolEvents) {
+  readonly #makeThread: (settings: WorkerSettings) => Worker;
+
+  /** @param makeThread for tests */
+  constructor(plans: readonly WorkerPlan[], events: WorkerPoolEvents, makeThread = startThread) {
+    this.#makeThread = makeThread;
     this.#members = plans.map((plan) => new Member(plan));
     this.#events = events;
     this.#policy = plans[0]!.policy;
@@ -170,10 +181,15 @@ export class WorkerPool {
     member.stillChecks = 0;
     member.startedMillis = Date.now();
     const settings: WorkerSettings = { ...member.plan, policy: this.#policy, counters, control };
-    const thread = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: settings,
-      name: `worker-${member.plan.worker}`,
-    });
+    let thread: Worker;
+    try {
+      thread = this.#makeThread(settings);
+    } catch (error) {
+      // No memory, or no thread permitted (TasksMax): like a worker that ended at once.
+      const why = error instanceof Error ? error.message : String(error);
+      this.#gone(member, null, why);
+      return Promise.reject(new WorkerStartError('worker-start', `a worker cannot be started: ${why}`));
+    }
     member.thread = thread;
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => {
@@ -207,7 +223,7 @@ export class WorkerPool {
     } else if (message.kind === 'found') this.#events.onFound(message.id, message.flow, member.plan.worker);
   }
 
-  #gone(member: Member, thread: Worker, why: string): void {
+  #gone(member: Member, thread: Worker | null, why: string): void {
     if (member.thread !== thread) return;
     member.thread = null;
     for (const [index, value] of member.counts.entries()) {

@@ -7,7 +7,7 @@ import { registry } from '../detectors/index.js';
 import type { ActionOptions } from '../lib/engine/action.js';
 import type { Registry } from '../lib/engine/registry.js';
 import { AllowList } from '../lib/config/allow.js';
-import { interfaceIndexes } from '../lib/io/interfaces.js';
+import { interfaceIndex } from '../lib/io/interfaces.js';
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
 import { threadId } from '../lib/native/index.js';
 import { FilterLoop } from './filter-loop.js';
@@ -30,6 +30,8 @@ import { packetBetween } from './flow-lookup.js';
 const waitMillis = 200;
 /** A drain ends when nothing came for one wait, or after this time. */
 const drainMillis = 2000;
+/** How soon the allow-list knows an interface that came up. */
+const resolveMillis = 2000;
 
 if (parentPort === null) throw new Error('worker.js is started by swarmgate run');
 const port = parentPort;
@@ -79,11 +81,12 @@ function open(): NfqueueQueue {
   });
 }
 
+let allowList = new AllowList(settings.policy.allow);
+
 function allowListOf(policy: PolicySettings): AllowList {
-  const list = new AllowList(policy.allow);
-  const indexes = interfaceIndexes();
-  list.resolveInterfaces((name) => indexes.get(name) ?? null);
-  return list;
+  allowList = new AllowList(policy.allow);
+  allowList.resolveInterfaces(interfaceIndex);
+  return allowList;
 }
 
 function hear(loop: FilterLoop): void {
@@ -121,9 +124,15 @@ function run(queue: NfqueueQueue): void {
   });
   tell({ kind: 'ready', threadId: threadId() });
   let heard = 0;
+  let resolved = performance.now();
   while (Atomics.load(control, controlState) === stateRun) {
     loop.turn();
     if (decisions.length > 0) tell({ kind: 'decisions', decisions: decisions.splice(0) });
+    // An interface that comes back (ppp0, wg0) has another index.
+    if (performance.now() - resolved > resolveMillis) {
+      resolved = performance.now();
+      allowList.resolveInterfaces(interfaceIndex);
+    }
     const sent = Atomics.load(control, controlMessages);
     if (sent !== heard) {
       heard = sent;

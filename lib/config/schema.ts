@@ -190,7 +190,7 @@ const allow: readonly Setting[] = [
 ];
 
 const switches: readonly Setting[] = detectors.map(({ name, summary }) =>
-  setting(`detectors.${name}`, onOff, true, summary),
+  setting(`detectors.${name}`, onOff, true, summary, { restart: 'the workers are built with them' }),
 );
 
 const inspectedMost = 2 * inspectedPacketsMax;
@@ -234,6 +234,7 @@ const rest: readonly Setting[] = [
   }),
   setting('log.level', oneOf('error', 'warn', 'info', 'debug'), 'info', 'How much the program itself logs.', {
     flag: 'log-level',
+    restart: 'the log was opened with it',
   }),
 ];
 

@@ -145,6 +145,14 @@ test('an allowed info-hash is waited for, and accepted; another one is not', () 
   }
 });
 
+test('an info-hash that is allowed while the filter runs is waited for too', () => {
+  const judge = new Judge([tracker]);
+  judge.policy.configure({ ...settings, allowedInfoHashes: new Set(['ab'.repeat(20)]) });
+  judge.send({ ...up, flags: 2, sequence: 99 });
+  assert.equal(judge.send({ ...up, sequence: 100, payload: fromText('hello') }), Pass);
+  assert.equal(judge.send({ ...up, sequence: 105, payload: hash }), Accept);
+});
+
 test('a flow that never names its info-hash is decided all the same', () => {
   const judge = new Judge([tracker], { allowedInfoHashes: new Set(['ab'.repeat(20)]) });
   judge.send({ ...up, flags: 2, sequence: 99 });

@@ -92,6 +92,7 @@ export class ActionPolicy {
     this.#inspectedPackets = options.inspectedPackets;
     this.#inspectedPacketsClear = options.inspectedPacketsClear;
     this.#infoHashes = options.allowedInfoHashes;
+    this.#engine.inspector.details = options.allowedInfoHashes.size > 0;
   }
 
   /** The action of the flow in `slot`, if it has one already; else Pass. */

@@ -78,7 +78,8 @@ export class Inspector {
   readonly #view = new View();
   readonly #weighing = new Weighing();
   readonly #tracer: Tracer | null;
-  readonly #details: boolean;
+  /** After the verdict, go on asking for details. */
+  details: boolean;
 
   constructor(registry: Registry, flows: FlowTable, tracer: Tracer | null, details: boolean) {
     this.#registry = registry;
@@ -86,7 +87,7 @@ export class Inspector {
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
     this.#tracer = tracer;
-    this.#details = details;
+    this.details = details;
   }
 
   /** Makes all detectors of its transport pending for a new flow. */
@@ -405,7 +406,7 @@ export class Inspector {
     words[s + sFlags]! |= flagDecided;
     const n = slot * numberStride;
     this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
-    if (!this.#details || this.#view.infoHashLength > 0) this.#finish(s);
+    if (!this.details || this.#view.infoHashLength > 0) this.#finish(s);
   }
 
   /** Keeps an item; false if it says nothing new (unless `repeatable`) or there is no room. */

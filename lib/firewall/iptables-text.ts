@@ -100,20 +100,23 @@ function endRules({ instance, mark }: RuleSet): string[] {
   return [`-A ${chainNames(instance).end} -m mark ! --mark 0x0/${mask} -j MARK --set-xmark 0x0/${mask}`];
 }
 
-/** Resets and ICMP go on: they end the flow, and our own answers are among them where OUTPUT is looked at. */
+/**
+ * Resets and ICMP go on: they end the flow, and our own answers are among them where OUTPUT is looked at. The mark is
+ * never asked for with `!`: a packet without a connection (INVALID, NOTRACK) fits neither (linux: xt_connmark.c).
+ */
 function filterPlan(rules: RuleSet): TablePlan {
   const { main } = chainNames(rules.instance);
   const mask = rules.mark.maskText;
+  const rejected = `-m connmark --mark ${rules.mark.text(markReject)}/${mask}`;
   return {
     table: 'filter',
     chains: [main],
     rules: [
       `-A ${main} -m connmark --mark ${rules.mark.text(markDrop)}/${mask} -j DROP`,
-      `-A ${main} -m connmark ! --mark ${rules.mark.text(markReject)}/${mask} -j RETURN`,
       `-A ${main} -p tcp -m tcp --tcp-flags RST RST -j RETURN`,
-      `-A ${main} -p tcp -j REJECT --reject-with tcp-reset`,
+      `-A ${main} -p tcp ${rejected} -j REJECT --reject-with tcp-reset`,
       ...icmpProtocols.map((protocol) => `-A ${main} -p ${protocol} -j RETURN`),
-      `-A ${main} -j REJECT`,
+      `-A ${main} ${rejected} -j REJECT`,
     ],
     first: jumps(rules, main),
     last: [],

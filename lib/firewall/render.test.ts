@@ -47,12 +47,11 @@ COMMIT
 *filter
 :SWARMGATE - [0:0]
 -A SWARMGATE -m connmark --mark 0x30000000/0x70000000 -j DROP
--A SWARMGATE -m connmark ! --mark 0x40000000/0x70000000 -j RETURN
 -A SWARMGATE -p tcp -m tcp --tcp-flags RST RST -j RETURN
--A SWARMGATE -p tcp -j REJECT --reject-with tcp-reset
+-A SWARMGATE -p tcp -m connmark --mark 0x40000000/0x70000000 -j REJECT --reject-with tcp-reset
 -A SWARMGATE -p 1 -j RETURN
 -A SWARMGATE -p 58 -j RETURN
--A SWARMGATE -j REJECT
+-A SWARMGATE -m connmark --mark 0x40000000/0x70000000 -j REJECT
 -I FORWARD 1 -j SWARMGATE
 -I INPUT 1 ! -i lo -j SWARMGATE
 -I OUTPUT 1 ! -o lo -j SWARMGATE

@@ -128,6 +128,18 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     assert.equal(await net.ask('tcp', server), 'refused');
   });
 
+  test('packets without a connection (NOTRACK, INVALID) are never blocked', async () => {
+    tables('-t raw -A PREROUTING -j CT --notrack');
+    try {
+      assert.equal(await net.ask('udp', server), 'ok', 'nobody listens');
+      await consume(goOn);
+      assert.equal(await net.ask('udp', server), 'ok');
+      assert.equal(await net.ask('tcp', server), 'ok');
+    } finally {
+      tables('-t raw -F PREROUTING');
+    }
+  });
+
   test('a flow of this machine itself is refused too, when local packets are looked at', async () => {
     await firewall.install(ruleSet({ local: true, forwarded: false }));
     await consume('reject');

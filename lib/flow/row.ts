@@ -63,6 +63,8 @@ export const keyRestB = 35;
 export const firstSeen = 19;
 /** Payload bytes before the deciding packet; valid when decided. */
 export const payloadBeforeDecision = 21;
+/** Packets that user space still saw of an offloaded flow; inline only. */
+export const sStragglers = 40;
 /** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
 export const sFirstFrame = 44;
 export const sDecidedFrame = 45;

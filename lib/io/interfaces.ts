@@ -17,6 +17,15 @@ export function interfaceIndexes(): Map<string, number> {
   return indexes;
 }
 
+/** Index of one interface, null while there is none of that name. */
+export function interfaceIndex(name: string): number | null {
+  try {
+    return Number.parseInt(readFileSync(`${folder}/${name}/ifindex`, 'utf8'), 10) || null;
+  } catch {
+    return null;
+  }
+}
+
 /** Looks names up by index; reads the list again when an index is new, at most once a second. */
 export class InterfaceNames {
   #names = new Map<number, string>();
