@@ -166,6 +166,11 @@ export class FilterLoop {
     return count;
   }
 
+  /** Ends all flows: each begins anew with its next packet. */
+  forget(): void {
+    this.engine.flows.endAll();
+  }
+
   /** The record of the flow that `packet`'s addresses and ports name, or null. */
   find(packet: Packet): FlowReport | null {
     const slot = this.engine.flows.find(packet);

@@ -56,7 +56,12 @@ export interface DecisionMessage {
 }
 
 export type ToWorker =
-  | { readonly kind: 'policy'; readonly policy: PolicySettings }
+  | {
+      readonly kind: 'policy';
+      readonly policy: PolicySettings;
+      /** Flows that have their action begin anew. */
+      readonly anew: boolean;
+    }
   | { readonly kind: 'find'; readonly id: number; readonly ends: FlowEnds }
   | { readonly kind: 'crash' };
 

@@ -59,7 +59,7 @@ export class StatusMaker {
         backend: firewall?.name ?? 'none',
         state: none ? 'unknown' : rulesState,
         restored: this.rulesRestored,
-        problem: this.rulesProblem,
+        problem: rulesState === 'intact' ? null : this.rulesProblem,
       },
       ...statusParts(sum),
       ...this.#rates,

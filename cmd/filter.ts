@@ -3,12 +3,15 @@
  * can be lost and stopped in the reverse one. Promises: when `start` fails nothing is left behind; after `stop` the
  * kernel is as it was; whatever dies in between, packets go on.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../lib/config/config.js';
 import { MetricsServer } from '../lib/control/metrics-server.js';
 import { InstanceLock } from '../lib/control/instance-lock.js';
 import { ControlServer } from '../lib/control/server.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
+import { forgetDecisions, forgettingProblem } from '../lib/firewall/connections.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
+import { MarkField } from '../lib/firewall/marks.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
 import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
@@ -86,6 +89,7 @@ export class Filter {
     await this.#listen(config.metrics.listen);
     if (this.#firewall !== null) {
       await this.#removeOthers(this.#firewall);
+      await this.#forgetDecisions();
       await this.#firewall.install(ruleSetOf(config));
       this.#startWatch();
     }
@@ -97,6 +101,14 @@ export class Filter {
       await removeEverything(this.#config.instance, {}, firewall.name);
     } catch (error) {
       this.#log.warn(`rules of an earlier run may be left: ${(error as Error).message}`, 'rules-left');
+    }
+  }
+
+  async #forgetDecisions(): Promise<void> {
+    try {
+      await forgetDecisions(new MarkField(this.#config.markMask));
+    } catch (error) {
+      this.#log.warn(forgettingProblem(error), 'decisions-kept');
     }
   }
 
@@ -177,7 +189,10 @@ export class Filter {
       this.#startWatch();
     }
     this.#status.configure(config);
-    this.#pool?.configure(config);
+    // What was decided by other rules of the operator is decided anew.
+    const anew = !isDeepStrictEqual([before.allow, before.action], [config.allow, config.action]);
+    this.#pool?.configure(config, anew);
+    if (anew) await this.#forgetDecisions();
     // Opened again in any case: that is how it is rotated.
     if (!moved) eve?.reopen();
     else {
@@ -221,6 +236,7 @@ export class Filter {
     this.rulesLeft = !(await this.#attempt('remove the rules', 'rules-left', () =>
       firewall?.remove(instance),
     ));
+    if (firewall !== null) await this.#forgetDecisions();
     this.#firewall = null;
     await this.#attempt('close the metrics', 'stop-failed', () => this.#metrics?.close());
     await this.#attempt('close the event log', 'stop-failed', () => this.#eve?.close());

@@ -128,10 +128,10 @@ export class WorkerPool {
     );
   }
 
-  /** Tells every worker; those that are being started again get it with their settings. */
-  configure(policy: PolicySettings): void {
+  /** Tells every worker (`anew`: no flow keeps the decision it has); those that are being started again get it with their settings. */
+  configure(policy: PolicySettings, anew: boolean): void {
     this.#policy = policy;
-    for (const member of this.#members) this.#tell(member, { kind: 'policy', policy });
+    for (const member of this.#members) this.#tell(member, { kind: 'policy', policy, anew });
   }
 
   tellAll(message: ToWorker): number {

@@ -97,6 +97,7 @@ function hear(loop: FilterLoop): void {
   ) {
     const { message } = received;
     if (message.kind === 'policy') {
+      if (message.anew) loop.forget();
       loop.policy.configure(actionOptions(message.policy));
       loop.allow = allowListOf(message.policy);
       loop.enforce = message.policy.mode === 'enforce';

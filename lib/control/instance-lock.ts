@@ -2,7 +2,15 @@
  * One running filter per instance name and network namespace: two would undo each other's rules. A file in the run
  * folder names the process that holds the name; one that died without removing it is found out by its start time.
  */
-import { mkdirSync, readFileSync, readlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { ControlError } from './protocol.js';
 
@@ -25,14 +33,16 @@ function startTime(pid: number): string | null {
   }
 }
 
-/** The process that holds the lock, or null if it is stale or unreadable as one. */
-function holder(path: string): number | null {
-  let text: string;
+function textOf(path: string): string | null {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch {
     return null;
   }
+}
+
+/** The process that a lock file names, or null if that has ended or the file is no lock. */
+function holder(text: string): number | null {
   const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
   if (match === null) return null;
   const pid = Number(match[1]);
@@ -56,14 +66,15 @@ export class InstanceLock {
       const problem = create(path, text);
       if (problem === null) return new InstanceLock(path, text);
       if (problem !== 'EEXIST') throw lockError(path, problem);
-      const pid = holder(path);
+      const found = textOf(path);
+      const pid = found === null ? null : holder(found);
       if (pid !== null) {
         throw new ControlError(
           'instance-busy',
           `instance ${instance} runs already as process ${pid}; stop it, or give this one another name, queue and mark (--instance, --queue, --mark-mask)`,
         );
       }
-      removeIfThere(path);
+      if (found !== null) removeStale(path, found);
     }
     throw lockError(path, 'EEXIST');
   }
@@ -87,19 +98,36 @@ function create(path: string, text: string): string | null {
   } catch {
     // It is there, or writing says what is wrong.
   }
+  const draft = `${path}.${process.pid}`;
   try {
-    writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
+    // Linked into place whole: an empty file would look stale to another start.
+    writeFileSync(draft, text, { mode: 0o644 });
+    linkSync(draft, path);
     return null;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  } finally {
+    removeIfThere(draft);
   }
+}
+
+/** Takes a stale file away; one that another start put there in the meantime is put back. */
+function removeStale(path: string, text: string): void {
+  const aside = `${path}.${process.pid}.stale`;
+  try {
+    renameSync(path, aside);
+    if (textOf(aside) !== text) linkSync(aside, path);
+  } catch {
+    // Another start was quicker; the next attempt sees whose it is.
+  }
+  removeIfThere(aside);
 }
 
 function removeIfThere(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // Another start was quicker; the next attempt sees whose it is.
+    // It is not there.
   }
 }
 

@@ -13,6 +13,8 @@ export interface WatchOptions {
   readonly onProblem: (error: FirewallError) => void;
 }
 
+/** Pause between two looks, in multiples of what the last one took. */
+const lookShare = 20;
 export const watchPauseMillisMax = 300_000;
 /** Rules that stood this long are at peace: the next damage is mended at once again. */
 export const watchPeaceMillis = 900_000;
@@ -26,7 +28,8 @@ export class RulesWatch {
   #lastDamage = -Infinity;
   #looking: Promise<void> = Promise.resolve();
   /** What the last look found; after a restoration they stand as written. */
-  state: RulesState = 'intact';
+  state: RulesState | 'unknown' = 'intact';
+  #lookMillis = 0;
 
   /** @param now milliseconds; for tests */
   constructor(
@@ -49,11 +52,19 @@ export class RulesWatch {
   get pauseMillis(): number {
     const { intervalMillis } = this.options;
     const doublings = Math.max(0, this.#restorations - 1);
-    return Math.max(intervalMillis, Math.min(watchPauseMillisMax, intervalMillis * 2 ** doublings));
+    // Listing a hundred thousand rules of others takes seconds: at most a twentieth of the time is spent on looking.
+    const least = Math.max(intervalMillis, lookShare * this.#lookMillis);
+    return Math.max(least, Math.min(watchPauseMillisMax, intervalMillis * 2 ** doublings));
   }
 
   /** One look, and what follows from it. Never throws. */
   async look(): Promise<void> {
+    const began = this.now();
+    await this.#look();
+    this.#lookMillis = this.now() - began;
+  }
+
+  async #look(): Promise<void> {
     try {
       const { state, problems } = await this.firewall.examine(this.rules);
       if (this.#isStopped()) return;
@@ -61,6 +72,7 @@ export class RulesWatch {
       if (state !== 'intact') await this.#restore(problems);
       else if (this.now() - this.#lastDamage > watchPeaceMillis) this.#restorations = 0;
     } catch (error) {
+      this.state = 'unknown';
       this.#restorations++;
       this.#lastDamage = this.now();
       this.options.onProblem(asFirewallError(error));

@@ -1,0 +1,29 @@
+/**
+ * The marks that our decisions left on connections. They outlive the rules and the process, and the kernel acts on them
+ * before anybody is asked: a flow that an older configuration condemned would stay blocked without an entry in any log.
+ * So they are cleared at the start, at the stop, and when what decides has changed.
+ */
+import { FirewallError } from './firewall.js';
+import type { MarkField } from './marks.js';
+import { toolError, Tools } from './tools.js';
+
+/**
+ * Clears our bits, and no other, on every tracked connection of this network namespace (conntrack(8): with `-U` the mask
+ * of `-m` says which bits are zeroed).
+ * @throws FirewallError 'firewall-tool-missing' without the program conntrack, 'firewall-failed' with its words
+ */
+export async function forgetDecisions(mark: MarkField, tools = new Tools()): Promise<void> {
+  for (const family of ['ipv4', 'ipv6']) {
+    const result = await tools.run('conntrack', ['-U', '-f', family, '-m', `0/${mark.maskText}`]);
+    if (result.status !== 0 && !/\b0 flow entries/.test(result.stderr)) throw toolError('conntrack', result);
+  }
+}
+
+/** What to do when `forgetDecisions` could not. */
+export function forgettingProblem(error: unknown): string {
+  const missing = error instanceof FirewallError && error.code === 'firewall-tool-missing';
+  const what = 'connections that were decided before keep their decision until they end';
+  return missing
+    ? `${what}: the program conntrack is not installed (apt-get install conntrack)`
+    : `${what}: ${error instanceof Error ? error.message : String(error)}`;
+}
