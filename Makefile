@@ -5,7 +5,7 @@ SWARMGATE := $(NODE) dist/cmd/swarmgate.js
 CAPTURES := fixtures/captures
 PREFIX := /usr/local
 
-.PHONY: help run build test e2e e2e-packages e2e-nft demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
+.PHONY: help run scan build test e2e e2e-packages e2e-nft demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -19,7 +19,11 @@ build: node_modules/.installed ## compile to dist/
 	@npx --no-install tsc -p tsconfig.json
 	@deploy/build-native
 
-run: build ## scan the recorded captures in fixtures/ and print the report
+run: build ## check this machine and start the filter in monitor mode, with live status; Ctrl-C undoes it (needs root)
+	@deploy/install-packages iptables nftables iproute2
+	@deploy/run-here
+
+scan: build ## scan the recorded captures in fixtures/ and print the report
 	$(SWARMGATE) scan $(CAPTURES)
 
 packages: e2e-packages ## Debian packages that tests and benchmarks use: judges, real clients and servers (needs root)

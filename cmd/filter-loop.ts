@@ -165,9 +165,11 @@ export class FilterLoop {
     return slot < 0 ? null : this.#reportOf(slot);
   }
 
+  /** Its id is the number of its first packet: the same however often it is looked at, and unique in this worker. */
   #reportOf(slot: number): FlowReport {
     this.#view.show(this.engine, slot);
-    return this.#view.report();
+    const report = this.#view.report();
+    return { ...report, flow_id: report.first_packet };
   }
 
   /** One packet: what it is, what is done with it. */

@@ -33,6 +33,11 @@ interface Search {
   resolve(found: { flow: FlowReport; worker: number } | null): void;
 }
 
+/** Unique over all workers, and a whole number that JSON can carry. */
+function flowId(worker: number, id: number): number {
+  return worker * 2 ** 40 + id;
+}
+
 export class Filter {
   readonly #log: Log;
   readonly #decisions = new DecisionList();
@@ -234,7 +239,7 @@ export class Filter {
       action: blocks ? message.action : (`monitor-${message.action}` as DecisionReport['action']),
       in_interface: this.#interfaces.name(message.inInterface),
       out_interface: this.#interfaces.name(message.outInterface),
-      flow: { ...message.flow, flow_id: worker * 2 ** 40 + message.flow.flow_id },
+      flow: { ...message.flow, flow_id: flowId(worker, message.flow.flow_id) },
     };
     this.#decisions.add(decision);
     this.#hosts.add(decision);
@@ -292,7 +297,7 @@ export class Filter {
     const search = this.#searches.get(id);
     if (search === undefined) return;
     search.left--;
-    if (flow !== null) search.resolve({ flow, worker });
+    if (flow !== null) search.resolve({ flow: { ...flow, flow_id: flowId(worker, flow.flow_id) }, worker });
     else if (search.left === 0) search.resolve(null);
   }
 }

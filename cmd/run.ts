@@ -110,7 +110,9 @@ class Run {
   #draw(): void {
     const show = (): void => {
       if (this.#filter === null || this.#stopping) return;
-      const { columns, rows } = process.stdout;
+      // A terminal may say that it is 0 by 0.
+      const columns = process.stdout.columns || 80;
+      const rows = process.stdout.rows || 24;
       const text = renderStatus(this.#filter.status(), {
         width: columns,
         height: rows - 1,
@@ -118,6 +120,7 @@ class Run {
       });
       process.stdout.write(`\x1b[H\x1b[J${text}`);
     };
+    show();
     this.#timers.push(setInterval(show, drawMillis));
   }
 

@@ -73,7 +73,10 @@ export class Filter {
   }
 
   async status(): Promise<StatusReport> {
-    const reply = JSON.parse(await this.request({ verb: 'status' })) as { ok: boolean; result: StatusReport };
+    const reply = JSON.parse(await this.request({ verb: 'status', all: true })) as {
+      ok: boolean;
+      result: StatusReport;
+    };
     if (!reply.ok) throw new Error(`status: ${JSON.stringify(reply)}\n${this.process.tail()}`);
     return reply.result;
   }
