@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Running, until, type StartOptions } from './process.js';
+import { Running, slowness, until, type StartOptions } from './process.js';
 
 export type Host = 'client' | 'router' | 'server';
 const hosts: readonly Host[] = ['client', 'router', 'server'];
@@ -37,7 +37,7 @@ function ip(words: readonly string[], input?: string): string {
   return execFileSync('ip', words, {
     encoding: 'utf8',
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: 20_000,
+    timeout: 20_000 * slowness,
     ...(input === undefined ? {} : { input }),
   });
 }
@@ -214,7 +214,7 @@ export class Lab {
     return execFileSync(command!, words, {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 20_000,
+      timeout: 20_000 * slowness,
     });
   }
 

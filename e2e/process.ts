@@ -9,6 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const outputBytesMax = 4 * 1024 * 1024;
 const tailLines = 15;
 
+/** In an emulated machine (e2e/nft/run) everything takes longer; only the limits know of it. */
+export const slowness = Number(process.env['SWARMGATE_SLOWNESS'] ?? '1');
+
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -110,7 +113,7 @@ export class Running {
 
   /** Waits for the end; when that does not come in time, the program is killed and it is an error. */
   async ends(seconds: number): Promise<Exit> {
-    const end = await Promise.race([this.exited, sleep(seconds * 1000, null, { ref: false })]);
+    const end = await Promise.race([this.exited, sleep(seconds * slowness * 1000, null, { ref: false })]);
     if (end !== null) return end;
     await this.stop('SIGKILL');
     throw new Error(`not ended within ${seconds} s\n${this.tail()}`);
@@ -133,7 +136,7 @@ export class Running {
     for (const signal of [first, 'SIGKILL'] as const) {
       if (this.#exit !== null) break;
       this.killGroup(signal);
-      await Promise.race([this.exited, sleep(seconds * 1000, null, { ref: false })]);
+      await Promise.race([this.exited, sleep(seconds * slowness * 1000, null, { ref: false })]);
     }
     return await this.exited;
   }
@@ -153,7 +156,7 @@ export async function until(
   seconds: number,
   what: string | (() => string),
 ): Promise<void> {
-  const end = Date.now() + seconds * 1000;
+  const end = Date.now() + seconds * slowness * 1000;
   while (!(await condition())) {
     if (Date.now() > end)
       throw new Error(`not within ${seconds} s: ${typeof what === 'string' ? what : what()}`);

@@ -63,7 +63,8 @@ export interface Firewall {
   install(rules: RuleSet): Promise<void>;
   /**
    * First half of an orderly stop: no packet is queued any more, and none of those that user space still holds is lost
-   * (removing a base chain of nft would drop them, nf_queue_nf_hook_drop). Settle those, then `remove`.
+   * (they are dropped when any hook goes: a base chain of nft, or conntrack's own when the last rule that asks it goes;
+   * linux: nf_queue_nf_hook_drop). Settle those, then `remove`.
    */
   drain(instance: string): Promise<void>;
   /** Removes everything of this instance; does nothing when there is nothing. */

@@ -21,21 +21,46 @@ const priority = -155;
 /** The whole script. */
 export function nftScript(rules: RuleSet): string {
   const table = `inet ${tableName(rules.instance)}`;
+  return [
+    `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}. Replaces its table as a whole.`,
+    `add table ${table}`,
+    `delete table ${table}`,
+    tableText(rules),
+  ].join('\n');
+}
+
+/**
+ * The same for a table that stands already, without taking a base chain away: when one goes, the kernel drops every
+ * packet that user space holds at that moment, of all queues of the network namespace (linux: nf_queue_nf_hook_drop).
+ * @param standing the listing of the table
+ * @returns null when its base chains are not those of these rules, or it holds things that we never write
+ */
+export function nftScriptInPlace(rules: RuleSet, standing: string): string | null {
+  const table = `inet ${tableName(rules.instance)}`;
+  const hooks = new Set<string>(hooksOf(rules));
+  const removals: string[] = [];
+  let kept = 0;
+  for (const [, what, name, type] of standing.matchAll(/^\t(\S+) (\S+) \{\n(\t\ttype )?/gm)) {
+    if (what !== 'chain' || hooks.has(name!) !== (type !== undefined)) return null;
+    if (type === undefined) removals.push(`delete chain ${table} ${name!}`);
+    else kept++;
+  }
+  if (kept !== hooks.size) return null;
+  return [`flush table ${table}`, ...removals, tableText(rules)].join('\n');
+}
+
+function tableText(rules: RuleSet): string {
   const chains = [
     ...hooksOf(rules).map(baseChain),
     inspectChain(rules),
     returnedChain(rules),
     decidedChain(rules),
+    queueChain(rules),
   ];
-  return [
-    `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}. Replaces its table as a whole.`,
-    `add table ${table}`,
-    `delete table ${table}`,
-    `table ${table} {`,
-    [...chains, queueChain(rules)]
-      .map((lines) => lines.map((line) => (line === '' ? '\n' : `\t${line}\n`)).join(''))
-      .join('\n') + '}\n',
-  ].join('\n');
+  const text = chains
+    .map((lines) => lines.map((line) => (line === '' ? '\n' : `\t${line}\n`)).join(''))
+    .join('\n');
+  return `table inet ${tableName(rules.instance)} {\n${text}}\n`;
 }
 
 function chain(name: string, lines: readonly string[]): string[] {

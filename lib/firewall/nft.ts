@@ -4,7 +4,7 @@
  * the name of an empty chain, so that any process can compare.
  */
 import { FirewallError, type Firewall, type RuleSet, type RulesReport, type RulesState } from './firewall.js';
-import { nftScript } from './nft-text.js';
+import { nftScript, nftScriptInPlace } from './nft-text.js';
 import { digest, requireSound, tableName } from './rules.js';
 import { toolError, Tools } from './tools.js';
 
@@ -24,16 +24,20 @@ export class NftFirewall implements Firewall {
 
   async install(rules: RuleSet): Promise<void> {
     const text = this.render(rules);
-    await this.tools.must('nft', ['-f', '-'], text);
+    const inPlace = nftScriptInPlace(rules, await this.show(rules.instance));
+    // Refused when another program gave a base chain of ours another hook or priority.
+    const done = inPlace !== null && (await this.tools.run('nft', ['-f', '-'], inPlace)).status === 0;
+    if (!done) await this.tools.must('nft', ['-f', '-'], text);
     const listed = listing(await this.show(rules.instance));
     const stamp = `stamp_${digest(text)}_${digest(listed)}`;
     await this.tools.must('nft', ['-f', '-'], `add chain inet ${tableName(rules.instance)} ${stamp}\n`);
   }
 
   async drain(instance: string): Promise<void> {
-    if ((await this.show(instance)) === '') return;
-    const table = `inet ${tableName(instance)}`;
-    await this.tools.must('nft', ['-f', '-'], `add table ${table}\nflush table ${table}\n`);
+    if (!/^\tchain undecided \{$/m.test(await this.show(instance))) return;
+    // Not the whole table: when the last rule that asks conntrack goes, conntrack's hooks go, and with any hook the
+    // kernel drops what user space holds. The rules for decided flows stay in force until `remove`.
+    await this.tools.must('nft', ['flush', 'chain', 'inet', tableName(instance), 'undecided']);
   }
 
   async remove(instance: string): Promise<void> {

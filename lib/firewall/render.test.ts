@@ -7,6 +7,7 @@ import { installation, IptablesFirewall, removal } from './iptables.js';
 import { ownParts, parseListing, targetOf } from './iptables-listing.js';
 import { MarkField } from './marks.js';
 import { NftFirewall } from './nft.js';
+import { nftScriptInPlace } from './nft-text.js';
 import { chainNames, requireSound } from './rules.js';
 import { ruleSet } from './testing.js';
 
@@ -202,4 +203,21 @@ COMMIT
   assert.doesNotMatch(text, /mine|SWARMGATE-b/);
   assert.equal(removal(ownParts(tables, 'other')), '');
   assert.equal(targetOf('-A FORWARD -m comment --comment "a \\" -j X" -j Y'), 'Y');
+});
+
+test('nft: a table that stands is written again without unhooking a base chain', () => {
+  const hooked = (name: string): string =>
+    `\tchain ${name} {\n\t\ttype filter hook ${name} priority mangle - 5; policy accept;\n\t\tjump inspect\n\t}\n`;
+  const standing = (...blocks: string[]): string => `table inet swarmgate {\n${blocks.join('\n')}}\n`;
+  const plain = '\tchain stamp_0_1 {\n\t}\n';
+  const script = nftScriptInPlace(ruleSet(), standing(hooked('forward'), plain))!;
+  const start = 'flush table inet swarmgate\ndelete chain inet swarmgate stamp_0_1\ntable inet swarmgate {\n';
+  assert.ok(script.startsWith(start), script);
+  assert.ok(nft.render(ruleSet()).endsWith(script.slice(start.length)));
+  assert.equal(nftScriptInPlace(ruleSet(), ''), null);
+  assert.equal(nftScriptInPlace(ruleSet(), standing(plain)), null, 'a base chain is missing');
+  assert.equal(nftScriptInPlace(ruleSet(), standing(hooked('forward'), hooked('input'))), null);
+  assert.equal(nftScriptInPlace(ruleSet(), standing('\tchain forward {\n\t}\n')), null, 'not hooked');
+  const set = '\tset others {\n\t\ttype ipv4_addr\n\t}\n';
+  assert.equal(nftScriptInPlace(ruleSet(), standing(hooked('forward'), set)), null);
 });

@@ -13,6 +13,10 @@ const skip: string | false =
   (hasProgram('iptables') ? false : 'iptables is not installed') ||
   (hasProgram('python3') ? false : 'python3 with libnetfilter_queue is not installed');
 
+/** In the emulated machine only what cannot be tested outside. */
+const nftOnly: string | false =
+  process.env['SWARMGATE_EXPECT_NFT'] === undefined ? false : 'tested outside of the emulated machine';
+
 const servers = { iptables: '10.2.0.2', ip6tables: 'fd02::2' } as const;
 const mask = '0x70000000';
 
@@ -31,7 +35,9 @@ const kinds: readonly Kind[] = [
     ...{ name: `iptables${frontEnd}`, frontEnd, goOn: 'pass' as const },
     make: (tools: Tools) => new IptablesFirewall({ tools, frontEnd }),
     missing:
-      skip === false && !hasProgram(`iptables${frontEnd}`) ? `iptables${frontEnd} is not installed` : skip,
+      skip === false && !hasProgram(`iptables${frontEnd}`)
+        ? `iptables${frontEnd} is not installed`
+        : skip || nftOnly,
   })),
   {
     ...{ name: 'nft', frontEnd: '-nft', goOn: 'go' },
