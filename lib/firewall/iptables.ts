@@ -65,9 +65,17 @@ export class IptablesFirewall implements Firewall {
     }
   }
 
-  /** The hooks of the tables stay when chains go, so what is held is not lost. */
-  drain(instance: string): Promise<void> {
-    return this.remove(instance);
+  /**
+   * Empties only the chain that queues. The rules about connection marks have to stay: with the last of them connection
+   * tracking takes its hooks away, and the kernel drops all that is held (measured on Linux 6.18: 148 of 148 packets).
+   */
+  async drain(instance: string): Promise<void> {
+    requireInstance(instance);
+    const { queue } = chainNames(instance);
+    for (const family of this.#families) {
+      const own = ownOf(ownParts(await this.#list(family), instance), 'mangle');
+      if (own?.chains.includes(queue) === true) await this.#restore(family, `*mangle\n-F ${queue}\nCOMMIT\n`);
+    }
   }
 
   async remove(instance: string): Promise<void> {
