@@ -3,6 +3,7 @@
  * between files the tables are emptied, unless the files are one recording cut in pieces.
  */
 import { randomInt } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { registry } from '../detectors/index.js';
 import { Engine } from '../lib/engine/engine.js';
 import type { Tracer } from '../lib/engine/inspect.js';
@@ -22,6 +23,8 @@ import type { Input } from './inputs.js';
 
 const endedAtOnce = 4096;
 const warningsMax = 1000;
+/** 16 MiB of a plain file, some ten milliseconds. */
+const blocksPerTurn = 32;
 const linkTypes = 1 << 16;
 
 export interface ScanOptions {
@@ -103,7 +106,9 @@ export class Scanner {
   async scanSource(source: PacketSource): Promise<void> {
     const file = this.#names.push(source.name) - 1;
     this.#files++;
-    while (await source.fill()) {
+    for (let blocks = 1; await source.fill(); blocks++) {
+      // A plain file never waits; signals and a reader that went away are only heard when the event loop has its turn.
+      if (blocks % blocksPerTurn === 0) await nextTurn();
       for (let count = source.next(this.#batch); count > 0; count = source.next(this.#batch))
         this.#process(file);
       await this.#options.onBlock?.(source, this.packets);
