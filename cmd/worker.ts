@@ -25,6 +25,7 @@ import {
   type WorkerSettings,
 } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
+import { rehearse } from './rehearsal.js';
 
 /** How long one wait for packets lasts, and so how soon a message is heard on an idle queue. */
 const waitMillis = 200;
@@ -108,15 +109,19 @@ function hear(loop: FilterLoop): void {
   }
 }
 
+const way = {
+  registry: enabled(settings.policy),
+  markMask: settings.markMask,
+  pass: settings.pass,
+  action: actionOptions(settings.policy),
+};
+
 function run(queue: NfqueueQueue): void {
   const loop = new FilterLoop({
+    ...way,
     queue,
-    registry: enabled(settings.policy),
-    markMask: settings.markMask,
-    pass: settings.pass,
     flowsMax: settings.flowsMax,
     hashSeed: settings.hashSeed,
-    action: actionOptions(settings.policy),
     allow: allowListOf(settings.policy),
     enforce: settings.policy.mode === 'enforce',
     counts: new Float64Array(settings.counters),
@@ -157,6 +162,7 @@ function start(): NfqueueQueue | null {
   }
 }
 
+rehearse({ ...way, allow: allowListOf(settings.policy) });
 const queue = start();
 if (queue !== null) {
   try {
