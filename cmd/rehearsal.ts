@@ -1,7 +1,7 @@
 /**
  * A worker rehearses before it opens its queue: some thousand made-up packets through a loop of its own, so that V8 has
  * compiled the packet's way when the first real packet comes. Without it an idle router's packets run through the
- * interpreter for minutes (measured 2026-11-21: about 50 microseconds more for each round trip).
+ * interpreter for minutes (measured 2026-11-21, short runs: a round trip of 72 instead of 115 microseconds).
  */
 import { QueueBatch, type PacketQueue } from '../lib/io/packet-queue.js';
 import { linkRaw } from '../lib/wire/link.js';
