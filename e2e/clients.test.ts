@@ -19,6 +19,7 @@ import {
   scenarios,
   startTransfer,
   trackerPort,
+  withoutSlow,
   type Prepared,
   type Transfer,
 } from './scenarios.js';
@@ -93,6 +94,10 @@ describe('BitTorrent clients', { skip: withoutLab, timeout: 900_000 }, () => {
     ownSeconds.set(name, ownSeconds.get(name) ?? (Date.now() - transfer.started) / 1000);
     await transfer.stop();
   }
+
+  test('transmission over DHT alone', { skip: withoutSlow }, () => {
+    assert.ok(scenarios.some(({ client, way }) => client === 'transmission' && way === 'dht'));
+  });
 
   test('without the filter every transfer completes', async (t) => {
     await phase('off', completes);

@@ -33,7 +33,18 @@ function scenario(
   return { name, client, way, transport, family, seeder };
 }
 
+/**
+ * transmission needs one to three minutes to find peers by DHT alone, also without a filter, and now and then does not
+ * within any patience: only on request.
+ */
+const slow = scenario('transmission', 'dht');
+export const withoutSlow: string | false =
+  process.env['SWARMGATE_E2E_SLOW'] === '1'
+    ? false
+    : `${slow.name} takes minutes even without a filter: SWARMGATE_E2E_SLOW=1 make e2e`;
+
 export const scenarios: readonly Scenario[] = [
+  ...(withoutSlow === false ? [slow] : []),
   scenario('libtorrent', 'peer'),
   scenario('libtorrent', 'peer', 'utp'),
   scenario('libtorrent', 'http-tracker', 'tcp', 4, 'transmission'),
@@ -45,7 +56,6 @@ export const scenarios: readonly Scenario[] = [
   scenario('transmission', 'dial', 'utp'),
   scenario('transmission', 'http-tracker'),
   scenario('transmission', 'udp-tracker'),
-  scenario('transmission', 'dht'),
   scenario('transmission', 'http-tracker', 'tcp', 6),
   scenario('aria2', 'dial'),
   scenario('aria2', 'http-tracker'),
