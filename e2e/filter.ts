@@ -94,6 +94,8 @@ export class Filter {
     const timer = setInterval(() => {
       look().catch(() => undefined);
     }, 1000);
+    // A failed test never calls `end`; that must not keep the process alive.
+    timer.unref();
     return {
       end: async () => {
         clearInterval(timer);
