@@ -267,10 +267,6 @@ export class Filter {
     });
   }
 
-  get healthy(): boolean {
-    return this.#pool?.running === true;
-  }
-
   #events(): ConstructorParameters<typeof WorkerPool>[1] {
     return {
       onDecisions: (worker, decisions) => {

@@ -162,10 +162,6 @@ export class WorkerPool {
     return archive.map((value, index) => value + (counts[index] ?? 0));
   }
 
-  get running(): boolean {
-    return this.#members.every(({ state }) => state === 'running');
-  }
-
   #tell(member: Member, message: ToWorker): void {
     if (member.thread === null) return;
     member.thread.postMessage(message);
