@@ -5,6 +5,7 @@
  */
 
 import { isGet, mayBecomeHttp, requestHeadWasOpen } from '../lib/wire/http.js';
+import { PeerList } from '../lib/wire/peer-list.js';
 
 /** `GET` and the space behind it. */
 const getLength = 4;
@@ -32,6 +33,8 @@ export const kinds = [
   'webtorrent',
   'web-seed',
   'torrent-file',
+  'encrypted',
+  'listed-name',
 ] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -76,6 +79,9 @@ export interface Detector {
   inspect(view: View): Outcome;
 }
 
+/** Turns of a conversation that are told apart. */
+export const turnsMax = 6;
+
 const nothing = new Uint8Array(0);
 
 /**
@@ -117,6 +123,21 @@ export class View {
   sourcePort = 0;
   destinationPort = 0;
 
+  /**
+   * TCP, from the first packet to which a detector answered More on: whose turn it is. The two sides speak in turns;
+   * 1 is the first message of the flow, 2 the first of the other side, 3 the next of the first side, and so on up to
+   * `turnsMax`. 0 while nothing is kept, or when the beginning of the flow was not seen.
+   */
+  turn = 0;
+  /**
+   * Stream bytes of turn `i + 1` so far, on the wire, this packet included; valid for `i < turn`. Known from sequence
+   * numbers, so cut captures do not shorten them; where only one direction is captured, the other side's turns are
+   * known from the acknowledgement numbers.
+   */
+  readonly turnBytes: Int32Array = new Int32Array(turnsMax);
+  /** Only one direction of this flow has been seen, although it went on. */
+  oneWay = false;
+
   // Filled by a detector before it answers Yes (or, for `near`, No or More).
 
   /** Index into the detector's findings. */
@@ -138,6 +159,10 @@ export class View {
   /** Client software as the peer names itself: peer-id prefix, `v` string or User-Agent; length 0 when none. */
   readonly client: Uint8Array = new Uint8Array(32);
   clientLength = 0;
+  /** Addresses of other peers that this message names; read after Yes. */
+  readonly peers: PeerList = new PeerList();
+  /** Port on which the sender of this message says it listens for peers, 1 to 65535; 0 if it does not say. */
+  listenPort = 0;
 
   /** Clears what the last detector filled in. */
   reset(): void {
@@ -148,6 +173,8 @@ export class View {
     this.near = -1;
     this.infoHashLength = 0;
     this.clientLength = 0;
+    this.peers.count = 0;
+    this.listenPort = 0;
   }
 }
 

@@ -354,6 +354,8 @@ export class Inspector {
       view.inOpening = false;
       view.infoHashLength = 0;
       view.clientLength = 0;
+      view.peers.count = 0;
+      view.listenPort = 0;
       const outcome = detector.inspect(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);

@@ -27,6 +27,12 @@ export const signatures: Readonly<Record<Kind, Signature>> = {
   webtorrent: { id: 1_660_007, text: 'SWARMGATE WebTorrent tracker (WebSocket)', appProto: 'websocket' },
   'web-seed': { id: 1_660_008, text: 'SWARMGATE BitTorrent web seed (HTTP)', appProto: 'http' },
   'torrent-file': { id: 1_660_009, text: 'SWARMGATE BitTorrent .torrent file download', appProto: 'http' },
+  encrypted: {
+    id: 1_660_010,
+    text: 'SWARMGATE BitTorrent encrypted peer connection (MSE)',
+    appProto: 'bittorrent',
+  },
+  'listed-name': { id: 1_660_011, text: 'SWARMGATE name on the list of the operator', appProto: 'bittorrent' },
 };
 const signatureOfNoKind: Signature = { id: 1_660_000, text: 'SWARMGATE BitTorrent', appProto: 'bittorrent' };
 const signatureRevision = 1;

@@ -12,6 +12,8 @@ export const kindWords: Readonly<Record<Kind, string>> = {
   webtorrent: 'WebTorrent tracker (WebSocket)',
   'web-seed': 'web seed (HTTP)',
   'torrent-file': 'download of a .torrent file',
+  encrypted: 'encrypted peer connection (MSE)',
+  'listed-name': 'name on the list of the operator',
 };
 
 export const confidenceWords: Readonly<Record<Confidence | 'near', string>> = {

@@ -1,0 +1,118 @@
+/**
+ * What is remembered about the swarm beyond single flows: endpoints of peers, and what hosts were seen to do. One memory
+ * for all workers. Addresses are (version 4 or 6, four big-endian words, of which IPv4 has the first and zeros); times are
+ * whole seconds since 1970 of the packet at hand.
+ *
+ * These are the questions that the engine asks; endpoint-memory.ts and host-evidence.ts answer them.
+ */
+
+/** Nothing known, or too long ago. */
+export const UnknownEndpoint = 0;
+/** Somebody named it as a peer: worth a hint. */
+export const NamedEndpoint = 1;
+/** Proven by a flow of its own, or named by several who do not depend on each other: worth a strong item. */
+export const TrustedEndpoint = 2;
+export type EndpointGrade = 0 | 1 | 2;
+
+export interface Endpoints {
+  /**
+   * A peer at this address and port was named by `speaker` (see `speakerOf`) to `listener`.
+   */
+  name(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+    speaker: number,
+    listener: number,
+    seconds: number,
+  ): void;
+  /** A proven flow with `partner` had its listening end here. */
+  prove(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+    partner: number,
+    seconds: number,
+  ): void;
+  grade(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+    seconds: number,
+  ): EndpointGrade;
+  /** A number for the network that an address belongs to (/24, /48): two speakers of one network are one. */
+  speakerOf(version: number, word0: number, word1: number, word2: number, word3: number): number;
+}
+
+/** No proof of this host within the time that counts. */
+export const QuietHost = 0;
+/** The host was proven to speak BitTorrent from whatever port. */
+export const ActiveHost = 1;
+/** It did so on exactly this port. */
+export const ActivePort = 2;
+export type HostGrade = 0 | 1 | 2;
+
+export interface Hosts {
+  /**
+   * This host took part in a proven flow of `kind` (index into the kinds) with `partner`; `port` is its own port if that
+   * is one that stays (a listening port, or a UDP socket of uTP or DHT), else 0.
+   */
+  note(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+    kind: number,
+    partner: number,
+    seconds: number,
+  ): void;
+  /** With port 0 only the host is asked about. */
+  grade(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+    seconds: number,
+  ): HostGrade;
+  /**
+   * A flow of this host had the whole shape of an encrypted peer connection, with `remote` (see `Endpoints.speakerOf`).
+   * @returns different remotes of which that was said within the last two minutes, this one included
+   */
+  shape(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): number;
+  /**
+   * This host opened a stream to `remote` with the public key of which `key0` and `key1` are a hash.
+   * @returns true if it used the same key towards another remote before
+   */
+  key(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    key0: number,
+    key1: number,
+    remote: number,
+    seconds: number,
+  ): boolean;
+}
