@@ -73,6 +73,13 @@ export interface Detector {
   readonly firstBytes: readonly number[] | null;
   /** TCP only: run on flows whose start was not seen, on those whose start was seen, or on all. */
   readonly where: 'start' | 'middle' | 'anywhere';
+  /** TCP: also after Yes the openings of both sides are kept, as after More: what comes next says more. */
+  readonly follows?: true;
+  /**
+   * After the verdict it is still asked for a while, about what others can learn from: peers that are named, a port that
+   * is listened on, the other side's own proof.
+   */
+  readonly teaches?: true;
   readonly findings: readonly Finding[];
   /** Why something that looked like this protocol was not believed; `view.near` is an index into this list. */
   readonly nearMisses: readonly string[];
@@ -122,6 +129,8 @@ export class View {
   payloadPacket = 1;
   sourcePort = 0;
   destinationPort = 0;
+  /** 4 or 6. */
+  ipVersion = 4;
 
   /**
    * TCP, from the first packet to which a detector answered More on: whose turn it is. The two sides speak in turns;

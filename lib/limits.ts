@@ -47,6 +47,12 @@ export const evidenceMax = 524_288;
 /** Payload packets per side after which nothing asks for more; a flow not decided by then stays what it is. */
 export const inspectedPacketsMax = 64;
 
+/**
+ * Payload packets of a side after which nothing more is learned from a flow that was decided. Tracker and DHT answers
+ * come at once, the first peer exchange soon after the handshakes.
+ */
+export const learnedPacketsMax = 16;
+
 /** IP datagrams being reassembled at once. When full: the oldest is given up. */
 export const fragmentedDatagramsMax = 128;
 export const datagramBytesMax = 65_535;

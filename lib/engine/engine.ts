@@ -26,6 +26,8 @@ import {
 import { protocolTcp, tcpAck, tcpFin, tcpRst, tcpSyn, type Packet } from '../wire/packet.js';
 import { Inspector, type Tracer } from './inspect.js';
 import type { Registry } from './registry.js';
+import type { EncryptedMode } from './policy.js';
+import type { SwarmWatch } from './swarm-watch.js';
 import type { VerdictCode } from './verdict.js';
 
 export interface EngineOptions {
@@ -42,6 +44,12 @@ export interface EngineOptions {
    * an inline filter has nothing to gain from it.
    */
   readonly details?: boolean;
+  /** Memory of the swarm; without it every flow stands for itself. */
+  readonly swarm?: SwarmWatch;
+  /** Whether the shape of an encrypted connection decides alone; 'corroborated' when left out. */
+  readonly encrypted?: EncryptedMode;
+  /** Ask the memory once more about a flow that ends undecided. For reports: inline that comes too late. */
+  readonly reconsiders?: boolean;
 }
 
 export class Engine {
@@ -59,11 +67,20 @@ export class Engine {
       flowsMax: options.flowsMax,
       hashSeed: options.hashSeed,
       onEnd: (slot) => {
+        if (options.reconsiders === true)
+          this.inspector.reconsider(slot, this.flows.numbers[slot * numberStride + lastSeen]!);
         options.onEnd(this, slot);
         this.inspector.forget(slot);
       },
     });
-    this.inspector = new Inspector(options.registry, this.flows, this.#tracer, options.details ?? false);
+    this.inspector = new Inspector(
+      options.registry,
+      this.flows,
+      this.#tracer,
+      options.details ?? false,
+      options.swarm ?? null,
+      options.encrypted ?? 'corroborated',
+    );
   }
 
   /**

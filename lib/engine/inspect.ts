@@ -8,15 +8,20 @@
  *
  * A side's bytes are copied only after a detector answered More to them; most flows are judged without one copy.
  */
-import { kinds, More, View, Yes, type Detector } from '../../detectors/detector.js';
-import { OpeningPool } from '../flow/openings.js';
+import { kinds, More, View, Yes, type Detector, type Kind } from '../../detectors/detector.js';
+import { OpeningPool, turnsOfSide } from '../flow/openings.js';
 import {
+  keyMeta,
   numberStride,
   flagDecided,
+  flagDetailed,
   flagDone,
+  flagDoubtful,
   flagRebasedClient,
+  flagShape,
   flagSynClient,
   flagTraced,
+  packetsOf,
   payloadBeforeDecision,
   payloadBytes,
   sBase,
@@ -25,6 +30,8 @@ import {
   sDecidedFrame,
   sDecidedPacket,
   sEvidence,
+  sFile,
+  sFirstFrame,
   sFlags,
   sInspected,
   sNoted,
@@ -34,12 +41,23 @@ import {
   sVerdict,
   type FlowTable,
 } from '../flow/table.js';
-import { evidencePerFlowMax, inspectedPacketsMax, openingBytes } from '../limits.js';
+import { evidencePerFlowMax, inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
-import { EvidenceStore, gradeNear, gradeProof, type Sighting } from './evidence.js';
-import { weigh, Weighing } from './policy.js';
+import { EvidenceStore, gradeHint, gradeNear, gradeProof, gradeStrong, type Sighting } from './evidence.js';
+import { weigh, Weighing, type EncryptedMode } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
+import { endpointNamed, endpointTrusted, hostActive, portActive, type SwarmWatch } from './swarm-watch.js';
 import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
+import {
+  byEndpoint,
+  byHost,
+  bySwarm,
+  sameKey,
+  speakerOf,
+  sureFinding,
+  threeRemotes,
+  witnesses,
+} from './witnesses.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {
@@ -63,6 +81,19 @@ const nearMissesMax = evidencePerFlowMax / 2;
 
 const byProof = reasons.indexOf('proof');
 
+/** Length of a public key of MSE, bytes. */
+const publicKeyBytes = 96;
+
+/** Remotes towards which the same shape decides. */
+const remotesThatDecide = 3;
+
+const encryptedKind = kinds.indexOf('encrypted');
+
+/** Kinds of flows from which something is learned after the verdict. */
+const teachingKinds = Uint8Array.from(kinds, (kind) =>
+  (['peer', 'utp', 'dht', 'udp-tracker', 'http-tracker'] as readonly Kind[]).includes(kind) ? 1 : 0,
+);
+
 export class Inspector {
   readonly openings = new OpeningPool();
   readonly evidence = new EvidenceStore();
@@ -76,13 +107,25 @@ export class Inspector {
   readonly #tcp: DetectorSet;
   readonly #udp: DetectorSet;
   readonly #view = new View();
-  readonly #weighing = new Weighing();
+  readonly #weighing: Weighing;
   readonly #tracer: Tracer | null;
+  readonly #swarm: SwarmWatch | null;
   /** After the verdict, go on asking for details. */
   details: boolean;
+  /** After the verdict, go on asking for a while about what can be learned for other flows. */
+  learns = true;
 
-  constructor(registry: Registry, flows: FlowTable, tracer: Tracer | null, details: boolean) {
+  constructor(
+    registry: Registry,
+    flows: FlowTable,
+    tracer: Tracer | null,
+    details: boolean,
+    swarm: SwarmWatch | null,
+    encrypted: EncryptedMode,
+  ) {
     this.#registry = registry;
+    this.#swarm = swarm;
+    this.#weighing = new Weighing(registry, encrypted);
     this.#flows = flows;
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
@@ -96,6 +139,11 @@ export class Inspector {
     const set = protocol === protocolTcp ? this.#tcp : this.#udp;
     this.#flows.words[s + sPending] = set.all;
     this.#flows.words[s + sPending + 1] = set.all;
+  }
+
+  /** Whether the shape of an encrypted connection decides alone. */
+  set encrypted(mode: EncryptedMode) {
+    this.#weighing.encrypted = mode;
   }
 
   /** Ends all questions about a flow; its evidence stays. */
@@ -121,6 +169,8 @@ export class Inspector {
     const inspected = words[s + sInspected + side]! + 1;
     const fromStart = !tcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
     if (inspected === 1) pending &= fromStart ? set.atStart : set.inMiddle;
+    if ((words[s + sFlags]! & flagDecided) !== 0 && inspected > learnedPacketsMax && !this.details)
+      pending = 0;
     pending &= inspected > inspectedPacketsMax ? 0 : set.askedAt[inspected]!;
     words[s + sPending + side] = pending;
     if (pending === 0) {
@@ -133,6 +183,76 @@ export class Inspector {
     if (!tcp) this.#inspectUdp(packet, slot, side, pending & likely);
     else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
     else this.#inspectTcp(packet, slot, side, pending, likely);
+    // What made the flow doubtful stays; what is remembered may have changed since.
+    if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) === flagDoubtful) this.#askMemory(slot, s);
+  }
+
+  /**
+   * Asks the memory once more about a flow that ends undecided, as of the time of its last packet; `sighting` is
+   * overwritten. True if that made it BitTorrent.
+   */
+  reconsider(slot: number, timeMicros: number): boolean {
+    const words = this.#flows.words;
+    const s = slot * wordStride;
+    if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) !== flagDoubtful) return false;
+    const where = this.sighting;
+    where.side = 0;
+    where.packet = words[s + packetsOf]! + words[s + packetsOf + 1]!;
+    where.frame = words[s + sFirstFrame]!;
+    where.file = words[s + sFile]!;
+    where.timeMicros = timeMicros;
+    this.#askMemory(slot, s);
+    return (words[s + sFlags]! & flagDecided) !== 0;
+  }
+
+  /** Adds what the memory says about the two ends of a flow, and weighs again. */
+  #askMemory(slot: number, s: number): void {
+    const swarm = this.#swarm;
+    if (swarm === null) return;
+    const said = swarm.ask(this.#flows, slot, Math.floor(this.sighting.timeMicros / 1e6));
+    let news = false;
+    if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
+    else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
+    if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
+    else if ((said & hostActive) !== 0) news = this.#testify(s, byHost, 0) || news;
+    if (news) this.#weigh(slot, s);
+  }
+
+  /** Notes what a witness says; false if it was said before. */
+  #testify(s: number, witness: number, finding: number): boolean {
+    const grade = gradeOf(witnesses[witness]!.findings[finding]!.confidence);
+    this.#view.reset();
+    const where = this.sighting;
+    const side = where.side;
+    where.side = 0;
+    const isNew = this.#note(s, this.#weighing.witnessesAt + witness, finding, grade, false);
+    where.side = side;
+    return isNew;
+  }
+
+  /** The whole shape of an encrypted connection was seen: noted with its host, once per flow. */
+  #noteShape(slot: number, s: number): void {
+    const words = this.#flows.words;
+    if (this.#swarm === null || (words[s + sFlags]! & flagShape) !== 0) return;
+    words[s + sFlags]! |= flagShape;
+    const remotes = this.#swarm.noteShape(this.#flows, slot, Math.floor(this.sighting.timeMicros / 1e6));
+    if (remotes >= remotesThatDecide) this.#testify(s, bySwarm, threeRemotes);
+  }
+
+  /** The first 96 bytes of an encrypted connection's client are its public key. */
+  #noteKey(slot: number, s: number): void {
+    const view = this.#view;
+    if (this.#swarm === null || !view.fromClient || view.turn !== 1) return;
+    const { opening, openingStart, openingEnd } = view;
+    if (openingEnd - openingStart < publicKeyBytes) return;
+    let key0 = 0x2545f491;
+    let key1 = 0x6c078965;
+    for (let i = openingStart; i < openingStart + publicKeyBytes; i++) {
+      key0 = Math.imul(key0 ^ opening[i]!, 0x01000193);
+      key1 = Math.imul(key1 + opening[i]!, 0x5bd1e995) ^ (key1 >>> 15);
+    }
+    if (this.#swarm.noteKey(this.#flows, slot, key0, key1, Math.floor(this.sighting.timeMicros / 1e6)))
+      this.#testify(s, bySwarm, sameKey);
   }
 
   /** The view's part that is the same for TCP and UDP. */
@@ -148,6 +268,8 @@ export class Inspector {
     view.payloadPacket = words[s + sInspected + side]!;
     view.sourcePort = packet.sourcePort;
     view.destinationPort = packet.destinationPort;
+    view.ipVersion = packet.ipVersion;
+    view.turn = 0;
     const pool = this.openings;
     const other = words[s + sOpening + 1 - side]!;
     view.other = pool.bytes;
@@ -164,6 +286,59 @@ export class Inspector {
     view.openingStart = own < 0 ? 0 : pool.start(own);
     view.openingEnd = own < 0 ? 0 : view.openingStart + pool.length[own]!;
     view.openingWireLength = own < 0 ? 0 : pool.wireLength[own]!;
+  }
+
+  /** Whose turn it is, for the view, and in the openings. `end`: the stream's end with this packet. */
+  #followTurns(packet: Packet, s: number, side: number, offset: number): void {
+    const view = this.#view;
+    const words = this.#flows.words;
+    const pool = this.openings;
+    const own = words[s + sOpening + side]!;
+    const other = words[s + sOpening + 1 - side]!;
+    const end = offset + packet.payloadWireLength;
+    view.oneWay = false;
+    if (own < 0) {
+      if (offset !== 0) return;
+      if (other >= 0) pool.endTurn(other);
+      else if (words[s + sInspected + 1 - side] !== 0) return;
+      view.turn = other >= 0 ? 2 : 1;
+      if (other >= 0) view.turnBytes[0] = pool.turnBytes(other, 0);
+      view.turnBytes[view.turn - 1] = end;
+      return;
+    }
+    const silent = other < 0 && words[s + packetsOf + 1 - side] === 0;
+    if (end > pool.reached[own]!) {
+      if (other >= 0) pool.endTurn(other);
+      else if (silent) this.#endTurnByAcknowledgement(packet, own);
+      pool.reached[own] = end;
+    }
+    const ended = pool.turnsEnded[own]!;
+    if (ended === turnsOfSide) return;
+    const isFirst = pool.first[own] === 1;
+    if (other < 0 && (!isFirst || (ended > 0 && !silent))) return;
+    view.oneWay = silent && ended > 0;
+    view.turn = 2 * ended + (isFirst ? 1 : 2);
+    for (let turn = 0; turn < view.turn; turn++) {
+      const half = turn >> 1;
+      const isOwn = ((turn & 1) === 0) === isFirst;
+      if (isOwn) view.turnBytes[turn] = pool.turnBytes(own, half);
+      else if (other >= 0) view.turnBytes[turn] = pool.turnBytes(other, half);
+      else {
+        const at = own * turnsOfSide + half;
+        view.turnBytes[turn] = pool.otherEnds[at]! - (half === 0 ? 0 : pool.otherEnds[at - 1]!);
+      }
+    }
+  }
+
+  /** Only this direction is seen: that it acknowledges more than before shows that the other side spoke. */
+  #endTurnByAcknowledgement(packet: Packet, own: number): void {
+    const pool = this.openings;
+    const ended = pool.turnsEnded[own]!;
+    const at = own * turnsOfSide + ended;
+    const acknowledged = (packet.acknowledgement - pool.firstAcknowledged[own]!) | 0;
+    if (ended === turnsOfSide || acknowledged <= (ended === 0 ? 0 : pool.otherEnds[at - 1]!)) return;
+    pool.otherEnds[at] = acknowledged;
+    pool.endTurn(own);
   }
 
   /** True while the flow has no name and this is one of the first packets of its side. */
@@ -224,7 +399,7 @@ export class Inspector {
     if (asked === 0 && !keeps) return;
     this.#showPayload(packet, s, side);
     if (keeps) this.#keep(slot, s, side, pending & set.opening, offset);
-    const more = this.#ask(slot, s, set, asked);
+    const more = this.#ask(slot, s, set, asked) & ~set.follows;
     if (more !== 0 && words[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
   }
 
@@ -253,8 +428,15 @@ export class Inspector {
     view.openingStart = view.start;
     view.openingEnd = view.end;
     view.openingWireLength = view.wireLength;
+    this.#followTurns(packet, s, side, 0);
+    const { turn } = view;
     if (nameless) this.#nameOther(s, true);
     this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
+    const own = words[s + sOpening + side]!;
+    if (own < 0) return;
+    this.openings.reached[own] = packet.payloadWireLength;
+    this.openings.first[own] = turn === 1 ? 1 : 0;
+    this.openings.firstAcknowledged[own] = packet.acknowledgement;
   }
 
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
@@ -285,11 +467,12 @@ export class Inspector {
       grown = pool.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd) > before;
     }
     this.#showPayload(packet, s, side);
+    this.#followTurns(packet, s, side, offset);
     if (grown && before === 0 && this.#isNameless(s, side)) this.#nameOther(s, true);
     const more = this.#ask(slot, s, set, grown ? pending : pending & ~set.opening);
     if (
       !grown &&
-      more !== 0 &&
+      (more & ~set.follows) !== 0 &&
       words[s + sInspected + side]! > gapPackets &&
       words[s + sOpening + side] === own
     ) {
@@ -366,35 +549,67 @@ export class Inspector {
         const flags = this.#flows.words[s + sFlags]!;
         if ((flags & flagDone) !== 0) return 0;
         // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
-        if (set === this.#udp || (flags & flagDecided) !== 0) more |= bit;
-      } else finished |= bit & set.opening;
+        if (set === this.#udp || (flags & flagDecided) !== 0 || (bit & set.follows) !== 0) more |= bit;
+      } else finished |= bit & (set.opening | set.follows);
     }
     this.#flows.words[s + sPending + where.side]! &= ~finished;
     return more;
   }
 
-  /** Adds a finding and weighs again. After the verdict only an info-hash is news, and the last one. */
+  /** Adds a finding and weighs again. After the verdict only an info-hash is news, and what can be learned. */
   #believe(slot: number, s: number, id: number, detector: Detector): void {
     const view = this.#view;
     const words = this.#flows.words;
     const finding = detector.findings[view.finding]!;
+    const grade = gradeOf(finding.confidence);
+    if (this.#swarm !== null && grade >= gradeStrong) this.#learn(slot, finding.kind, grade === gradeProof);
     if ((words[s + sFlags]! & flagDecided) !== 0) {
-      if (view.infoHashLength === 0) return;
-      this.#note(s, id, view.finding, gradeOf(finding.confidence), true);
-      this.#finish(s);
+      if (view.infoHashLength === 0 || (words[s + sFlags]! & flagDetailed) !== 0) return;
+      words[s + sFlags]! |= flagDetailed;
+      this.#note(s, id, view.finding, grade, true);
+      if (!this.#limitToTeachers(s)) this.#finish(s);
       return;
     }
-    if (!this.#note(s, id, view.finding, gradeOf(finding.confidence), finding.repeatable === true)) {
+    if (!this.#note(s, id, view.finding, grade, finding.repeatable === true)) {
       // No room for the item: a proof still decides, anything less waits for a better day.
       if (finding.confidence !== 'proof') return;
       this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), gradeProof);
       return;
     }
-    weigh(this.evidence, words[s + sEvidence]!, this.#weighing);
-    const { verdict, reason, item } = this.#weighing;
-    const speaker = this.#registry.detectors[this.evidence.detector[item]!]!;
-    const kind = kinds.indexOf(speaker.findings[this.evidence.finding[item]!]!.kind);
-    this.#settle(slot, s, verdict, reason, kind, this.evidence.grade[item]!);
+    if (finding.kind === 'encrypted' || (finding.kind === 'utp' && grade === gradeHint)) {
+      words[s + sFlags]! |= flagDoubtful;
+      const hadHash = view.infoHashLength;
+      if (finding.kind === 'encrypted') this.#noteKey(slot, s);
+      if (grade === gradeStrong && finding.kind === 'encrypted') this.#noteShape(slot, s);
+      view.infoHashLength = hadHash;
+    }
+    this.#weigh(slot, s);
+  }
+
+  /** What this message teaches about other flows. */
+  #learn(slot: number, kind: Kind, proven: boolean): void {
+    const where = this.sighting;
+    this.#swarm!.learn(
+      this.#flows,
+      slot,
+      where.side,
+      this.#view,
+      kinds.indexOf(kind),
+      proven,
+      Math.floor(where.timeMicros / 1e6),
+    );
+  }
+
+  /** Weighs all evidence of a flow, and writes down what it is now. */
+  #weigh(slot: number, s: number): void {
+    const weighing = this.#weighing;
+    weigh(this.evidence, this.#flows.words[s + sEvidence]!, weighing);
+    const { verdict, reason, item, content } = weighing;
+    if (item < 0) return;
+    const { detector, finding, grade } = this.evidence;
+    const from = content < 0 ? item : content;
+    const kind = kinds.indexOf(speakerOf(this.#registry, detector[from]!).findings[finding[from]!]!.kind);
+    this.#settle(slot, s, verdict, reason, kind, grade[item]!);
   }
 
   /** Writes the standing verdict. A decided flow is only asked for details that the deciding packet did not have. */
@@ -408,7 +623,22 @@ export class Inspector {
     words[s + sFlags]! |= flagDecided;
     const n = slot * numberStride;
     this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
-    if (!this.details || this.#view.infoHashLength > 0) this.#finish(s);
+    if (kind === encryptedKind) this.#finish(s);
+    else if (this.#view.infoHashLength > 0 || !this.details) {
+      words[s + sFlags]! |= flagDetailed;
+      if (!this.#limitToTeachers(s)) this.#finish(s);
+    }
+  }
+
+  /** After the verdict: only those are asked on from whom others can learn. False if there is nobody to ask. */
+  #limitToTeachers(s: number): boolean {
+    const words = this.#flows.words;
+    if (this.#swarm === null || !this.learns) return false;
+    if (teachingKinds[(words[s + sVerdict]! >>> 16) & 0xff] !== 1) return false;
+    const set = (words[s + keyMeta]! & 0xff) === protocolTcp ? this.#tcp : this.#udp;
+    words[s + sPending]! &= set.teaches;
+    words[s + sPending + 1]! &= set.teaches;
+    return (words[s + sPending]! | words[s + sPending + 1]!) !== 0;
   }
 
   /** Keeps an item; false if it says nothing new (unless `repeatable`) or there is no room. */

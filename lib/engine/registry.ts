@@ -17,6 +17,9 @@ export interface Registry {
 /** Detectors of one transport. Bit i of every mask stands for `detectors[i]`. */
 export class DetectorSet {
   readonly detectors: readonly Detector[];
+  /** Those after whose Yes the openings are kept, and those asked after the verdict. */
+  readonly follows: number;
+  readonly teaches: number;
   /** Index in the whole registry, for evidence. */
   readonly ids: readonly number[];
   readonly all: number;
@@ -37,6 +40,8 @@ export class DetectorSet {
     invariant(this.detectors.length <= 31, 'a transport has at most 31 detectors, one bit each');
     this.all = this.#mask(() => true);
     this.opening = this.#mask((detector) => detector.scope === 'opening');
+    this.follows = this.#mask((detector) => detector.follows === true);
+    this.teaches = this.#mask((detector) => detector.teaches === true);
     this.atStart = this.#mask((detector) => detector.where !== 'middle');
     this.inMiddle = this.#mask((detector) => detector.where !== 'start');
     this.startingWith = Int32Array.from({ length: 256 }, (_, byte) =>

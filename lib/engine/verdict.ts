@@ -35,5 +35,7 @@ export const reasons = [
   'proof',
   'two-strong',
   'strong-and-hint',
+  'three-hints',
+  'shape',
 ] as const;
 export type Reason = (typeof reasons)[number];

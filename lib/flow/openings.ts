@@ -12,6 +12,9 @@ import { openingBytes, openingsMax } from '../limits.js';
 
 const bitmapBytes = openingBytes >> 3;
 
+/** Turns of a conversation that are told apart, on each side. */
+export const turnsOfSide = 3;
+
 export class OpeningPool {
   /** All openings behind each other, `openingBytes` apart. */
   readonly bytes: Uint8Array;
@@ -23,6 +26,17 @@ export class OpeningPool {
   readonly owner: Int32Array;
   /** 0 client, 1 server. */
   readonly side: Uint8Array;
+  /** TCP: end of the stream as far as it was sent, on the wire, from the opening's start. */
+  readonly reached: Int32Array;
+  /** TCP: this side spoke first. */
+  readonly first: Uint8Array;
+  /** TCP: turns of this side that ended, because the other side spoke; at most `turnsOfSide`. */
+  readonly turnsEnded: Uint8Array;
+  /** Where they ended, as `reached` counts; `turnsOfSide` for each opening. */
+  readonly turnEnds: Int32Array;
+  /** Acknowledgement number of the first segment, and how far the other side was acknowledged at the end of each turn. */
+  readonly firstAcknowledged: Int32Array;
+  readonly otherEnds: Int32Array;
   /** Openings taken over because the pool was full. */
   takenOver = 0;
   /** Bytes that arrived twice with different content. */
@@ -45,6 +59,12 @@ export class OpeningPool {
     this.#present = new Uint8Array(count * bitmapBytes);
     this.length = new Int32Array(count);
     this.wireLength = new Int32Array(count);
+    this.reached = new Int32Array(count);
+    this.first = new Uint8Array(count);
+    this.turnsEnded = new Uint8Array(count);
+    this.turnEnds = new Int32Array(count * turnsOfSide);
+    this.firstAcknowledged = new Int32Array(count);
+    this.otherEnds = new Int32Array(count * turnsOfSide);
     this.owner = new Int32Array(count).fill(-1);
     this.side = new Uint8Array(count);
     this.#free = Int32Array.from({ length: count }, (_, i) => count - 1 - i);
@@ -84,6 +104,9 @@ export class OpeningPool {
     this.side[opening] = side;
     this.length[opening] = 0;
     this.wireLength[opening] = 0;
+    this.reached[opening] = 0;
+    this.first[opening] = 0;
+    this.turnsEnded[opening] = 0;
     this.#present.fill(0, opening * bitmapBytes, (opening + 1) * bitmapBytes);
     return opening;
   }
@@ -98,6 +121,22 @@ export class OpeningPool {
     else this.#oldest = newer;
     this.owner[opening] = -1;
     this.#free[this.#freeCount++] = opening;
+  }
+
+  /** Ends the turn of this side that is going on, if it said anything in it. */
+  endTurn(opening: number): void {
+    const ended = this.turnsEnded[opening]!;
+    const at = opening * turnsOfSide + ended;
+    if (ended === turnsOfSide || this.reached[opening]! <= (ended === 0 ? 0 : this.turnEnds[at - 1]!)) return;
+    this.turnEnds[at] = this.reached[opening]!;
+    this.turnsEnded[opening] = ended + 1;
+  }
+
+  /** Bytes of this side's turn `turn` (from 0) as far as it was sent. */
+  turnBytes(opening: number, turn: number): number {
+    const at = opening * turnsOfSide + turn;
+    const end = turn < this.turnsEnded[opening]! ? this.turnEnds[at]! : this.reached[opening]!;
+    return turn === 0 ? end : end - this.turnEnds[at - 1]!;
   }
 
   /**

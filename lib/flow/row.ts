@@ -102,3 +102,11 @@ export const flagActionShift = 16;
 export const flagAction = 3 << flagActionShift;
 /** The kernel was told and decides by itself; the row is only kept for stragglers. */
 export const flagOffloaded = 1 << 18;
+/** Something in this flow may be believed with what is remembered of other flows: the memory is asked again and again. */
+export const flagDoubtful = 1 << 19;
+/** A verdict was reported, and the flow goes on for what can be learned from it; inline only. */
+export const flagReported = 1 << 20;
+/** The whole shape of an encrypted connection was seen, and noted with its host. */
+export const flagShape = 1 << 21;
+/** An info-hash was noted, or the flow was decided with one. */
+export const flagDetailed = 1 << 22;

@@ -5,6 +5,7 @@
 import { kinds, type Confidence, type Kind } from '../../detectors/detector.js';
 import type { Engine } from '../engine/engine.js';
 import { gradeNear, grades } from '../engine/evidence.js';
+import { speakerOf } from '../engine/witnesses.js';
 import { Clear, reasons, Unknown, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
 import * as t from '../flow/table.js';
 import { addressText, ipv4Text, ipv6Text } from '../wire/address.js';
@@ -185,7 +186,7 @@ export class EndedFlowView implements EndedFlow {
     const items: EvidenceReport[] = [];
     for (let i = this.#state(t.sEvidence); i >= 0; i = evidence.next[i]!) {
       if (evidence.grade[i] === gradeNear && this.#believes(evidence.detector[i]!)) continue;
-      const detector = registry.detectors[evidence.detector[i]!]!;
+      const detector = speakerOf(registry, evidence.detector[i]!);
       const near = evidence.grade[i] === gradeNear;
       const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
       const infoHash = evidence.infoHash(i);

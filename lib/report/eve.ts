@@ -32,7 +32,11 @@ export const signatures: Readonly<Record<Kind, Signature>> = {
     text: 'SWARMGATE BitTorrent encrypted peer connection (MSE)',
     appProto: 'bittorrent',
   },
-  'listed-name': { id: 1_660_011, text: 'SWARMGATE name on the list of the operator', appProto: 'bittorrent' },
+  'listed-name': {
+    id: 1_660_011,
+    text: 'SWARMGATE name on the list of the operator',
+    appProto: 'bittorrent',
+  },
 };
 const signatureOfNoKind: Signature = { id: 1_660_000, text: 'SWARMGATE BitTorrent', appProto: 'bittorrent' };
 const signatureRevision = 1;

@@ -43,6 +43,10 @@ export const reasonWords: Readonly<Record<Reason, string>> = {
   proof: 'One item is proof: bytes that no other protocol sends. Proof decides on its own.',
   'two-strong': 'Two independent strong items agree. Each alone could be chance; together they decide.',
   'strong-and-hint': 'One strong item is supported by an independent hint. Together they decide.',
+  'three-hints':
+    'Three independent hints agree: what the flow looks like, what is remembered of its address and port, and what one of its hosts was just proven to do.',
+  shape:
+    'The four messages of the connection have the shape of encrypted BitTorrent. The configuration (encrypted: shape) lets that decide alone.',
 };
 
 /** What no report of this tool can claim; shown with every HTML report, because a clean report is easily misread. */

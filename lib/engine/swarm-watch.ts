@@ -1,0 +1,246 @@
+/**
+ * Between the flows and the memory of the swarm: what one flow teaches, and what the memory says about another.
+ *
+ * Who is believed: only what a side itself sent says something about that side, and a port counts only where both
+ * directions of the flow were seen, because one datagram may bear anybody's address. Verdicts that rest on the memory
+ * teach nothing, so that an error does not feed itself.
+ */
+import { kinds, type Kind, type View } from '../../detectors/detector.js';
+import {
+  ActiveHost,
+  ActivePort,
+  NamedEndpoint,
+  TrustedEndpoint,
+  type Endpoints,
+  type Hosts,
+} from '../flow/swarm.js';
+import {
+  flagClientIsA,
+  flagSynClient,
+  keyA,
+  keyB,
+  keyMeta,
+  keyPorts,
+  keyRestA,
+  keyRestB,
+  packetsOf,
+  sFlags,
+  wordStride,
+  type FlowTable,
+} from '../flow/table.js';
+import { protocolTcp } from '../wire/packet.js';
+
+/** Bits of the answer of `ask`. */
+export const endpointNamed = 1;
+export const endpointTrusted = 2;
+export const hostActive = 4;
+export const portActive = 8;
+
+/** True for addresses about which nothing is learned: those that the operator allows. */
+export type IsExempt = (
+  version: number,
+  word0: number,
+  word1: number,
+  word2: number,
+  word3: number,
+  port: number,
+) => boolean;
+
+const nobodyIsExempt: IsExempt = () => false;
+
+/** Kinds in which both ends are peers; in the others the client is one and the server is not. */
+const betweenPeers = Uint8Array.from(kinds, (kind) =>
+  (['peer', 'utp', 'dht', 'lsd'] as readonly Kind[]).includes(kind) ? 1 : 0,
+);
+const fromTracker = Uint8Array.from(kinds, (kind) =>
+  (['udp-tracker', 'http-tracker', 'webtorrent', 'torrent-file'] as readonly Kind[]).includes(kind) ? 1 : 0,
+);
+const utpKind = kinds.indexOf('utp');
+
+/** One end of a flow. */
+class End {
+  word0 = 0;
+  word1 = 0;
+  word2 = 0;
+  word3 = 0;
+  port = 0;
+  /** See Endpoints.speakerOf. */
+  network = 0;
+  /** The port, if it is one on which this end can be met again, else 0. */
+  lastingPort = 0;
+}
+
+export class SwarmWatch {
+  isExempt: IsExempt = nobodyIsExempt;
+  readonly #endpoints: Endpoints;
+  readonly #hosts: Hosts;
+  readonly #ends: readonly [End, End] = [new End(), new End()];
+  #version = 4;
+  #bothSpoke = false;
+
+  constructor(endpoints: Endpoints, hosts: Hosts) {
+    this.#endpoints = endpoints;
+    this.#hosts = hosts;
+  }
+
+  /**
+   * A detector said Yes about a message of `side` (0 client, 1 server).
+   * @param kind index into kinds, of what it found
+   * @param proven the finding is proof, and not one that rests on this memory
+   */
+  learn(
+    flows: FlowTable,
+    slot: number,
+    side: number,
+    view: View,
+    kind: number,
+    proven: boolean,
+    seconds: number,
+  ): void {
+    this.#readEnds(flows, slot);
+    const sender = this.#ends[side === 0 ? 0 : 1];
+    const receiver = this.#ends[side === 0 ? 1 : 0];
+    if (this.#bothSpoke) this.#learnNamed(view, sender, receiver, seconds);
+    if (view.listenPort > 0) this.#name(sender, view.listenPort, sender, receiver, seconds);
+    if (!proven) return;
+    if (fromTracker[kind] === 1) {
+      if (side === 0) this.#note(sender, kind, receiver, seconds);
+      return;
+    }
+    if (betweenPeers[kind] === 0) return;
+    this.#note(sender, kind, receiver, seconds);
+    if (this.#bothSpoke) this.#prove(sender, receiver, seconds);
+    if (kind === utpKind && this.#bothSpoke) {
+      // What proves uTP is that the two directions fit each other.
+      this.#note(receiver, kind, sender, seconds);
+      this.#prove(receiver, sender, seconds);
+    } else if (receiver.lastingPort > 0) this.#name(receiver, receiver.lastingPort, sender, sender, seconds);
+  }
+
+  /** What the memory says about the two ends of a flow: bits as above. */
+  ask(flows: FlowTable, slot: number, seconds: number): number {
+    this.#readEnds(flows, slot);
+    const version = this.#version;
+    let said = 0;
+    for (const end of this.#ends) {
+      const { word0, word1, word2, word3, lastingPort } = end;
+      if (this.isExempt(version, word0, word1, word2, word3, lastingPort)) continue;
+      const host = this.#hosts.grade(version, word0, word1, word2, word3, lastingPort, seconds);
+      if (host === ActivePort) said |= portActive;
+      else if (host === ActiveHost) said |= hostActive;
+      if (lastingPort === 0) continue;
+      const grade = this.#endpoints.grade(version, word0, word1, word2, word3, lastingPort, seconds);
+      if (grade === TrustedEndpoint) said |= endpointTrusted;
+      else if (grade === NamedEndpoint) said |= endpointNamed;
+    }
+    return said;
+  }
+
+  /** Notes that the client opened a connection of the whole shape; different remotes of the last two minutes. */
+  noteShape(flows: FlowTable, slot: number, seconds: number): number {
+    this.#readEnds(flows, slot);
+    const [client, server] = this.#ends;
+    const { word0, word1, word2, word3 } = client;
+    return this.#hosts.shape(this.#version, word0, word1, word2, word3, server.network, seconds);
+  }
+
+  /** Notes the public key with which the client began; true if it used the same one towards another remote. */
+  noteKey(flows: FlowTable, slot: number, key0: number, key1: number, seconds: number): boolean {
+    this.#readEnds(flows, slot);
+    const [client, server] = this.#ends;
+    const { word0, word1, word2, word3 } = client;
+    return this.#hosts.key(
+      this.#version,
+      word0,
+      word1,
+      word2,
+      word3,
+      key0,
+      key1,
+      server.network ^ server.port,
+      seconds,
+    );
+  }
+
+  #learnNamed(view: View, speaker: End, listener: End, seconds: number): void {
+    const { peers } = view;
+    for (let i = 0; i < peers.count; i++) {
+      const version = peers.version[i]!;
+      const word0 = peers.words[i * 4]!;
+      const word1 = peers.words[i * 4 + 1]!;
+      const word2 = peers.words[i * 4 + 2]!;
+      const word3 = peers.words[i * 4 + 3]!;
+      const port = peers.port[i]!;
+      if (this.isExempt(version, word0, word1, word2, word3, port)) continue;
+      this.#endpoints.name(
+        version,
+        word0,
+        word1,
+        word2,
+        word3,
+        port,
+        speaker.network,
+        listener.network,
+        seconds,
+      );
+    }
+  }
+
+  #name(end: End, port: number, speaker: End, listener: End, seconds: number): void {
+    const { word0, word1, word2, word3 } = end;
+    if (this.isExempt(this.#version, word0, word1, word2, word3, port)) return;
+    this.#endpoints.name(
+      this.#version,
+      word0,
+      word1,
+      word2,
+      word3,
+      port,
+      speaker.network,
+      listener.network,
+      seconds,
+    );
+  }
+
+  #prove(end: End, partner: End, seconds: number): void {
+    const { word0, word1, word2, word3, lastingPort } = end;
+    if (lastingPort === 0 || this.isExempt(this.#version, word0, word1, word2, word3, lastingPort)) return;
+    this.#endpoints.prove(this.#version, word0, word1, word2, word3, lastingPort, partner.network, seconds);
+  }
+
+  #note(end: End, kind: number, partner: End, seconds: number): void {
+    const { word0, word1, word2, word3 } = end;
+    const port = this.#bothSpoke ? end.lastingPort : 0;
+    this.#hosts.note(this.#version, word0, word1, word2, word3, port, kind, partner.network, seconds);
+  }
+
+  #readEnds(flows: FlowTable, slot: number): void {
+    const { words } = flows;
+    const s = slot * wordStride;
+    const meta = words[s + keyMeta]!;
+    const flags = words[s + sFlags]!;
+    this.#version = meta >>> 8;
+    this.#bothSpoke = words[s + packetsOf] !== 0 && words[s + packetsOf + 1] !== 0;
+    const [client, server] = this.#ends;
+    const a = (flags & flagClientIsA) !== 0 ? client : server;
+    const b = a === client ? server : client;
+    const ports = words[s + keyPorts]!;
+    a.port = ports >>> 16;
+    b.port = ports & 0xffff;
+    this.#readAddress(a, words, s + keyA, s + keyRestA);
+    this.#readAddress(b, words, s + keyB, s + keyRestB);
+    // A TCP client's port is one of the moment, if it is known who the client is.
+    const started = (flags & (flagSynClient | (flagSynClient << 1))) !== 0;
+    client.lastingPort = (meta & 0xff) === protocolTcp && started ? 0 : client.port;
+    server.lastingPort = server.port;
+  }
+
+  #readAddress(end: End, words: Int32Array, first: number, rest: number): void {
+    end.word0 = words[first]!;
+    const v4 = this.#version === 4;
+    end.word1 = v4 ? 0 : words[rest]!;
+    end.word2 = v4 ? 0 : words[rest + 1]!;
+    end.word3 = v4 ? 0 : words[rest + 2]!;
+    end.network = this.#endpoints.speakerOf(this.#version, end.word0, end.word1, end.word2, end.word3);
+  }
+}
