@@ -9,7 +9,7 @@
  * A side's bytes are copied only after a detector answered More to them; most flows are judged without one copy.
  */
 import { kinds, More, View, Yes, type Detector, type Kind } from '../../detectors/detector.js';
-import { OpeningPool, turnsOfSide } from '../flow/openings.js';
+import { OpeningPool } from '../flow/openings.js';
 import {
   keyMeta,
   numberStride,
@@ -18,7 +18,6 @@ import {
   flagDone,
   flagDoubtful,
   flagRebasedClient,
-  flagShape,
   flagSynClient,
   flagTraced,
   packetsOf,
@@ -41,23 +40,16 @@ import {
   sVerdict,
   type FlowTable,
 } from '../flow/table.js';
-import { evidencePerFlowMax, inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
+import { inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
+import { Doubts } from './doubts.js';
 import { EvidenceStore, gradeHint, gradeNear, gradeProof, gradeStrong, type Sighting } from './evidence.js';
+import { Notes } from './notes.js';
 import { weigh, Weighing, type EncryptedMode } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
-import { endpointNamed, endpointTrusted, hostActive, portActive, type SwarmWatch } from './swarm-watch.js';
+import { beginTurns, followTurns } from './turns.js';
 import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
-import {
-  byEndpoint,
-  byHost,
-  bySwarm,
-  sameKey,
-  speakerOf,
-  sureFinding,
-  threeRemotes,
-  witnesses,
-} from './witnesses.js';
+import { speakerOf } from './witnesses.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {
@@ -76,16 +68,7 @@ const namingPackets = 2;
 /** Payload packets of a side after which a gap at its beginning is taken for a loss and not for a reordering. */
 const gapPackets = 3;
 
-/** Near misses kept of a flow: they must leave room for evidence. */
-const nearMissesMax = evidencePerFlowMax / 2;
-
 const byProof = reasons.indexOf('proof');
-
-/** Length of a public key of MSE, bytes. */
-const publicKeyBytes = 96;
-
-/** Remotes towards which the same shape decides. */
-const remotesThatDecide = 3;
 
 const encryptedKind = kinds.indexOf('encrypted');
 
@@ -109,7 +92,8 @@ export class Inspector {
   readonly #view = new View();
   readonly #weighing: Weighing;
   readonly #tracer: Tracer | null;
-  readonly #swarm: SwarmWatch | null;
+  readonly #doubts: Doubts | null;
+  readonly #notes: Notes;
   /** After the verdict, go on asking for details. */
   details: boolean;
   /** After the verdict, go on asking for a while about what can be learned for other flows. */
@@ -124,7 +108,8 @@ export class Inspector {
     encrypted: EncryptedMode,
   ) {
     this.#registry = registry;
-    this.#swarm = swarm;
+    this.#notes = new Notes(this.evidence, flows.words, this.sighting, this.#view);
+    this.#doubts = swarm === null ? null : new Doubts(swarm, flows, this.#notes, registry.detectors.length);
     this.#weighing = new Weighing(registry, encrypted);
     this.#flows = flows;
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
@@ -207,52 +192,7 @@ export class Inspector {
 
   /** Adds what the memory says about the two ends of a flow, and weighs again. */
   #askMemory(slot: number, s: number): void {
-    const swarm = this.#swarm;
-    if (swarm === null) return;
-    const said = swarm.ask(this.#flows, slot, Math.floor(this.sighting.timeMicros / 1e6));
-    let news = false;
-    if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
-    else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
-    if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
-    else if ((said & hostActive) !== 0) news = this.#testify(s, byHost, 0) || news;
-    if (news) this.#weigh(slot, s);
-  }
-
-  /** Notes what a witness says; false if it was said before. */
-  #testify(s: number, witness: number, finding: number): boolean {
-    const grade = gradeOf(witnesses[witness]!.findings[finding]!.confidence);
-    this.#view.reset();
-    const where = this.sighting;
-    const side = where.side;
-    where.side = 0;
-    const isNew = this.#note(s, this.#weighing.witnessesAt + witness, finding, grade, false);
-    where.side = side;
-    return isNew;
-  }
-
-  /** The whole shape of an encrypted connection was seen: noted with its host, once per flow. */
-  #noteShape(slot: number, s: number): void {
-    const words = this.#flows.words;
-    if (this.#swarm === null || (words[s + sFlags]! & flagShape) !== 0) return;
-    words[s + sFlags]! |= flagShape;
-    const remotes = this.#swarm.noteShape(this.#flows, slot, Math.floor(this.sighting.timeMicros / 1e6));
-    if (remotes >= remotesThatDecide) this.#testify(s, bySwarm, threeRemotes);
-  }
-
-  /** The first 96 bytes of an encrypted connection's client are its public key. */
-  #noteKey(slot: number, s: number): void {
-    const view = this.#view;
-    if (this.#swarm === null || !view.fromClient || view.turn !== 1) return;
-    const { opening, openingStart, openingEnd } = view;
-    if (openingEnd - openingStart < publicKeyBytes) return;
-    let key0 = 0x2545f491;
-    let key1 = 0x6c078965;
-    for (let i = openingStart; i < openingStart + publicKeyBytes; i++) {
-      key0 = Math.imul(key0 ^ opening[i]!, 0x01000193);
-      key1 = Math.imul(key1 + opening[i]!, 0x5bd1e995) ^ (key1 >>> 15);
-    }
-    if (this.#swarm.noteKey(this.#flows, slot, key0, key1, Math.floor(this.sighting.timeMicros / 1e6)))
-      this.#testify(s, bySwarm, sameKey);
+    if (this.#doubts?.ask(slot, s) === true) this.#weigh(slot, s);
   }
 
   /** The view's part that is the same for TCP and UDP. */
@@ -286,59 +226,6 @@ export class Inspector {
     view.openingStart = own < 0 ? 0 : pool.start(own);
     view.openingEnd = own < 0 ? 0 : view.openingStart + pool.length[own]!;
     view.openingWireLength = own < 0 ? 0 : pool.wireLength[own]!;
-  }
-
-  /** Whose turn it is, for the view, and in the openings. `end`: the stream's end with this packet. */
-  #followTurns(packet: Packet, s: number, side: number, offset: number): void {
-    const view = this.#view;
-    const words = this.#flows.words;
-    const pool = this.openings;
-    const own = words[s + sOpening + side]!;
-    const other = words[s + sOpening + 1 - side]!;
-    const end = offset + packet.payloadWireLength;
-    view.oneWay = false;
-    if (own < 0) {
-      if (offset !== 0) return;
-      if (other >= 0) pool.endTurn(other);
-      else if (words[s + sInspected + 1 - side] !== 0) return;
-      view.turn = other >= 0 ? 2 : 1;
-      if (other >= 0) view.turnBytes[0] = pool.turnBytes(other, 0);
-      view.turnBytes[view.turn - 1] = end;
-      return;
-    }
-    const silent = other < 0 && words[s + packetsOf + 1 - side] === 0;
-    if (end > pool.reached[own]!) {
-      if (other >= 0) pool.endTurn(other);
-      else if (silent) this.#endTurnByAcknowledgement(packet, own);
-      pool.reached[own] = end;
-    }
-    const ended = pool.turnsEnded[own]!;
-    if (ended === turnsOfSide) return;
-    const isFirst = pool.first[own] === 1;
-    if (other < 0 && (!isFirst || (ended > 0 && !silent))) return;
-    view.oneWay = silent && ended > 0;
-    view.turn = 2 * ended + (isFirst ? 1 : 2);
-    for (let turn = 0; turn < view.turn; turn++) {
-      const half = turn >> 1;
-      const isOwn = ((turn & 1) === 0) === isFirst;
-      if (isOwn) view.turnBytes[turn] = pool.turnBytes(own, half);
-      else if (other >= 0) view.turnBytes[turn] = pool.turnBytes(other, half);
-      else {
-        const at = own * turnsOfSide + half;
-        view.turnBytes[turn] = pool.otherEnds[at]! - (half === 0 ? 0 : pool.otherEnds[at - 1]!);
-      }
-    }
-  }
-
-  /** Only this direction is seen: that it acknowledges more than before shows that the other side spoke. */
-  #endTurnByAcknowledgement(packet: Packet, own: number): void {
-    const pool = this.openings;
-    const ended = pool.turnsEnded[own]!;
-    const at = own * turnsOfSide + ended;
-    const acknowledged = (packet.acknowledgement - pool.firstAcknowledged[own]!) | 0;
-    if (ended === turnsOfSide || acknowledged <= (ended === 0 ? 0 : pool.otherEnds[at - 1]!)) return;
-    pool.otherEnds[at] = acknowledged;
-    pool.endTurn(own);
   }
 
   /** True while the flow has no name and this is one of the first packets of its side. */
@@ -428,15 +315,12 @@ export class Inspector {
     view.openingStart = view.start;
     view.openingEnd = view.end;
     view.openingWireLength = view.wireLength;
-    this.#followTurns(packet, s, side, 0);
+    followTurns(view, this.openings, words, s, side, packet, 0);
     const { turn } = view;
     if (nameless) this.#nameOther(s, true);
     this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
     const own = words[s + sOpening + side]!;
-    if (own < 0) return;
-    this.openings.reached[own] = packet.payloadWireLength;
-    this.openings.first[own] = turn === 1 ? 1 : 0;
-    this.openings.firstAcknowledged[own] = packet.acknowledgement;
+    if (own >= 0) beginTurns(this.openings, own, turn, packet);
   }
 
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
@@ -467,7 +351,7 @@ export class Inspector {
       grown = pool.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd) > before;
     }
     this.#showPayload(packet, s, side);
-    this.#followTurns(packet, s, side, offset);
+    followTurns(this.#view, pool, words, s, side, packet, offset);
     if (grown && before === 0 && this.#isNameless(s, side)) this.#nameOther(s, true);
     const more = this.#ask(slot, s, set, grown ? pending : pending & ~set.opening);
     if (
@@ -542,7 +426,8 @@ export class Inspector {
       const outcome = detector.inspect(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
-      if (outcome !== Yes && view.near >= 0) this.#note(s, set.ids[index]!, view.near, gradeNear, false);
+      if (outcome !== Yes && view.near >= 0)
+        this.#notes.note(s, set.ids[index]!, view.near, gradeNear, false);
       if (outcome === More) more |= bit;
       else if (outcome === Yes) {
         this.#believe(slot, s, set.ids[index]!, detector);
@@ -562,15 +447,15 @@ export class Inspector {
     const words = this.#flows.words;
     const finding = detector.findings[view.finding]!;
     const grade = gradeOf(finding.confidence);
-    if (this.#swarm !== null && grade >= gradeStrong) this.#learn(slot, finding.kind, grade === gradeProof);
+    if (grade >= gradeStrong) this.#doubts?.learn(slot, finding.kind, grade === gradeProof);
     if ((words[s + sFlags]! & flagDecided) !== 0) {
       if (view.infoHashLength === 0 || (words[s + sFlags]! & flagDetailed) !== 0) return;
       words[s + sFlags]! |= flagDetailed;
-      this.#note(s, id, view.finding, grade, true);
+      this.#notes.note(s, id, view.finding, grade, true);
       if (!this.#limitToTeachers(s)) this.#finish(s);
       return;
     }
-    if (!this.#note(s, id, view.finding, grade, finding.repeatable === true)) {
+    if (!this.#notes.note(s, id, view.finding, grade, finding.repeatable === true)) {
       // No room for the item: a proof still decides, anything less waits for a better day.
       if (finding.confidence !== 'proof') return;
       this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), gradeProof);
@@ -578,26 +463,9 @@ export class Inspector {
     }
     if (finding.kind === 'encrypted' || (finding.kind === 'utp' && grade === gradeHint)) {
       words[s + sFlags]! |= flagDoubtful;
-      const hadHash = view.infoHashLength;
-      if (finding.kind === 'encrypted') this.#noteKey(slot, s);
-      if (grade === gradeStrong && finding.kind === 'encrypted') this.#noteShape(slot, s);
-      view.infoHashLength = hadHash;
+      if (finding.kind === 'encrypted') this.#doubts?.noteShape(slot, s, grade);
     }
     this.#weigh(slot, s);
-  }
-
-  /** What this message teaches about other flows. */
-  #learn(slot: number, kind: Kind, proven: boolean): void {
-    const where = this.sighting;
-    this.#swarm!.learn(
-      this.#flows,
-      slot,
-      where.side,
-      this.#view,
-      kinds.indexOf(kind),
-      proven,
-      Math.floor(where.timeMicros / 1e6),
-    );
   }
 
   /** Weighs all evidence of a flow, and writes down what it is now. */
@@ -633,26 +501,12 @@ export class Inspector {
   /** After the verdict: only those are asked on from whom others can learn. False if there is nobody to ask. */
   #limitToTeachers(s: number): boolean {
     const words = this.#flows.words;
-    if (this.#swarm === null || !this.learns) return false;
+    if (this.#doubts === null || !this.learns) return false;
     if (teachingKinds[(words[s + sVerdict]! >>> 16) & 0xff] !== 1) return false;
     const set = (words[s + keyMeta]! & 0xff) === protocolTcp ? this.#tcp : this.#udp;
     words[s + sPending]! &= set.teaches;
     words[s + sPending + 1]! &= set.teaches;
     return (words[s + sPending]! | words[s + sPending + 1]!) !== 0;
-  }
-
-  /** Keeps an item; false if it says nothing new (unless `repeatable`) or there is no room. */
-  #note(s: number, id: number, finding: number, grade: number, repeatable: boolean): boolean {
-    const words = this.#flows.words;
-    const count = words[s + sNoted]! & 0xff;
-    const head = words[s + sEvidence]!;
-    if (!repeatable && this.evidence.has(head, id, finding, grade, this.sighting.side)) return false;
-    if (count >= (grade === gradeNear ? nearMissesMax : evidencePerFlowMax)) return false;
-    const item = this.evidence.add(head, id, finding, grade, this.sighting, this.#view);
-    if (item < 0) return false;
-    words[s + sEvidence] = item;
-    words[s + sNoted]! += 1;
-    return true;
   }
 
   /** Names another protocol by the payload in view. */

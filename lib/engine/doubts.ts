@@ -1,0 +1,92 @@
+/**
+ * Doubtful flows: something in them could be BitTorrent, and the memory of other flows is asked whether it is. What it says
+ * becomes evidence like any other, said by a witness.
+ */
+import { kinds, type Kind } from '../../detectors/detector.js';
+import { flagShape, sFlags, type FlowTable } from '../flow/table.js';
+import { gradeStrong } from './evidence.js';
+import type { Notes } from './notes.js';
+import { gradeOf } from './registry.js';
+import { endpointNamed, endpointTrusted, hostActive, portActive, type SwarmWatch } from './swarm-watch.js';
+import { byEndpoint, byHost, bySwarm, sameKey, sureFinding, threeRemotes, witnesses } from './witnesses.js';
+
+/** Length of a public key of MSE, bytes. */
+const publicKeyBytes = 96;
+
+/** Remotes towards which the same shape decides. */
+const remotesThatDecide = 3;
+
+const client = 0;
+
+export class Doubts {
+  readonly swarm: SwarmWatch;
+  readonly #flows: FlowTable;
+  readonly #notes: Notes;
+  readonly #witnessesAt: number;
+
+  /** @param witnessesAt number of the first witness in the evidence */
+  constructor(swarm: SwarmWatch, flows: FlowTable, notes: Notes, witnessesAt: number) {
+    this.swarm = swarm;
+    this.#flows = flows;
+    this.#notes = notes;
+    this.#witnessesAt = witnessesAt;
+  }
+
+  /** Notes what the memory says about the two ends of a flow; true if that is news. */
+  ask(slot: number, s: number): boolean {
+    const said = this.swarm.ask(this.#flows, slot, this.#seconds());
+    let news = false;
+    if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
+    else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
+    if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
+    else if ((said & hostActive) !== 0) news = this.#testify(s, byHost, 0) || news;
+    return news;
+  }
+
+  /** What the message in view teaches about other flows. */
+  learn(slot: number, kind: Kind, proven: boolean): void {
+    const { sighting, view } = this.#notes;
+    this.swarm.learn(this.#flows, slot, sighting.side, view, kinds.indexOf(kind), proven, this.#seconds());
+  }
+
+  /** An encrypted connection, as far as it has come: its public key, and its whole shape once it is strong, are noted. */
+  noteShape(slot: number, s: number, grade: number): void {
+    const { words } = this.#notes;
+    this.#noteKey(slot, s);
+    if (grade !== gradeStrong || (words[s + sFlags]! & flagShape) !== 0) return;
+    words[s + sFlags]! |= flagShape;
+    if (this.swarm.noteShape(this.#flows, slot, this.#seconds()) >= remotesThatDecide)
+      this.#testify(s, bySwarm, threeRemotes);
+  }
+
+  /** The first 96 bytes of the client are its public key. */
+  #noteKey(slot: number, s: number): void {
+    const { opening, openingStart, openingEnd, fromClient, turn } = this.#notes.view;
+    if (!fromClient || turn !== 1 || openingEnd - openingStart < publicKeyBytes) return;
+    let key0 = 0x2545f491;
+    let key1 = 0x6c078965;
+    for (let i = openingStart; i < openingStart + publicKeyBytes; i++) {
+      key0 = Math.imul(key0 ^ opening[i]!, 0x01000193);
+      key1 = Math.imul(key1 + opening[i]!, 0x5bd1e995) ^ (key1 >>> 15);
+    }
+    if (this.swarm.noteKey(this.#flows, slot, key0, key1, this.#seconds()))
+      this.#testify(s, bySwarm, sameKey);
+  }
+
+  /** Notes what a witness says; false if it was said before. */
+  #testify(s: number, witness: number, finding: number): boolean {
+    const { sighting, view } = this.#notes;
+    const grade = gradeOf(witnesses[witness]!.findings[finding]!.confidence);
+    view.reset();
+    const { side } = sighting;
+    sighting.side = client;
+    const isNew = this.#notes.note(s, this.#witnessesAt + witness, finding, grade, false);
+    sighting.side = side;
+    return isNew;
+  }
+
+  /** Time of the packet at hand, whole seconds since 1970. */
+  #seconds(): number {
+    return Math.floor(this.#notes.sighting.timeMicros / 1e6);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Turns of a TCP conversation: who spoke first, and how many bytes each side said before the other spoke again. Kept with
+ * the openings, so only for flows of which both sides are kept; told from sequence numbers, so a capture that was cut, or
+ * a segment that was lost, changes nothing.
+ */
+import type { View } from '../../detectors/detector.js';
+import { turnsOfSide, type OpeningPool } from '../flow/openings.js';
+import { packetsOf, sInspected, sOpening } from '../flow/table.js';
+import type { Packet } from '../wire/packet.js';
+
+/**
+ * Notes whose turn it is, in the openings and for the view.
+ * @param s the flow's row in words
+ * @param offset where the packet's payload begins in the stream of its side, as the openings count
+ */
+export function followTurns(
+  view: View,
+  pool: OpeningPool,
+  words: Int32Array,
+  s: number,
+  side: number,
+  packet: Packet,
+  offset: number,
+): void {
+  const own = words[s + sOpening + side]!;
+  const other = words[s + sOpening + 1 - side]!;
+  const end = offset + packet.payloadWireLength;
+  view.turn = 0;
+  view.oneWay = false;
+  if (own < 0) {
+    if (offset !== 0) return;
+    if (other >= 0) pool.endTurn(other);
+    else if (words[s + sInspected + 1 - side] !== 0) return;
+    view.turn = other >= 0 ? 2 : 1;
+    if (other >= 0) view.turnBytes[0] = pool.turnBytes(other, 0);
+    view.turnBytes[view.turn - 1] = end;
+    return;
+  }
+  const silent = other < 0 && words[s + packetsOf + 1 - side] === 0;
+  if (end > pool.reached[own]!) {
+    if (other >= 0) pool.endTurn(other);
+    else if (silent) endTurnByAcknowledgement(pool, own, packet);
+    pool.reached[own] = end;
+  }
+  const ended = pool.turnsEnded[own]!;
+  if (ended === turnsOfSide) return;
+  const isFirst = pool.first[own] === 1;
+  if (other < 0 && (!isFirst || (ended > 0 && !silent))) return;
+  view.oneWay = silent && ended > 0;
+  view.turn = 2 * ended + (isFirst ? 1 : 2);
+  for (let turn = 0; turn < view.turn; turn++) {
+    const half = turn >> 1;
+    const isOwn = ((turn & 1) === 0) === isFirst;
+    if (isOwn) view.turnBytes[turn] = pool.turnBytes(own, half);
+    else if (other >= 0) view.turnBytes[turn] = pool.turnBytes(other, half);
+    else {
+      const at = own * turnsOfSide + half;
+      view.turnBytes[turn] = pool.otherEnds[at]! - (half === 0 ? 0 : pool.otherEnds[at - 1]!);
+    }
+  }
+}
+
+/** Notes the first segment of a side, of which the opening was just taken. */
+export function beginTurns(pool: OpeningPool, own: number, turn: number, packet: Packet): void {
+  pool.reached[own] = packet.payloadWireLength;
+  pool.first[own] = turn === 1 ? 1 : 0;
+  pool.firstAcknowledged[own] = packet.acknowledgement;
+}
+
+/** Only this direction is seen: that it acknowledges more than before shows that the other side spoke. */
+function endTurnByAcknowledgement(pool: OpeningPool, own: number, packet: Packet): void {
+  const ended = pool.turnsEnded[own]!;
+  const at = own * turnsOfSide + ended;
+  const acknowledged = (packet.acknowledgement - pool.firstAcknowledged[own]!) | 0;
+  if (ended === turnsOfSide || acknowledged <= (ended === 0 ? 0 : pool.otherEnds[at - 1]!)) return;
+  pool.otherEnds[at] = acknowledged;
+  pool.endTurn(own);
+}
