@@ -97,13 +97,13 @@ export class EndpointMemory implements Endpoints {
   constructor(memory: SharedArrayBuffer, seed: number) {
     this.byteLength = memory.byteLength;
     this.capacity = (memory.byteLength - rowsAt) / SharedRows.byteLength(1);
-    this.#header = new Int32Array(memory, 0, headerBytes / 4);
     this.#rows = new SharedRows(memory, rowsAt, this.capacity, secretWord(seed, 1001));
     this.#speakers = new SharedQuota(memory, speakersAt, speakerEndpointsMax, secretWord(seed, 1002));
     const perListener = Math.max(1, Math.floor(this.capacity / listenerShare));
     this.#listeners = new SharedQuota(memory, listenersAt, perListener, secretWord(seed, 1003));
     this.#hash = new KeyedHash(secretWord(seed, 1004));
     this.#networks = new KeyedHash(secretWord(seed, 1005));
+    this.#header = new Int32Array(memory, 0, headerBytes / 4);
     const mark = secretWord(seed, 1006) | 1;
     const found = Atomics.compareExchange(this.#header, hSecret, 0, mark);
     invariant(found === 0 || found === mark, 'all workers use an endpoint memory with one seed');

@@ -70,12 +70,12 @@ export class HostEvidence implements Hosts {
   constructor(memory: SharedArrayBuffer, seed: number) {
     this.byteLength = memory.byteLength;
     this.capacity = (memory.byteLength - headerBytes) / (3 * SharedRows.byteLength(1));
-    this.#header = new Int32Array(memory, 0, headerBytes / 4);
     const tableBytes = SharedRows.byteLength(this.capacity);
     this.#proofs = new SharedRows(memory, headerBytes, this.capacity, secretWord(seed, 2001));
     this.#shapes = new SharedRows(memory, headerBytes + tableBytes, this.capacity, secretWord(seed, 2002));
     this.#keys = new SharedRows(memory, headerBytes + 2 * tableBytes, this.capacity, secretWord(seed, 2003));
     this.#hash = new KeyedHash(secretWord(seed, 2004));
+    this.#header = new Int32Array(memory, 0, headerBytes / 4);
     const mark = secretWord(seed, 2005) | 1;
     const found = Atomics.compareExchange(this.#header, hSecret, 0, mark);
     invariant(found === 0 || found === mark, 'all workers use a host evidence with one seed');

@@ -14,14 +14,17 @@ const lanes = 5;
 /** Constant, version, port, 2 halves of each of 4 address words and 2 extra words. */
 const keysPerLane = 16;
 
-/** A well mixed word for a seed and a counter (the finisher of murmur3, twice). Not for the data plane's hashes. */
+/** The finisher of murmur3: one-to-one, each bit of the result depends on all. */
+function scramble(h: number): number {
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** A well mixed word for a seed and a counter (of 2^32 secrets at the most). Not for the data plane's hashes. */
 export function secretWord(seed: number, counter: number): number {
   let h = seed ^ Math.imul(counter + 1, 0x9e3779b1);
-  for (let round = 0; round < 2; round++) {
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    h = (h ^ (h >>> 16) ^ Math.imul(seed, 0x2c1b3c6d)) | 0;
-  }
+  for (let round = 0; round < 2; round++) h = scramble(h) ^ Math.imul(seed, 0x2c1b3c6d);
   return h;
 }
 
@@ -65,7 +68,8 @@ export class KeyedHash {
     }
     this.tag0 = (a & 0xffff0000) | (b >>> 16);
     this.tag1 = (c & 0xffff0000) | (d >>> 16);
-    this.place = e >>> 16;
+    // Addresses in a row make sums in a row, which would crowd into few buckets for some secrets.
+    this.place = scramble(e) >>> 16;
   }
 
   /**
@@ -86,17 +90,17 @@ export class KeyedHash {
     }
     const a = this.#short(0, kind, high, low);
     const b = this.#short(keysPerLane, kind, high, low);
-    return (a & 0xffff0000) | (b >>> 16) || 1;
+    return scramble((a & 0xffff0000) | (b >>> 16)) || 1;
   }
 
-  /** 16 bits, never 0, for a network's number. */
+  /** 16 bits, never 0, for a network's number (which is a secret already, if `network` made it). */
   fingerprint(network: number): number {
-    return this.#short(0, 0, network, 0) >>> 16 || 1;
+    return scramble(network ^ this.#keys[0]!) >>> 16 || 1;
   }
 
-  /** Two places of 16 bits for a network's number, the first in the upper half. */
+  /** Two places of 16 bits for a network's number, one in each half. */
   places(network: number): number {
-    return (this.#short(0, 0, network, 0) & 0xffff0000) | (this.#short(keysPerLane, 0, network, 0) >>> 16);
+    return scramble(network ^ this.#keys[0]!);
   }
 
   #short(k: number, version: number, word: number, port: number): number {

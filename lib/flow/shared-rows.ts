@@ -57,7 +57,7 @@ export class SharedRows {
    */
   constructor(memory: SharedArrayBuffer, byteOffset: number, capacity: number, secret: number) {
     invariant(
-      capacity >= rowsPerBucket && capacity <= sharedRowsMax && (capacity & (capacity - 1)) === 0,
+      Number.isInteger(Math.log2(capacity)) && capacity >= rowsPerBucket && capacity <= sharedRowsMax,
       `shared rows out of range: ${capacity}`,
     );
     this.capacity = capacity;

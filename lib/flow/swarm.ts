@@ -58,7 +58,7 @@ export interface Endpoints {
    * A number for the network that an address belongs to (/24, /48): two speakers of one network are one.
    * @returns 32 bits, signed, never 0; a secret hash, good only with memories of the same seed
    */
-  speakerOf(version: number, word0: number, word1: number): number;
+  speakerOf(version: number, word0: number, word1: number, word2: number, word3: number): number;
 }
 
 /** No proof of this host within the time that counts. */
@@ -71,9 +71,9 @@ export type HostGrade = 0 | 1 | 2;
 
 export interface Hosts {
   /**
-   * This host took part in a proven flow of `kind` (index into the kinds) with `partner` (see
-   * `Endpoints.speakerOf`); `port` is its own port if that
-   * is one that stays (a listening port, or a UDP socket of uTP or DHT), else 0.
+   * This host took part in a proven flow of `kind` (index into the kinds, up to 31) with `partner` (see
+   * `Endpoints.speakerOf`); `port` is its own port if that is one that stays (a listening port, or a UDP socket of uTP or
+   * DHT), else 0.
    */
   note(
     version: number,
