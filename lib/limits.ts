@@ -63,6 +63,37 @@ export const fragmentTimeoutSeconds = 30;
 export const bencodeDepthMax = 16;
 export const bencodeItemsMax = 4096;
 
+/**
+ * Endpoints of peers remembered at once, a power of two; 32 bytes each, so 4 MiB. A tracker answer names 50 to 200, a busy
+ * client meets some thousands within an hour: enough for a hundred such clients. When full: see EndpointMemory, the row
+ * of a bucket that is worth least gives way.
+ */
+export const endpointsMax = 131_072;
+/** Hearsay counts for as long as trackers let a peer stay without a new announce (BEP 3; 30 min is the usual interval). */
+export const hearsaySeconds = 1800;
+/** A peer that was really met keeps its port for its session; dynamic addresses change owners within hours at the least. */
+export const provenSeconds = 3600;
+/**
+ * New endpoints that one network may place within ten minutes. A client sends PEX at most once a minute with 50 added
+ * peers (BEP 11), so 500; a DHT node answers with 8 nodes and some 50 values at a time. A tracker that names more is
+ * cut short: the rest is named by the peers themselves.
+ */
+export const speakerEndpointsMax = 512;
+/** One local network may be told, within ten minutes, one part in so many of all endpoints. */
+export const listenerShare = 16;
+
+/** Rows of each table of host evidence, a power of two; 3 x 512 KiB. When full: see HostEvidence, the oldest gives way. */
+export const hostRowsMax = 16_384;
+/**
+ * A proof makes its host credible for so long: an idle DHT node refreshes each bucket after 15 minutes (BEP 5), a client
+ * announces and connects more often, so an active host is never quiet for longer.
+ */
+export const hostEvidenceSeconds = 900;
+/** Shapes count together within so long: a client that starts tries dozens of peers in its first minute. */
+export const shapeSeconds = 120;
+/** A key used again counts for so long. Clients that keep a Diffie-Hellman key do so for their whole run. */
+export const keySeconds = 600;
+
 invariant(
   recordBytesMax * 2 <= readBlockBytes,
   'a read block holds at least two records of the largest size',
@@ -71,3 +102,9 @@ invariant(flowsMaxLowest <= flowsMaxDefault && flowsMaxDefault <= flowsMaxHighes
 invariant(evidencePerFlowMax <= 32, 'evidence of a flow is counted in a small integer');
 invariant(inspectedPacketsMax < 256, 'inspected packets are counted in one byte');
 invariant(openingsMax * openingBytes <= 64 * 1024 * 1024, 'openings stay under 64 MiB');
+invariant(
+  hearsaySeconds <= provenSeconds && provenSeconds <= 2 * 3600 && hostEvidenceSeconds <= provenSeconds,
+  'times of witnesses fit into 16 bits: distances of up to twice the longest time-out are told apart',
+);
+invariant((endpointsMax & (endpointsMax - 1)) === 0, 'buckets of endpoints are found with a mask');
+invariant((hostRowsMax & (hostRowsMax - 1)) === 0, 'buckets of host rows are found with a mask');

@@ -16,7 +16,8 @@ export type EndpointGrade = 0 | 1 | 2;
 
 export interface Endpoints {
   /**
-   * A peer at this address and port was named by `speaker` (see `speakerOf`) to `listener`.
+   * A peer at this address and port was named by `speaker` to `listener`: the network of whoever sent the message, and of
+   * the local host that got it, both as `speakerOf` says.
    */
   name(
     version: number,
@@ -29,7 +30,10 @@ export interface Endpoints {
     listener: number,
     seconds: number,
   ): void;
-  /** A proven flow with `partner` had its listening end here. */
+  /**
+   * A proven flow with `partner` (see `speakerOf`) had its listening end here. Only for a flow in which this end was heard
+   * as well, because whoever sends a datagram alone may lie about its source.
+   */
   prove(
     version: number,
     word0: number,
@@ -40,6 +44,7 @@ export interface Endpoints {
     partner: number,
     seconds: number,
   ): void;
+  /** What is known of an endpoint at this time; any address and port may be asked about. */
   grade(
     version: number,
     word0: number,
@@ -49,7 +54,10 @@ export interface Endpoints {
     port: number,
     seconds: number,
   ): EndpointGrade;
-  /** A number for the network that an address belongs to (/24, /48): two speakers of one network are one. */
+  /**
+   * A number for the network that an address belongs to (/24, /48): two speakers of one network are one.
+   * @returns 32 bits, signed, never 0; a secret hash, good only with memories of the same seed
+   */
   speakerOf(version: number, word0: number, word1: number, word2: number, word3: number): number;
 }
 
@@ -63,8 +71,9 @@ export type HostGrade = 0 | 1 | 2;
 
 export interface Hosts {
   /**
-   * This host took part in a proven flow of `kind` (index into the kinds) with `partner`; `port` is its own port if that
-   * is one that stays (a listening port, or a UDP socket of uTP or DHT), else 0.
+   * This host took part in a proven flow of `kind` (index into the kinds, up to 31) with `partner` (see
+   * `Endpoints.speakerOf`); `port` is its own port if that is one that stays (a listening port, or a UDP socket of uTP or
+   * DHT), else 0.
    */
   note(
     version: number,
@@ -89,7 +98,7 @@ export interface Hosts {
   ): HostGrade;
   /**
    * A flow of this host had the whole shape of an encrypted peer connection, with `remote` (see `Endpoints.speakerOf`).
-   * @returns different remotes of which that was said within the last two minutes, this one included
+   * @returns different remotes of which that was said within the last two minutes, this one included; 4 stands for more
    */
   shape(
     version: number,
@@ -102,7 +111,7 @@ export interface Hosts {
   ): number;
   /**
    * This host opened a stream to `remote` with the public key of which `key0` and `key1` are a hash.
-   * @returns true if it used the same key towards another remote before
+   * @returns true if it used the same key towards a remote in another network within the last ten minutes
    */
   key(
     version: number,

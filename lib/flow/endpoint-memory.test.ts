@@ -1,0 +1,421 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { InvariantError } from '../invariant.js';
+import { hearsaySeconds, listenerShare, provenSeconds, speakerEndpointsMax } from '../limits.js';
+import { EndpointMemory } from './endpoint-memory.js';
+import { quotaWindowSeconds } from './shared-quota.js';
+import { NamedEndpoint, TrustedEndpoint, UnknownEndpoint, type EndpointGrade } from './swarm.js';
+
+const start = 1_790_000_400;
+type Address = readonly [number, number, number, number, number];
+
+/** `new EndpointMemory` with its own memory; two of them with one memory are two workers. */
+function memoryOf(capacity: number, seed = 77): EndpointMemory {
+  return new EndpointMemory(new SharedArrayBuffer(EndpointMemory.byteLength(capacity)), seed);
+}
+
+function v4(text: string): Address {
+  const [a, b, c, d] = text.split('.').map(Number);
+  return [4, (a! << 24) | (b! << 16) | (c! << 8) | d! | 0, 0, 0, 0];
+}
+
+const v6 = (...words: number[]): Address => [
+  6,
+  words[0]! | 0,
+  (words[1] ?? 0) | 0,
+  (words[2] ?? 0) | 0,
+  (words[3] ?? 0) | 0,
+];
+
+/** A made-up public address for a number below 2^22. */
+const publicAddress = (i: number): Address => [4, (0x2e000000 + i) | 0, 0, 0, 0];
+const speaker = (memory: EndpointMemory, text: string): number => {
+  const [version, word0, word1] = v4(text);
+  return memory.speakerOf(version, word0, word1);
+};
+
+class World {
+  readonly memory: EndpointMemory;
+  readonly listener: number;
+  constructor(capacity = 4096) {
+    this.memory = memoryOf(capacity);
+    this.listener = speaker(this.memory, '10.0.0.1');
+  }
+  name(address: Address, port: number, from: string, seconds = start): void {
+    this.memory.name(...address, port, speaker(this.memory, from), this.listener, seconds);
+  }
+  prove(address: Address, port: number, partner: string, seconds = start): void {
+    this.memory.prove(...address, port, speaker(this.memory, partner), seconds);
+  }
+  grade(address: Address, port: number, seconds = start): EndpointGrade {
+    return this.memory.grade(...address, port, seconds);
+  }
+}
+
+const peer = v4('198.51.100.7');
+const peer6 = v6(0x20010db8, 1, 2, 3);
+
+test('one speaker names, two who do not depend on each other or a proof make it trusted', () => {
+  for (const address of [peer, peer6]) {
+    const world = new World();
+    assert.equal(world.grade(address, 6881), UnknownEndpoint);
+    world.name(address, 6881, '192.0.2.1');
+    assert.equal(world.grade(address, 6881), NamedEndpoint);
+    world.name(address, 6881, '203.0.113.1');
+    assert.equal(world.grade(address, 6881), TrustedEndpoint);
+    world.prove(address, 6882, '10.0.0.1');
+    assert.equal(world.grade(address, 6882), TrustedEndpoint);
+    assert.equal(world.memory.learned, 2);
+    assert.equal(world.memory.used(start), 2);
+  }
+});
+
+test('attack: two speakers in one /24, or in one /48, or behind one 6to4 network, count as one', () => {
+  const { memory, listener } = new World();
+  const same = [
+    [v4('192.0.2.1'), v4('192.0.2.254')],
+    [v6(0x20010db8, 0x00070000, 1), v6(0x20010db8, 0x0007ffff, 9, 9)],
+    [v6(0x2002c000, 0x02010000), v6(0x2002c000, 0x02ff0001)],
+    [v4('192.0.2.1'), v6(0x2002c000, 0x02ff0001)],
+  ] as const;
+  let port = 7000;
+  for (const [one, other] of same) {
+    port++;
+    const numbers = [
+      memory.speakerOf(one[0], one[1], one[2]),
+      memory.speakerOf(other[0], other[1], other[2]),
+    ];
+    assert.equal(numbers[0], numbers[1]);
+    for (const number of numbers) memory.name(...peer, port, number, listener, start);
+    assert.equal(memory.grade(...peer, port, start), NamedEndpoint);
+  }
+  assert.notEqual(speaker(memory, '192.0.2.1'), speaker(memory, '192.0.3.1'));
+});
+
+test('version, each word and the port tell endpoints apart', () => {
+  const world = new World();
+  world.prove(peer6, 6881, '10.0.0.1');
+  const others: [Address, number][] = [
+    [v6(0x20010db9, 1, 2, 3), 6881],
+    [v6(0x20010db8, 0, 2, 3), 6881],
+    [v6(0x20010db8, 1, 3, 3), 6881],
+    [v6(0x20010db8, 1, 2, 0), 6881],
+    [v6(0x20010db8, 2, 1, 3), 6881],
+    [[4, 0x20010db8, 1, 2, 3], 6881],
+    [peer6, 6882],
+    [peer6, 0],
+  ];
+  for (const [address, port] of others) assert.equal(world.grade(address, port), UnknownEndpoint);
+  assert.equal(world.grade(peer6, 6881), TrustedEndpoint);
+});
+
+test('words given as signed or as unsigned are the same address', () => {
+  const world = new World();
+  world.prove([4, 0xc6336407, 0, 0, 0], 6881, '10.0.0.1');
+  assert.equal(world.grade([4, 0xc6336407 | 0, 0, 0, 0], 6881), TrustedEndpoint);
+});
+
+test('addresses and ports that no peer can have are never learned', () => {
+  const never = [
+    ...['0.0.0.0', '0.1.2.3', '127.0.0.1', '169.254.1.1', '224.0.0.1', '239.192.152.143', '240.0.0.1'].map(
+      v4,
+    ),
+    v4('255.255.255.255'),
+    v6(0),
+    v6(0, 0, 0, 1),
+    v6(0, 0, 0xffff, 0x01020304),
+    v6(0xfe800000, 0, 0, 1),
+    v6(0xfebfffff, 1, 1, 1),
+    v6(0xff020000, 0, 0, 1),
+    [5, 0x08080808, 0, 0, 0],
+  ] as Address[];
+  const world = new World();
+  for (const address of never) {
+    world.name(address, 6881, '192.0.2.1');
+    world.prove(address, 6881, '192.0.2.1');
+    assert.equal(world.grade(address, 6881), UnknownEndpoint, address.join(' '));
+  }
+  world.prove(peer, 0, '192.0.2.1');
+  assert.equal(world.grade(peer, 0), UnknownEndpoint);
+  assert.equal(world.memory.used(start), 0);
+  for (const address of [v4('10.1.2.3'), v4('192.168.1.1'), v6(0xfd000000, 1), v6(0xfec00000)]) {
+    world.prove(address, 6881, '192.0.2.1');
+    assert.equal(world.grade(address, 6881), TrustedEndpoint);
+  }
+});
+
+test('hearsay and proofs are forgotten after their own time, each speaker for itself', () => {
+  const world = new World();
+  world.name(peer, 6881, '192.0.2.1', start);
+  world.name(peer, 6881, '203.0.113.1', start + 1000);
+  assert.equal(world.grade(peer, 6881, start + hearsaySeconds), TrustedEndpoint);
+  assert.equal(world.grade(peer, 6881, start + hearsaySeconds + 1), NamedEndpoint);
+  assert.equal(world.grade(peer, 6881, start + hearsaySeconds + 1001), UnknownEndpoint);
+  world.prove(peer, 6882, '10.0.0.1', start);
+  assert.equal(world.grade(peer, 6882, start + provenSeconds), TrustedEndpoint);
+  assert.equal(world.grade(peer, 6882, start + provenSeconds + 1), UnknownEndpoint);
+  assert.equal(world.memory.used(start + 2 * provenSeconds), 0);
+});
+
+test('a row that is renewed for days forgets what is old, and short times never come round again', () => {
+  const world = new World();
+  world.name(peer, 6881, '203.0.113.1', start);
+  for (let t = 0; t < 3 * 86_400; t += 1500) world.name(peer, 6881, '192.0.2.1', start + t);
+  assert.equal(world.grade(peer, 6881, start + 3 * 86_400 - 1500), NamedEndpoint);
+  world.prove(peer, 6883, '10.0.0.1', start);
+  for (let t = provenSeconds + 1; t < 140_000; t += 601)
+    assert.equal(world.grade(peer, 6883, start + t), UnknownEndpoint);
+});
+
+test('a clock that runs backwards or is anywhere breaks nothing', () => {
+  const world = new World();
+  world.name(peer, 6881, '192.0.2.1', start);
+  assert.equal(world.grade(peer, 6881, start - hearsaySeconds), NamedEndpoint);
+  assert.equal(world.grade(peer, 6881, start - hearsaySeconds - 1), UnknownEndpoint);
+  world.name(peer, 6881, '203.0.113.1', start - 600);
+  assert.equal(world.grade(peer, 6881, start), TrustedEndpoint);
+  let port = 7000;
+  for (const seconds of [0, 1, -1, -5000, 0x7fffffff, 0x80000000, 0xffffffff, 2 ** 40, 1e15, 1.5]) {
+    world.prove(peer, ++port, '10.0.0.1', seconds);
+    world.name(peer, port, '192.0.2.1', seconds);
+    assert.equal(world.grade(peer, port, seconds), TrustedEndpoint, `at ${seconds}`);
+    assert.equal(world.grade(peer, port, seconds + 10_000), UnknownEndpoint);
+  }
+});
+
+test('attack: a liar names a game server or another service on its well-known port', () => {
+  for (const port of [22, 443, 3074, 25_565, 27_015, 51_820]) {
+    const world = new World();
+    world.name(peer, port, '192.0.2.1');
+    assert.equal(world.grade(peer, port), UnknownEndpoint, 'one network says nothing');
+    world.name(peer, port, '203.0.113.1');
+    assert.equal(world.grade(peer, port), NamedEndpoint);
+    world.name(peer, port, '198.18.0.1');
+    assert.equal(world.grade(peer, port), TrustedEndpoint);
+    const proven = new World();
+    proven.prove(peer, port, '10.0.0.1');
+    assert.equal(proven.grade(peer, port), NamedEndpoint);
+    proven.prove(peer, port, '10.0.0.99');
+    assert.equal(
+      proven.grade(peer, port),
+      NamedEndpoint,
+      'a second host of the same network is no second partner',
+    );
+    proven.prove(peer, port, '10.0.1.1');
+    assert.equal(proven.grade(peer, port), TrustedEndpoint);
+  }
+});
+
+test("attack: an outsider names addresses of the listener's own network; only its own hosts may", () => {
+  const world = new World();
+  for (const from of ['192.0.2.1', '203.0.113.1', '198.18.0.1']) world.name(v4('10.0.0.80'), 6881, from);
+  assert.equal(world.grade(v4('10.0.0.80'), 6881), UnknownEndpoint);
+  world.name(v4('10.0.0.80'), 6881, '10.0.0.80');
+  assert.equal(world.grade(v4('10.0.0.80'), 6881), NamedEndpoint, 'LSD');
+});
+
+test('attack: a liar names the addresses of its own network, which stay hearsay within its quota', () => {
+  const world = new World(16_384);
+  for (let i = 0; i < 255 * 8; i++) world.name(v4(`192.0.2.${1 + (i >> 3)}`), 6881 + (i & 7), '192.0.2.1');
+  assert.equal(world.memory.used(start), speakerEndpointsMax);
+  assert.equal(world.grade(v4('192.0.2.1'), 6881), NamedEndpoint);
+});
+
+test('attack: a liar fills the table: a million names of one speaker change nothing for others', () => {
+  const world = new World(65_536);
+  for (let i = 0; i < 300; i++) {
+    world.name(v4(`198.51.100.${i % 250}`), 20_000 + i, '203.0.113.1');
+    world.prove(v4(`198.51.101.${i % 250}`), 20_000 + i, '10.0.0.1');
+  }
+  for (let i = 0; i < 1_000_000; i++) world.name(publicAddress(i), 6881, '192.0.2.1');
+  for (let i = 0; i < 300; i++) {
+    assert.equal(world.grade(v4(`198.51.100.${i % 250}`), 20_000 + i), NamedEndpoint);
+    assert.equal(world.grade(v4(`198.51.101.${i % 250}`), 20_000 + i), TrustedEndpoint);
+  }
+  assert.equal(world.memory.used(start), 600 + speakerEndpointsMax);
+  assert.equal(world.memory.refusedSpeaker, 1_000_000 - speakerEndpointsMax);
+  assert.equal(world.memory.evicted, 0);
+  assert.equal(world.memory.byteLength, EndpointMemory.byteLength(65_536));
+  world.name(peer, 6999, '192.0.2.1', start + quotaWindowSeconds);
+  assert.equal(
+    world.grade(peer, 6999, start + quotaWindowSeconds),
+    NamedEndpoint,
+    'a new window, a new quota',
+  );
+});
+
+test('attack: a million liars tell one local network a million names: its quota ends it', () => {
+  const world = new World(65_536);
+  for (let i = 0; i < 300; i++) world.prove(v4(`198.51.101.${i % 250}`), 20_000 + i, '10.0.0.1');
+  for (let i = 0; i < 1_000_000; i++)
+    world.memory.name(...publicAddress(i), 6881, i + 1, world.listener, start);
+  for (let i = 0; i < 300; i++)
+    assert.equal(world.grade(v4(`198.51.101.${i % 250}`), 20_000 + i), TrustedEndpoint);
+  const listenerMax = 65_536 / listenerShare;
+  assert.equal(world.memory.used(start), 300 + listenerMax);
+  assert.ok(world.memory.refusedListener > 900_000);
+  world.memory.name(...peer, 7001, 5, speaker(world.memory, '10.0.9.1'), start);
+  assert.ok(world.memory.learned > 300 + listenerMax, 'another local network still learns');
+});
+
+test('attack: liars with any number of networks and listeners never push out what is proven', () => {
+  const world = new World(1024);
+  // A bucket that happens to get more than eight of them loses some to the others, not to liars.
+  const proven = Array.from({ length: 256 }, (_, i) => publicAddress(1_000_000 + i));
+  for (const address of proven) world.prove(address, 6881, '10.0.0.1');
+  const before = proven.filter((address) => world.grade(address, 6881) === TrustedEndpoint);
+  assert.ok(before.length > 250);
+  for (let i = 0; i < 200_000; i++) world.memory.name(...publicAddress(i), 6881, i + 1, i + 7, start);
+  for (const address of before) assert.equal(world.grade(address, 6881), TrustedEndpoint);
+  assert.ok(world.memory.evicted > 100_000);
+  assert.ok(world.memory.used(start) <= 1024);
+});
+
+test('when full, hearsay of one goes before hearsay of several, and a bucket of proven endpoints refuses hearsay', () => {
+  const world = new World(8);
+  const several = Array.from({ length: 4 }, (_, i) => publicAddress(i));
+  for (const [i, address] of several.entries())
+    for (const number of [1, 2])
+      world.memory.name(...address, 6881, number * 1000, 50 + 2 * i + number, start);
+  for (let i = 100; i < 1000; i++) world.memory.name(...publicAddress(i), 6881, i, 5000 + i, start + i);
+  for (const address of several) assert.equal(world.grade(address, 6881, start + 1000), TrustedEndpoint);
+  for (let i = 0; i < 8; i++) world.prove(publicAddress(5000 + i), 6881, '10.0.0.1', start + 1000);
+  world.memory.name(...peer, 6881, 3, 4, start + 1001);
+  assert.equal(world.grade(peer, 6881, start + 1001), UnknownEndpoint);
+  assert.equal(world.memory.refusedFull, 1);
+  world.prove(peer, 6881, '10.0.0.1', start + 1001);
+  assert.equal(world.grade(peer, 6881, start + 1001), TrustedEndpoint);
+  assert.equal(world.memory.used(start + 1001), 8);
+});
+
+test('two workers share what they learn; another seed is a defect', () => {
+  const shared = new SharedArrayBuffer(EndpointMemory.byteLength(64));
+  const one = new EndpointMemory(shared, 5);
+  const other = new EndpointMemory(shared, 5);
+  one.prove(...peer, 6881, 1, start);
+  assert.equal(other.grade(...peer, 6881, start), TrustedEndpoint);
+  assert.equal(other.speakerOf(peer[0], peer[1], peer[2]), one.speakerOf(peer[0], peer[1], peer[2]));
+  assert.throws(() => new EndpointMemory(shared, 6), InvariantError);
+  assert.throws(
+    () => new EndpointMemory(new SharedArrayBuffer(EndpointMemory.byteLength(64) + 4), 5),
+    InvariantError,
+  );
+});
+
+/** The same promises as a map that keeps everything. */
+class Model {
+  readonly #speakers = new Map<string, Map<number, number>>();
+  readonly #partners = new Map<string, Map<number, number>>();
+  name(key: string, speaker: number, seconds: number): void {
+    this.#put(this.#speakers, key, speaker, seconds);
+  }
+  prove(key: string, partner: number, seconds: number): void {
+    this.#put(this.#partners, key, partner, seconds);
+  }
+  grade(key: string, isService: boolean, seconds: number): number {
+    const live = (map: Map<string, Map<number, number>>, max: number): number =>
+      [...(map.get(key)?.values() ?? [])].filter((time) => Math.abs(seconds - time) <= max).length;
+    const speakers = live(this.#speakers, hearsaySeconds);
+    const partners = live(this.#partners, provenSeconds);
+    const more = isService ? 1 : 0;
+    if (partners > more || speakers > more + 1) return TrustedEndpoint;
+    return partners > 0 || speakers > more ? NamedEndpoint : UnknownEndpoint;
+  }
+  #put(map: Map<string, Map<number, number>>, key: string, who: number, seconds: number): void {
+    const inner = map.get(key) ?? new Map<number, number>();
+    map.set(key, inner.set(who, seconds));
+  }
+}
+
+const operations = fc.array(
+  fc.record({
+    what: fc.constantFrom('name', 'name', 'prove', 'grade'),
+    endpoint: fc.nat(99),
+    who: fc.nat(5),
+    step: fc.oneof(fc.nat(30), fc.nat(2000)),
+  }),
+  { maxLength: 300 },
+);
+const someAddresses: Address[] = Array.from({ length: 50 }, (_, i) =>
+  i % 2 === 0 ? publicAddress(i * 37) : v6(0x20010db8, i, i % 7, i % 11),
+);
+
+test('property: agrees with a map that keeps everything, while the table is far from full', () => {
+  fc.assert(
+    fc.property(operations, (all) => {
+      const memory = memoryOf(4096);
+      const model = new Model();
+      let now = start;
+      for (const { what, endpoint, who, step } of all) {
+        now += step;
+        const address = someAddresses[endpoint >> 1]!;
+        const port = (endpoint & 1) === 0 ? 6881 : 3074;
+        if (what === 'name') {
+          memory.name(...address, port, 1000 + who, 1, now);
+          model.name(String(endpoint), who, now);
+        } else if (what === 'prove') {
+          memory.prove(...address, port, 2000 + who, now);
+          model.prove(String(endpoint), who, now);
+        }
+        assert.equal(memory.grade(...address, port, now), model.grade(String(endpoint), port === 3074, now));
+      }
+      for (let i = 0; i < 100; i++) {
+        const port = (i & 1) === 0 ? 6881 : 3074;
+        const expected = model.grade(String(i), port === 3074, now);
+        assert.equal(memory.grade(...someAddresses[i >> 1]!, port, now), expected);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('property: in a table far too small, and with a clock that jumps, no grade is above the model and none invented', () => {
+  const jumping = fc.array(
+    fc.record({
+      isProof: fc.boolean(),
+      endpoint: fc.nat(99),
+      who: fc.nat(5),
+      step: fc.integer({ min: -5000, max: 5000 }),
+    }),
+    { maxLength: 300 },
+  );
+  fc.assert(
+    fc.property(jumping, (all) => {
+      const memory = memoryOf(16);
+      const model = new Model();
+      const told = new Set<number>();
+      let now = start;
+      for (const { isProof, endpoint, who, step } of all) {
+        now += step;
+        const address = someAddresses[endpoint >> 1]!;
+        const port = (endpoint & 1) === 0 ? 6881 : 3074;
+        told.add(endpoint);
+        if (isProof) {
+          memory.prove(...address, port, 2000 + who, now);
+          model.prove(String(endpoint), who, now);
+        } else {
+          memory.name(...address, port, 1000 + who, who, now);
+          model.name(String(endpoint), who, now);
+        }
+        for (let i = 0; i < 100; i += 7) {
+          const p = (i & 1) === 0 ? 6881 : 3074;
+          const grade = memory.grade(...someAddresses[i >> 1]!, p, now);
+          assert.ok(grade <= model.grade(String(i), p === 3074, now));
+          if (!told.has(i)) assert.equal(grade, UnknownEndpoint);
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a full table never takes a stranger for somebody it knows', () => {
+  const memory = memoryOf(4096);
+  for (let i = 0; i < 50_000; i++) memory.prove(...publicAddress(i), 6881, 1, start);
+  assert.ok(memory.used(start) > 4000);
+  for (let i = 0; i < 500_000; i++) {
+    const address = publicAddress(1_000_000 + i);
+    if (memory.grade(...address, 6881, start) !== UnknownEndpoint) assert.fail(`stranger ${i} is known`);
+  }
+});
