@@ -67,7 +67,6 @@ function isGroups(bytes: Uint8Array, start: number, end: number): boolean {
     if (at < end && bytes[at] === dot && count <= groupsMax - 2 && isDotted(bytes, from, end)) {
       groups[count++] = addressWords[0]! >>> 16;
       groups[count++] = addressWords[0]! & 0xffff;
-      at = end;
       break;
     }
     if (at === from || at - from > 4) return false;
