@@ -127,6 +127,8 @@ export class View {
   fromStart = true;
   /** Number of this payload packet on its side, from 1. */
   payloadPacket = 1;
+  /** IP version of this packet, 4 or 6: the innermost one where it is tunnelled. */
+  ipVersion = 4;
   sourcePort = 0;
   destinationPort = 0;
   /** 4 or 6. */

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fuzz } from '../lib/fuzzing.js';
 import { repositoryPath } from '../lib/testing.js';
+import { peersPerMessageMax, type PeerList } from '../lib/wire/peer-list.js';
 import { View, Yes, type Detector } from './detector.js';
 import { parseFixture } from './harness.js';
 import { detectors } from './index.js';
@@ -15,6 +16,18 @@ function seedsOf(detector: Detector): Uint8Array[] {
       parseFixture(readFileSync(join(folder, kind, name), 'utf8')).steps.map(({ payload }) => payload),
     ),
   );
+}
+
+/** The peers named, after a check that each of them could be one. */
+function sanePeers(peers: PeerList): string {
+  assert.ok(peers.count >= 0 && peers.count <= peersPerMessageMax);
+  const words = peers.words.slice(0, peers.count * 4);
+  for (let i = 0; i < peers.count; i++) {
+    assert.ok(peers.version[i] === 4 || peers.version[i] === 6);
+    assert.ok(peers.port[i]! > 0);
+    if (peers.version[i] === 4) assert.deepEqual([...words.subarray(i * 4 + 1, i * 4 + 4)], [0, 0, 0]);
+  }
+  return `${words.join(' ')} ${peers.port.slice(0, peers.count).join(' ')}`;
 }
 
 /** Answer to `bytes` between two fillers, with itself or its first half as what was kept before. */
@@ -29,10 +42,14 @@ function answer(detector: Detector, bytes: Uint8Array, filler: number): string {
   view.wireLength = view.openingWireLength = bytes.length;
   view.otherWireLength = view.otherEnd - 8;
   view.fromStart = false;
+  view.sourcePort = 6881;
+  view.ipVersion = bytes.length % 2 === 0 ? 4 : 6;
   const outcome = detector.inspect(view);
   if (outcome === Yes) {
     assert.ok(view.finding >= 0 && view.finding < detector.findings.length);
     assert.ok(view.at >= 0 && view.length > 0 && view.at + view.length <= bytes.length);
+    assert.ok(Number.isInteger(view.listenPort) && view.listenPort >= 0 && view.listenPort <= 65_535);
+    return `${outcome} ${view.finding} ${view.at} ${view.length} ${view.listenPort} ${sanePeers(view.peers)}`;
   }
   return `${outcome} ${view.finding} ${view.near} ${view.at} ${view.length}`;
 }

@@ -7,9 +7,11 @@
  * capture cut needs `a` or `r` whose first key, as far as it is there, is `id` of 20 bytes.
  */
 import {
+  declaredLength,
   dictionaryKeys,
   Incomplete,
   integerEnd,
+  integerValue,
   Malformed,
   readDictionary,
   stringEnd,
@@ -17,6 +19,7 @@ import {
   stringLength,
   stringStart,
 } from '../lib/wire/bencode.js';
+import { compact6Bytes, compactBytes, peersPerMessageMax } from '../lib/wire/peer-list.js';
 import { ascii, isAlphanumeric, isBeginningOf, writeDecimal } from '../lib/wire/text.js';
 import {
   nearMiss,
@@ -86,10 +89,8 @@ const putData = ascii('put');
 const sampleInfohashes = ascii('sample_infohashes');
 
 const idLength = 20;
-const nodeLength = 26;
-const node6Length = 38;
-const peerLength = 6;
-const peer6Length = 18;
+const nodeLength = idLength + compactBytes;
+const node6Length = idLength + compact6Bytes;
 const transactionLengthMax = 32;
 /** Longest transaction of a message that is still believed a little. */
 const oddTransactionMax = 64;
@@ -201,6 +202,8 @@ function readMessage(view: View, bytes: Uint8Array, start: number, end: number):
   // Unusual in two ways: not believed.
   view.infoHashLength = 0;
   view.clientLength = 0;
+  view.peers.count = 0;
+  view.listenPort = 0;
   return nearMiss(view, end === view.end ? notKrpc : brokenBencode);
 }
 
@@ -244,7 +247,18 @@ function queryFinding(view: View, bytes: Uint8Array, q: number, end: number): nu
   }
   if (!announcing) return queryForPeers;
   const port = inner.values[keyPort]! >= 0 || inner.values[keyImpliedPort]! >= 0;
-  return port && inner.values[keyToken]! >= 0 ? announce : unusualQuery;
+  if (!port || inner.values[keyToken]! < 0) return unusualQuery;
+  view.listenPort = announcedPort(view, bytes, end);
+  return announce;
+}
+
+/** Where the sender of an announcement listens: on the port that it names, or on this very socket (BEP 5). */
+function announcedPort(view: View, bytes: Uint8Array, end: number): number {
+  const implied = inner.values[keyImpliedPort]!;
+  if (implied >= 0 && integerValue(bytes, implied, end) !== 0) return view.sourcePort;
+  const at = inner.values[keyPort]!;
+  const port = at < 0 ? 0 : integerValue(bytes, at, end);
+  return port > 0 && port <= 65_535 ? port : 0;
 }
 
 function readResponse(view: View, bytes: Uint8Array, start: number, end: number): Outcome {
@@ -256,6 +270,7 @@ function readResponse(view: View, bytes: Uint8Array, start: number, end: number)
   if (!isMultiple(bytes, end, keyNodes, nodeLength) || !isMultiple(bytes, end, keyNodes6, node6Length)) {
     return yesInPayload(view, unusualResponse, start, end);
   }
+  notePeers(view, bytes, end);
   const values = inner.values[keyValues]!;
   if (values < 0) return yesInPayload(view, response, start, end);
   return yesInPayload(view, isPeerList(bytes, values, end) ? responsePeers : unusualResponse, start, end);
@@ -288,6 +303,7 @@ function readCut(view: View, bytes: Uint8Array, end: number): Outcome {
   if (a >= 0 && hasString(bytes, end, keyInfoHash, idLength) && namesTorrent(bytes, end)) {
     noteInfoHash(view, bytes, stringStart(bytes, inner.values[keyInfoHash]!, end), idLength);
   }
+  if (a < 0) notePeers(view, bytes, end);
   return yesInPayload(view, a >= 0 ? query : response, view.start, end);
 }
 
@@ -334,10 +350,39 @@ function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
   let item = at + 1;
   while (item < end && bytes[item] !== 0x65) {
     const length = stringLength(bytes, item, end);
-    if (length !== peerLength && length !== peer6Length) return false;
+    if (length !== compactBytes && length !== compact6Bytes) return false;
     item = stringEnd(bytes, item, end);
   }
   return true;
+}
+
+/** Notes the peers, then the nodes, of the response just read, as far as they are there. */
+function notePeers(view: View, bytes: Uint8Array, end: number): void {
+  const values = inner.values[keyValues]!;
+  if (values >= 0 && bytes[values] === 0x6c) noteValues(view, bytes, values + 1, end);
+  noteNodes(view, bytes, keyNodes, end, nodeLength);
+  noteNodes(view, bytes, keyNodes6, end, node6Length);
+}
+
+/** The strings of 6 and 18 bytes from `at` on; the list is as long as the datagram lets it. */
+function noteValues(view: View, bytes: Uint8Array, at: number, end: number): void {
+  let item = at;
+  for (let items = 0; items < peersPerMessageMax; items++) {
+    const to = stringEnd(bytes, item, end);
+    if (to < 0) return;
+    const from = stringStart(bytes, item, end);
+    if (to - from === compactBytes) view.peers.add4(bytes, from);
+    else if (to - from === compact6Bytes) view.peers.add6(bytes, from);
+    item = to;
+  }
+}
+
+function noteNodes(view: View, bytes: Uint8Array, key: number, end: number, unit: number): void {
+  const at = inner.values[key]!;
+  const length = at < 0 ? 0 : declaredLength(bytes, at, end);
+  if (length <= 0 || length % unit !== 0) return;
+  const from = stringStart(bytes, at, end);
+  view.peers.addCompact(bytes, from, Math.min(end, from + length), unit, idLength);
 }
 
 /**

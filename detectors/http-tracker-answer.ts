@@ -10,9 +10,11 @@
 import { More, No, nearMiss, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
+  declaredLength,
   dictionaryKeys,
   Incomplete,
   integerEnd,
+  integerValue,
   isWorthReading,
   readDictionary,
   stringEnd,
@@ -20,6 +22,7 @@ import {
   type DictionaryKeys,
 } from '../lib/wire/bencode.js';
 import { bodyData, isResponse, mayBecomeHttp, NoBodyYet, responseBody } from '../lib/wire/http.js';
+import { compact6Bytes, compactBytes, peersPerMessageMax } from '../lib/wire/peer-list.js';
 import { ascii, decimal, isDigit, startsWith } from '../lib/wire/text.js';
 
 const peersProof = 0;
@@ -76,8 +79,6 @@ const letterD = 0x64;
 const letterE = 0x65;
 const letterL = 0x6c;
 
-const peerBytes = 6;
-const peer6Bytes = 18;
 const hashBytes = 20;
 /** A kept stream this long does not grow much more: what is missing is judged as missing. */
 const enoughBytes = 3072;
@@ -85,12 +86,6 @@ const enoughBytes = 3072;
 const readPacketsMax = 4;
 /** White space, or a byte order mark, that careless scripts print before the dictionary. */
 const leadMax = 4;
-
-/** Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string. */
-function declaredLength(bytes: Uint8Array, at: number, end: number): number {
-  const from = stringStart(bytes, at, end);
-  return from < 0 ? -1 : decimal(bytes, at, from - 1);
-}
 
 function hasInteger(bytes: Uint8Array, end: number, keys: DictionaryKeys, key: number): boolean {
   const at = keys.values[key]!;
@@ -119,13 +114,46 @@ function peersForm(bytes: Uint8Array, end: number): -1 | 0 | 1 {
   const four = outer.values[peers]!;
   if (four >= 0) {
     const length = declaredLength(bytes, four, end);
-    if (length < 0 ? isPeerList(bytes, four, end) : length % peerBytes === 0) form = 1;
+    if (length < 0 ? isPeerList(bytes, four, end) : length % compactBytes === 0) form = 1;
     else if (length >= 0) return -1;
   }
   const six = outer.values[peers6]!;
   if (six < 0) return form;
   const length = declaredLength(bytes, six, end);
-  return length < 0 ? form : length % peer6Bytes === 0 ? 1 : -1;
+  return length < 0 ? form : length % compact6Bytes === 0 ? 1 : -1;
+}
+
+/** Notes the peers of the answer just read, as far as they are there; host names are left out. */
+function notePeers(view: View, bytes: Uint8Array, end: number): void {
+  const four = outer.values[peers]!;
+  const six = outer.values[peers6]!;
+  if (four >= 0) {
+    if (bytes[four] === letterL) notePeerList(view, bytes, four + 1, end);
+    else noteCompact(view, bytes, four, end, compactBytes);
+  }
+  if (six >= 0) noteCompact(view, bytes, six, end, compact6Bytes);
+}
+
+/** The peers in compact form of the string at `at`, which may be cut. */
+function noteCompact(view: View, bytes: Uint8Array, at: number, end: number, unit: number): void {
+  const length = declaredLength(bytes, at, end);
+  if (length <= 0 || length % unit !== 0) return;
+  const from = stringStart(bytes, at, end);
+  view.peers.addCompact(bytes, from, Math.min(end, from + length), unit, 0);
+}
+
+/** The peers as dictionaries from `at` on (BEP 3). */
+function notePeerList(view: View, bytes: Uint8Array, at: number, end: number): void {
+  let next = at;
+  for (let items = 0; items < peersPerMessageMax && next < end && bytes[next] === letterD; items++) {
+    next = readDictionary(bytes, next, end, peerKeys);
+    if (next < 0) return;
+    const ip = peerKeys.values[0]!;
+    const port = peerKeys.values[1]!;
+    if (ip < 0 || port < 0) continue;
+    const to = stringEnd(bytes, ip, end);
+    if (to > 0) view.peers.addText(bytes, stringStart(bytes, ip, end), to, integerValue(bytes, port, end));
+  }
 }
 
 /** True if the value at `at` begins a scrape's `files`: 20-byte keys, each with a dictionary of counts (BEP 48). */
@@ -244,6 +272,7 @@ function judge(
   if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
   // Counts without peers: the peers may still come.
   if ((finding === countsOnly || finding === beginsWithCounts) && mayGrow) return More;
+  notePeers(view, bytes, to);
   return inOpening ? yesInOpening(view, finding, body, to) : yesInPayload(view, finding, body, to);
 }
 

@@ -230,6 +230,7 @@ function judgeHex(
   if ((values[peerId]! < 0 && !hasPortNumber(bytes, end)) || counters(bytes, end) < 2)
     return nearMiss(view, notTwentyBytes);
   view.infoHashLength = hashBytes;
+  view.listenPort = portNumber(bytes, end);
   noteSoftware(view, bytes, start, end, hasPeerId);
   return say(view, hexHash, start, end, inOpening);
 }
@@ -251,6 +252,7 @@ function judgeHashed(
   const isAnnounce = hasPeerId ? hasPort || counted >= 2 : counted + (hasPort ? 1 : 0) >= 3;
   const isScrape = startsWithIgnoringCase(bytes, path, end, scrapeName);
   if (isAnnounce || isScrape) {
+    if (isAnnounce) view.listenPort = portNumber(bytes, end);
     noteSoftware(view, bytes, start, end, hasPeerId);
     return say(view, isAnnounce ? announceProof : scrapeProof, start, end, inOpening);
   }
@@ -270,6 +272,15 @@ function hasPortNumber(bytes: Uint8Array, end: number): boolean {
   if (at < 0) return false;
   const value = decimal(bytes, at, parameterEnd(bytes, at, end));
   return value >= 0 && value <= 65_535;
+}
+
+/** The port at which this client listens (BEP 3), 0 if it does not say or the number may go on behind the range. */
+function portNumber(bytes: Uint8Array, end: number): number {
+  const at = values[port]!;
+  if (at < 0) return 0;
+  const to = parameterEnd(bytes, at, end);
+  const value = to < end ? decimal(bytes, at, to) : 0;
+  return value > 0 && value <= 65_535 ? value : 0;
 }
 
 /**

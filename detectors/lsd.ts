@@ -3,7 +3,7 @@
  * Infohash, sent to 239.192.152.143:6771 or [ff15::efc0:988f]:6771. The address is not asked for: the request line
  * with an info-hash says it all, and clients may be set to other ports.
  */
-import { ascii, startsWith } from '../lib/wire/text.js';
+import { ascii, decimal, isDigit, startsWith } from '../lib/wire/text.js';
 import {
   nearMiss,
   No,
@@ -59,6 +59,7 @@ function readHeaders(view: View, bytes: Uint8Array, start: number, end: number):
     if (isHeader(bytes, at, end, portName)) {
       const value = skipSpaces(bytes, at + portName.length, end);
       port = value < end && bytes[value]! >= 0x31 && bytes[value]! <= 0x39;
+      view.listenPort = portNumber(bytes, value, end);
     } else if (hash < 0 && isHeader(bytes, at, end, infoHashName)) {
       const value = skipSpaces(bytes, at + infoHashName.length, end);
       digits = hexRun(bytes, value, end);
@@ -74,6 +75,14 @@ function readHeaders(view: View, bytes: Uint8Array, start: number, end: number):
   // The request line is BEP 14's own; a capture that cut the datagram leaves nothing else it could be.
   if (view.wireLength > end - start) return yesInPayload(view, announced, start, end);
   return nearMiss(view, noInfoHash);
+}
+
+/** The port that stands at `at` with something behind it, or 0. */
+function portNumber(bytes: Uint8Array, at: number, end: number): number {
+  let to = at;
+  while (to < end && isDigit(bytes[to]!)) to++;
+  const port = to < end ? decimal(bytes, at, to) : 0;
+  return port > 0 && port <= 65_535 ? port : 0;
 }
 
 /** Header names are compared without case, as in HTTP. */

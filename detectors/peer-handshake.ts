@@ -7,12 +7,15 @@
  * the header: eight bytes of it and room for the info-hash are enough, since random bytes have them once in 2^64.
  */
 import {
+  chain,
   handshakeBytes,
   handshakeHeader as header,
   infoHashAt,
   peerIdAt,
   peerIdNameLength,
+  readExtended,
   reservedAt,
+  weighChain,
 } from '../lib/wire/peer.js';
 import { ascii, startsWith } from '../lib/wire/text.js';
 import {
@@ -97,7 +100,10 @@ function endsInHeader(view: View, present: number): Outcome {
 function describe(view: View, bytes: Uint8Array, from: number, end: number): Outcome {
   const length = Math.min(end - from, handshakeBytes);
   if (length >= peerIdAt) noteInfoHash(view, bytes, from + infoHashAt, 20);
-  if (length === handshakeBytes) notePeerId(view, bytes, from + peerIdAt);
+  if (length === handshakeBytes) {
+    notePeerId(view, bytes, from + peerIdAt);
+    noteExtended(view, bytes, from + handshakeBytes, end);
+  }
   let finding = headerOnly;
   if (length >= infoHashAt) {
     finding = plain;
@@ -105,6 +111,12 @@ function describe(view: View, bytes: Uint8Array, from: number, end: number): Out
     if ((bytes[from + upgradeByteAt]! & upgradeBit) !== 0) finding = upgradable;
   }
   return yesInOpening(view, finding, from, from + length);
+}
+
+/** Notes what the extended messages behind the handshake say, which most clients send in the same segment. */
+function noteExtended(view: View, bytes: Uint8Array, at: number, end: number): void {
+  if (end - at < 5 || bytes[at] !== 0 || !weighChain(bytes, at, end) || chain.extendedAt < 0) return;
+  view.listenPort = readExtended(bytes, end, view.peers);
 }
 
 /** Notes the client that the peer id names. */

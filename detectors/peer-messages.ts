@@ -20,6 +20,7 @@ import {
   messagesMax,
   messageWeight,
   NotMessage,
+  readExtended,
   u32,
   weighChain,
   weightBlock,
@@ -144,6 +145,7 @@ function grade(view: View, bytes: Uint8Array, inOpening: boolean): Outcome {
     finding = found.heaviest === weightExtensionHandshake ? extensionHandshake : extensionMessage;
     if (finding === extensionHandshake) noteVersion(view, bytes, at, end);
   } else if (finding === fewMessages && !inOpening && answersOther(view)) finding = requestAndPiece;
+  if (found.extendedAt >= 0) view.listenPort = readExtended(bytes, end, view.peers);
   const to = found.heaviest >= weightKnownExtension ? Math.min(end, at + 4 + u32(bytes, at)) : end;
   return inOpening ? yesInOpening(view, finding, at, to) : yesInPayload(view, finding, at, to);
 }

@@ -12,7 +12,9 @@
  */
 import { More, No, noteClient, noteInfoHash, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
+import { compact6Bytes, compactBytes } from '../lib/wire/peer-list.js';
 import { ascii, decimal, isAlphanumeric, startsWith } from '../lib/wire/text.js';
+import { word16 } from '../lib/wire/words.js';
 
 const connectProof = 0;
 const announceProof = 1;
@@ -37,7 +39,6 @@ const scrapeHeadBytes = 16;
 const hashBytes = 20;
 const announceAnswerHead = 20;
 const scrapeAnswerHead = 8;
-const peerBytes = 6;
 const countsBytes = 12;
 /** Requests of 74 info-hashes are the most that one datagram takes (BEP 15). */
 const scrapeBytesMax = scrapeHeadBytes + 74 * hashBytes;
@@ -202,7 +203,7 @@ function answers(view: View, asked: number): boolean {
   if (action !== asked) return false;
   if (action === connectAction) return wireLength >= connectBytes;
   if (action === announceAction)
-    return wireLength >= announceAnswerHead && (wireLength - announceAnswerHead) % peerBytes === 0;
+    return wireLength >= announceAnswerHead && (wireLength - announceAnswerHead) % compactBytes === 0;
   return scrapeAnswerHead + countsBytes * hashesAsked(view) >= wireLength && wireLength > scrapeAnswerHead;
 }
 
@@ -232,6 +233,7 @@ function judgeAnswer(view: View): Outcome {
   if (grade > 0) {
     if (!answers(view, announceAction)) return No;
     noteAnnounce(view, other, otherStart, grade);
+    if (word(bytes, start) === announceAction) notePeers(view);
     return yesInPayload(view, answeredProof, start, end);
   }
   if (!isScrapeRequest(other, otherStart, otherEnd, otherWireLength) || !answers(view, scrapeAction))
@@ -239,6 +241,14 @@ function judgeAnswer(view: View): Outcome {
   if (otherEnd - otherStart >= scrapeHeadBytes + hashBytes)
     noteInfoHash(view, other, otherStart + scrapeHeadBytes, hashBytes);
   return yesInPayload(view, answeredProof, start, end);
+}
+
+/** Peers of an announce answer: the family of the packet says how long their addresses are (BEP 15). */
+function notePeers(view: View): void {
+  const unit = view.ipVersion === 6 ? compact6Bytes : compactBytes;
+  const from = view.start + announceAnswerHead;
+  if ((view.wireLength - announceAnswerHead) % unit === 0)
+    view.peers.addCompact(view.bytes, from, view.end, unit, 0);
 }
 
 function noteAnnounce(view: View, bytes: Uint8Array, start: number, grade: number): void {
@@ -253,7 +263,7 @@ function noteAnnounce(view: View, bytes: Uint8Array, start: number, grade: numbe
 /** An announce answer by its own numbers: an interval of 10 s to a day, swarm counts that can hold the peers listed. */
 function looksLikeAnnounceAnswer(bytes: Uint8Array, start: number, end: number, wireLength: number): boolean {
   const listed = wireLength - announceAnswerHead;
-  if (listed < 0 || listed % peerBytes !== 0 || end - start < announceAnswerHead) return false;
+  if (listed < 0 || listed % compactBytes !== 0 || end - start < announceAnswerHead) return false;
   const interval = word(bytes, start + 8);
   const leechers = word(bytes, start + 12);
   const seeders = word(bytes, start + 16);
@@ -263,7 +273,7 @@ function looksLikeAnnounceAnswer(bytes: Uint8Array, start: number, end: number, 
 }
 
 function peer6Or4(listed: number): number {
-  return listed % 18 === 0 ? 18 : peerBytes;
+  return listed % compact6Bytes === 0 ? compact6Bytes : compactBytes;
 }
 
 /**
@@ -280,9 +290,9 @@ function judgeOneWay(view: View): Outcome {
   if (word(opening, openingStart + 4) === word(bytes, start + 4)) return No;
   if (action === errorAction)
     return isReadable(bytes, start + 8, end) ? yesInPayload(view, refusedInOrder, start, end) : No;
-  return looksLikeAnnounceAnswer(bytes, start, end, wireLength)
-    ? yesInPayload(view, answersInOrder, start, end)
-    : No;
+  if (!looksLikeAnnounceAnswer(bytes, start, end, wireLength)) return No;
+  notePeers(view);
+  return yesInPayload(view, answersInOrder, start, end);
 }
 
 /** True if the 12 bytes of a transaction and a connection id are no small numbers: at most two of them are zero. */
@@ -302,6 +312,7 @@ function inspect(view: View): Outcome {
     const grade = announceGrade(bytes, start, end, wireLength);
     if (grade === 0) return answerOrNo(view);
     noteAnnounce(view, bytes, start, grade);
+    if (length >= announceBytes) view.listenPort = word16(bytes, start + portAt);
     if (grade === 2 || knowsConnection(view)) return yesInPayload(view, announceProof, start, end);
     view.infoHashLength = 0;
     // The same side announcing again (BEP 15 repeats a request) is worth a strong word; the first waits for its answer.

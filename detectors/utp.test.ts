@@ -63,14 +63,43 @@ const state: Fields = {
   ack: 500,
 };
 
-function run(...packets: readonly (readonly ['>' | '<', Fields])[]) {
+type Packets = readonly (readonly ['>' | '<', Fields])[];
+
+function flow(packets: Packets) {
   const steps = packets.map(([side, fields]) => ({ fromClient: side === '>', payload: packet(fields) }));
-  return runDetector(utp, { steps, fromStart: true, clientPort: 1, serverPort: 2 });
+  return { steps, fromStart: true, clientPort: 1, serverPort: 2 };
 }
 
+/** A detector that is asked on after a hint, as the engine does. */
+const askedOn: typeof utp = {
+  ...utp,
+  inspect(view) {
+    const outcome = utp.inspect(view);
+    return outcome === Yes && utp.findings[view.finding]!.confidence === 'hint' ? More : outcome;
+  },
+};
+
+/** What is said of a flow beyond the hint of its connection request. */
+const run = (...packets: Packets) => runDetector(askedOn, flow(packets));
+/** The hint itself, if it is the first thing said. */
+const hintOf = (...packets: Packets) => runDetector(utp, flow(packets)).finding;
+const hint = 'a uTP connection request, not yet answered (BEP 29)';
+
 describe('a connection request', () => {
-  test('alone is kept, not believed', () => {
+  test('alone is a hint, and kept for its answer', () => {
+    assert.equal(hintOf(['>', syn]), hint);
     assert.equal(run(['>', syn]).outcome, More);
+  });
+
+  test('offers no window, or room for a packet', () => {
+    for (const window of [0, 1024, 0x100000, 0x3ffffff])
+      assert.equal(hintOf(['>', { ...syn, window }]), hint);
+    for (const window of [1, 100, 1023]) assert.equal(hintOf(['>', { ...syn, window }]), null);
+  });
+
+  test('no other packet alone is a hint', () => {
+    for (const fields of [data, state, { ...answer, type: 3 }, { ...syn, type: 2 }, { ...syn, type: 5 }])
+      assert.equal(hintOf(['>', fields]), null);
   });
 
   const broken: readonly Partial<Fields>[] = [
@@ -80,6 +109,7 @@ describe('a connection request', () => {
   for (const change of broken) {
     test(`is none with ${JSON.stringify(change)}`, () => {
       assert.equal(run(['>', { ...syn, ...change }]).outcome, No);
+      assert.equal(hintOf(['>', { ...syn, ...change }]), null);
     });
   }
 

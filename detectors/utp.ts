@@ -17,6 +17,7 @@ import {
   infoHashAt,
   peerIdAt,
   peerIdNameLength,
+  readExtended,
   weighChain,
   weightUsualBlock,
 } from '../lib/wire/peer.js';
@@ -76,6 +77,7 @@ const twoDirections = 3;
 const oneDirection = 4;
 const dataHandshake = 5;
 const dataMessages = 6;
+const unanswered = 7;
 
 const lonePacket = 0;
 const loneRequest = 1;
@@ -87,7 +89,8 @@ export const utp: Detector = {
   reference: 'BEP 29',
   summary: 'uTP by two packets that agree: connection ids, sequence and acknowledgement numbers, clocks',
   limits:
-    'a single SYN without answer or repetition is not believed; one direction alone takes three packets',
+    'a single SYN without answer or repetition is only a hint, a single packet of another type nothing; one ' +
+    'direction alone takes three packets',
   scope: 'packets',
   packetsMax: 24,
   firstBytes: [0x01, 0x11, 0x21, 0x31, 0x41],
@@ -113,6 +116,7 @@ export const utp: Detector = {
       kind: 'utp',
       confidence: 'proof',
     },
+    { text: 'a uTP connection request, not yet answered (BEP 29)', kind: 'utp', confidence: 'hint' },
   ],
   nearMisses: [
     'a uTP reset that answers nothing seen',
@@ -128,8 +132,10 @@ export const utp: Detector = {
     if (header < 0) return answerWithAnyWindow(view, type);
     if (type === typeData) {
       if (isHandshake(view, header)) return believeHandshake(view, header);
-      if (areMessages(bytes, header, end))
+      if (areMessages(bytes, header, end)) {
+        if (chain.extendedAt >= 0) view.listenPort = readExtended(bytes, end, view.peers);
         return yesInPayload(view, dataMessages, start, Math.min(end, chain.end));
+      }
     }
     const other = linkToOther(view, type);
     if (other >= 0) return yesInPayload(view, other, start, header);
@@ -137,7 +143,9 @@ export const utp: Detector = {
     if (own >= 0) return yesInPayload(view, own, start, header);
     // A reset without the request that it answers can not be compared with anything later.
     if (type === typeReset) return nearMiss(view, lonePacket);
-    if (type === typeSyn) view.near = loneRequest;
+    if (type !== typeSyn) return More;
+    if (hasUsualWindow(bytes, start)) return yesInPayload(view, unanswered, start, header);
+    view.near = loneRequest;
     return More;
   },
 };
@@ -170,6 +178,9 @@ function believeHandshake(view: View, at: number): Outcome {
   if (to - at === handshakeBytes) {
     const name = peerIdNameLength(bytes, at + peerIdAt);
     if (name > 0) noteClient(view, bytes, at + peerIdAt, at + peerIdAt + name);
+    const behind = at + handshakeBytes;
+    if (view.end - behind >= 5 && weighChain(bytes, behind, view.end) && chain.extendedAt >= 0)
+      view.listenPort = readExtended(bytes, view.end, view.peers);
   }
   return yesInPayload(view, dataHandshake, view.start, to);
 }
@@ -251,6 +262,12 @@ function isSyn(bytes: Uint8Array, start: number): boolean {
   const extension = bytes[start + 1];
   if (extension !== 0 && extension !== extensionBits) return false;
   return i32(bytes, start + 8) === 0 && u16(bytes, start + 18) === 0 && u16(bytes, start + 16) !== 0;
+}
+
+/** A request offers no window (libtorrent), or one of at least a packet. */
+function hasUsualWindow(bytes: Uint8Array, start: number): boolean {
+  const window = i32(bytes, start + windowAt);
+  return window === 0 || window >= windowMin;
 }
 
 /** Finding that links this packet to the kept one of the other direction, or -1. */

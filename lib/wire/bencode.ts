@@ -8,6 +8,7 @@
  */
 import { bencodeDepthMax, bencodeItemsMax } from '../limits.js';
 import { invariant } from '../invariant.js';
+import { decimal } from './text.js';
 
 invariant(2 ** bencodeDepthMax <= 2 ** 31, 'the nesting is kept in the bits of one small integer');
 
@@ -80,6 +81,12 @@ export function stringStart(bytes: Uint8Array, at: number, end: number): number 
 export function stringLength(bytes: Uint8Array, at: number, end: number): number {
   const to = stringEnd(bytes, at, end);
   return to < 0 ? to : to - stringStart(bytes, at, end);
+}
+
+/** Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string. */
+export function declaredLength(bytes: Uint8Array, at: number, end: number): number {
+  const from = stringStart(bytes, at, end);
+  return from < 0 ? -1 : decimal(bytes, at, from - 1);
 }
 
 /** True if the value at `at` is a string whose content is exactly `text`. */

@@ -4,7 +4,16 @@
  * A length prefix and a small id are common among protocols, so each message that fits is also weighed: how much in it
  * do only BitTorrent's rules explain?
  */
-import { dictionaryKeys, Incomplete, integerValue, readDictionary, stringLength } from './bencode.js';
+import {
+  dictionaryKeys,
+  Incomplete,
+  integerValue,
+  readDictionary,
+  stringEnd,
+  stringLength,
+  stringStart,
+} from './bencode.js';
+import { compact6Bytes, compactBytes, type PeerList } from './peer-list.js';
 import { ascii, isAlphanumeric } from './text.js';
 
 /** How a handshake begins, and where the reserved bytes, the info-hash and the peer id stand in it (BEP 3). */
@@ -73,6 +82,7 @@ const extended = dictionaryKeys([
   ['added', '*'],
   ['added6', '*'],
   ['dropped', '*'],
+  ['p', 'i'],
 ]);
 const keyM = 0;
 const keyMsgType = 1;
@@ -80,8 +90,7 @@ const keyPiece = 2;
 const keyAdded = 3;
 const keyAdded6 = 4;
 const keyDropped = 5;
-const peerLength = 6;
-const peer6Length = 18;
+const keyP = 6;
 const letterD = 0x64;
 const metadataData = 1;
 
@@ -188,9 +197,9 @@ function knownExtensionWeight(bytes: Uint8Array, end: number, dictionary: number
     return dictionary >= 0 && dictionary !== end && !data ? NotMessage : weightKnownExtension;
   }
   if (dictionary >= 0 && dictionary !== end) return NotMessage;
-  if (isPeerString(bytes, end, keyAdded, peerLength)) return weightKnownExtension;
-  if (isPeerString(bytes, end, keyAdded6, peer6Length)) return weightKnownExtension;
-  if (isPeerString(bytes, end, keyDropped, peerLength)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyAdded, compactBytes)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyAdded6, compact6Bytes)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyDropped, compactBytes)) return weightKnownExtension;
   return dictionary < 0 ? weightSmall : weightDictionary;
 }
 
@@ -212,6 +221,8 @@ export const chain = {
   heaviestAt: 0,
   lastAt: 0,
   messages: 0,
+  /** Start of the first extended message that weighed anything, or -1: `readExtended` looks into those from there on. */
+  extendedAt: -1,
   /** Where the last message ends; beyond the range if it goes on in the next packet. */
   end: 0,
 };
@@ -239,6 +250,7 @@ export function weighChain(bytes: Uint8Array, start: number, end: number): boole
     if (id === idBitfield && hasBitfield) return false;
     hasBitfield ||= id === idBitfield;
     const isLight = weight === weightSmall && id < idExtended;
+    if (id === idExtended && weight > weightNone && chain.extendedAt < 0) chain.extendedAt = at;
     count(isLight ? lightWeight(bytes, at, id, length) : weight, at);
     at += 4 + length;
     chain.end = at;
@@ -255,6 +267,7 @@ function beginChain(start: number): void {
   chain.heaviestAt = start;
   chain.lastAt = start;
   chain.messages = 0;
+  chain.extendedAt = -1;
   chain.end = start;
   light.weight = 0;
   light.seen = 0;
@@ -291,6 +304,44 @@ function isNewPiece(piece: number): boolean {
 function endsOrBegins(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at === 4 && u32(bytes, at) === 0) return chain.messages > 0;
   return bytes[at] === 0 && chain.messages > 0;
+}
+
+/**
+ * Adds to `peers` whom the extended messages of the chain just walked name (BEP 11), and answers the port on which their
+ * sender says it listens (BEP 10, `p`), or 0. Walks the chain, which ends at `end`,
+ * again from its first such message.
+ */
+export function readExtended(bytes: Uint8Array, end: number, peers: PeerList): number {
+  let port = 0;
+  let at = chain.extendedAt;
+  for (let messages = 0; messages < messagesMax && at >= 0 && end - at > 6; messages++) {
+    const length = u32(bytes, at);
+    const to = Math.min(end, at + 4 + length);
+    if (length > 2 && bytes[at + 4] === idExtended && bytes[at + 6] === letterD) {
+      const dictionary = readDictionary(bytes, at + 6, to, extended);
+      if (bytes[at + 5] === 0) port = integerPort(bytes, to);
+      else if (dictionary === to && to === at + 4 + length) readExchange(bytes, to, peers);
+    }
+    at += 4 + length;
+  }
+  return port;
+}
+
+function integerPort(bytes: Uint8Array, end: number): number {
+  const at = extended.values[keyP]!;
+  const port = at < 0 ? 0 : integerValue(bytes, at, end);
+  return port > 0 && port <= 65_535 ? port : 0;
+}
+
+/** The peers added, as the dictionary just read has them. */
+function readExchange(bytes: Uint8Array, end: number, peers: PeerList): void {
+  if (isPeerString(bytes, end, keyAdded, compactBytes)) addAll(bytes, end, peers, keyAdded, compactBytes);
+  if (isPeerString(bytes, end, keyAdded6, compact6Bytes)) addAll(bytes, end, peers, keyAdded6, compact6Bytes);
+}
+
+function addAll(bytes: Uint8Array, end: number, peers: PeerList, key: number, unit: number): void {
+  const value = extended.values[key]!;
+  peers.addCompact(bytes, stringStart(bytes, value, end), stringEnd(bytes, value, end), unit, 0);
 }
 
 function count(weight: number, at: number): void {

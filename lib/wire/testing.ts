@@ -1,5 +1,16 @@
 /** Packets for tests: each function wraps the bytes it is given into one header with all lengths filled in. */
 import { concat } from '../testing.js';
+import { addressText } from './address.js';
+import type { PeerList } from './peer-list.js';
+
+/** The peers of a list as `1.2.3.4:6881` and `[2001:db8::1]:6881`. */
+export function peerTexts(peers: PeerList): string[] {
+  return Array.from({ length: peers.count }, (_, i) => {
+    const version = peers.version[i]!;
+    const address = addressText(version, peers.words, i * 4);
+    return `${version === 6 ? `[${address}]` : address}:${peers.port[i]}`;
+  });
+}
 
 const words16 = (...values: number[]): Uint8Array =>
   Uint8Array.from(values.flatMap((value) => [(value >> 8) & 0xff, value & 0xff]));
