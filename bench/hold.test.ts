@@ -15,6 +15,7 @@ test('a held flow is inspected in every packet and never let go', () => {
     ...{ queue, registry, markMask: markMaskDefault, pass: 'repeat', flowsMax: 64, hashSeed: 1 },
     action: {
       ...{ default: 'reject', kinds: {}, inspectedPackets: 32, inspectedPacketsClear: 8 },
+      blocks: true,
       allowedInfoHashes: new Set(),
     },
     allow: { matches: () => false, matchesInterface: () => false, matchesMac: () => false },

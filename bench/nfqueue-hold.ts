@@ -23,6 +23,7 @@ const loop = new FilterLoop({
     kinds: {},
     inspectedPackets: 32,
     inspectedPacketsClear: 8,
+    blocks: true,
     allowedInfoHashes: new Set(),
   },
   allow: { matches: () => false, matchesInterface: () => false, matchesMac: () => false },

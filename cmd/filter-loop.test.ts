@@ -51,6 +51,7 @@ class Trial {
         kinds: { dht: 'drop' },
         inspectedPackets: 32,
         inspectedPacketsClear: 8,
+        blocks: true,
         allowedInfoHashes: new Set(),
       },
       allow: nobody,

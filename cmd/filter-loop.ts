@@ -5,6 +5,8 @@
 import { ActionPolicy, Drop, Pass, Reject, actions, type ActionCode } from '../lib/engine/action.js';
 import * as counters from '../lib/engine/counters.js';
 import { Engine } from '../lib/engine/engine.js';
+import type { EncryptedMode } from '../lib/engine/policy.js';
+import type { SwarmWatch } from '../lib/engine/swarm-watch.js';
 import type { Registry } from '../lib/engine/registry.js';
 import { BitTorrent, Clear, Unknown, type VerdictCode } from '../lib/engine/verdict.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
@@ -61,6 +63,8 @@ export interface FilterLoopOptions {
   readonly action: ConstructorParameters<typeof ActionPolicy>[1];
   readonly allow: AllowCheck;
   readonly enforce: boolean;
+  readonly swarm?: SwarmWatch;
+  readonly encrypted?: EncryptedMode;
   /** Counts of counters.ts; `countersLength` of them. */
   readonly counts: Float64Array;
   /** Name that reports give as the flow's file. */
@@ -138,6 +142,8 @@ export class FilterLoop {
       registry: options.registry,
       flowsMax: options.flowsMax,
       hashSeed: options.hashSeed,
+      ...(options.swarm === undefined ? {} : { swarm: options.swarm }),
+      ...(options.encrypted === undefined ? {} : { encrypted: options.encrypted }),
       onEnd: (_engine, slot) => {
         this.#ended(slot);
       },

@@ -5,6 +5,7 @@ import { workerCount } from '../lib/config/load.js';
 import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { flowsMaxLowest } from '../lib/limits.js';
+import { makeSwarmMemory } from './swarm-memory.js';
 import type { WorkerPlan } from './worker-pool.js';
 
 export function ruleSetOf(config: Config): RuleSet {
@@ -23,6 +24,7 @@ export function ruleSetOf(config: Config): RuleSet {
 /** One plan per worker: its own queue, its share of the flows, its own secret. */
 export function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
   const count = workerCount(config);
+  const swarm = makeSwarmMemory();
   return Array.from({ length: count }, (_, worker) => ({
     worker,
     queue: {
@@ -37,5 +39,6 @@ export function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
     flowsMax: Math.max(flowsMaxLowest, Math.ceil(config.limits.flows / count)),
     hashSeed: randomInt(0x7fffffff),
     policy: config,
+    swarm,
   }));
 }

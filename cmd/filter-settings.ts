@@ -2,9 +2,13 @@
 import type { Config } from '../lib/config/config.js';
 import type { FlowEnds } from '../lib/report/decision-list.js';
 import type { FlowReport } from '../lib/report/report.js';
+import type { SwarmMemory } from './swarm-memory.js';
 
 /** The part of the configuration that a running worker can take over. */
-export type PolicySettings = Pick<Config, 'mode' | 'action' | 'allow' | 'limits' | 'detectorsOff'>;
+export type PolicySettings = Pick<
+  Config,
+  'mode' | 'encrypted' | 'action' | 'allow' | 'limits' | 'detectorsOff'
+>;
 
 export interface WorkerSettings {
   readonly worker: number;
@@ -22,6 +26,8 @@ export interface WorkerSettings {
   readonly flowsMax: number;
   readonly hashSeed: number;
   readonly policy: PolicySettings;
+  /** What all workers remember together. */
+  readonly swarm: SwarmMemory;
   /** Counters of lib/engine/counters.ts. */
   readonly counters: SharedArrayBuffer;
   /** Words of `control`, below. */

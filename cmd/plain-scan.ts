@@ -6,6 +6,7 @@
  */
 import { flowsMaxDefault } from '../lib/limits.js';
 import { formats, type FormatName } from '../lib/report/index.js';
+import type { EncryptedMode } from '../lib/engine/policy.js';
 import type { LogLevel } from '../lib/report/log.js';
 
 export interface ScanArguments {
@@ -17,6 +18,7 @@ export interface ScanArguments {
   flowsMax: number;
   progress: boolean;
   logLevel: LogLevel;
+  encrypted: EncryptedMode;
 }
 
 /** What is not named on the command line. */
@@ -27,6 +29,7 @@ export const scanDefaults = {
   flowsMax: flowsMaxDefault,
   progress: true,
   logLevel: 'warn',
+  encrypted: 'corroborated',
 } as const satisfies Partial<ScanArguments>;
 
 /** The options of a scan of the usual form, or null: then yargs has to read the words. */

@@ -14,6 +14,7 @@ test('the rehearsal ends in time, with thousands of packets judged', () => {
       kinds: {},
       inspectedPackets: 32,
       inspectedPacketsClear: 8,
+      blocks: true,
       allowedInfoHashes: new Set(),
     },
     allow: { matches: () => false, matchesInterface: () => false, matchesMac: () => false },

@@ -3,6 +3,7 @@ import type { Argv, CommandModule } from 'yargs';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
+import { encryptedModes } from '../lib/engine/policy.js';
 import { countText } from '../lib/report/format.js';
 import { Log, logLevels } from '../lib/report/log.js';
 import { Progress, RunBytes } from '../lib/report/progress.js';
@@ -41,6 +42,11 @@ function build(yargs: Argv): Argv<ScanArguments> {
       type: 'boolean',
       default: scanDefaults.continuous,
     })
+    .option('encrypted', {
+      choices: encryptedModes,
+      default: scanDefaults.encrypted,
+      describe: 'encrypted peer connections: leave alone, ask for other evidence, or go by shape alone',
+    })
     .option('exit-code', {
       describe: 'exit with 10 if BitTorrent was found',
       type: 'boolean',
@@ -63,7 +69,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       describe: 'how much to log to stderr',
     })
     .check((options) => {
-      refuseRepeated(options, ['format', 'output', 'flows-max', 'log-level']);
+      refuseRepeated(options, ['format', 'output', 'encrypted', 'flows-max', 'log-level']);
       if (options.output === '') throw new UserError('bad-argument', '--output: the name is empty');
       const flowsMax = options['flows-max'];
       if (Number.isInteger(flowsMax) && flowsMax >= flowsMaxLowest && flowsMax <= flowsMaxHighest)
@@ -165,6 +171,7 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
   const scanner = new Scanner({
     continuous: options.continuous,
     flowsMax: options.flowsMax,
+    encrypted: options.encrypted,
     onFlow: (flow) => {
       writer.flow(flow);
     },

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { registry } from '../detectors/index.js';
 import { Engine } from '../lib/engine/engine.js';
 import type { Tracer } from '../lib/engine/inspect.js';
+import type { EncryptedMode } from '../lib/engine/policy.js';
 import type { Registry } from '../lib/engine/registry.js';
 import { BitTorrent, Clear, codeOf, Suspect, Unknown, verdicts } from '../lib/engine/verdict.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
@@ -20,6 +21,7 @@ import { version } from '../lib/version.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { decodeOutcomes, Fragment, NotIp, Ok, Packet, UnsupportedLink } from '../lib/wire/packet.js';
 import type { Input } from './inputs.js';
+import { forgetSwarm, makeSwarmMemory, watchOver } from './swarm-memory.js';
 
 const endedAtOnce = 4096;
 const warningsMax = 1000;
@@ -32,6 +34,8 @@ export interface ScanOptions {
   readonly flowsMax?: number;
   readonly batchPackets?: number;
   readonly registry?: Registry;
+  /** What is done about encrypted connections; 'corroborated' when left out. */
+  readonly encrypted?: EncryptedMode;
   readonly tracer?: Tracer;
   readonly onFlow: (flow: EndedFlowView) => void;
   /** Called after each packet of a flow, for `explain`; leave it out on the fast path. */
@@ -55,6 +59,8 @@ export class Scanner {
   packets = 0;
 
   readonly #options: ScanOptions;
+  readonly #memory = makeSwarmMemory();
+  readonly #swarm = watchOver(this.#memory);
   readonly #packet = new Packet();
   readonly #batch: PacketBatch;
   readonly #flow: EndedFlowView;
@@ -84,6 +90,9 @@ export class Scanner {
       flowsMax: options.flowsMax ?? flowsMaxDefault,
       hashSeed: randomInt(0x7fffffff),
       details: true,
+      swarm: this.#swarm,
+      encrypted: options.encrypted ?? 'corroborated',
+      reconsiders: true,
       onEnd: (engine, slot) => {
         this.#ended(engine, slot);
       },
@@ -150,6 +159,8 @@ export class Scanner {
   async #endAll(): Promise<void> {
     while (!this.engine.flows.endAll(endedAtOnce)) await this.#options.onEnded?.();
     this.fragments.clear();
+    if (this.#swarm.hasLearned) forgetSwarm(this.#memory);
+    this.#swarm.hasLearned = false;
     await this.#options.onEnded?.();
   }
 

@@ -25,6 +25,7 @@ import {
   type WorkerSettings,
 } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
+import { exemptBy, watchOver } from './swarm-memory.js';
 import { rehearse } from './rehearsal.js';
 
 /** How long one wait for packets lasts, and so how soon a message is heard on an idle queue. */
@@ -48,8 +49,9 @@ function enabled(policy: PolicySettings): Registry {
   return { ...registry, detectors: registry.detectors.filter(({ name }) => !off.has(name)) };
 }
 
-function actionOptions({ action, limits, allow }: PolicySettings): ActionOptions {
+function actionOptions({ mode, action, limits, allow }: PolicySettings): ActionOptions {
   return {
+    blocks: mode === 'enforce',
     default: action.default,
     kinds: action.kinds,
     inspectedPackets: limits.inspectedPackets,
@@ -84,6 +86,9 @@ function open(): NfqueueQueue {
 
 let allowList = new AllowList(settings.policy.allow);
 
+const swarm = watchOver(settings.swarm);
+swarm.isExempt = exemptBy(allowList);
+
 function allowListOf(policy: PolicySettings): AllowList {
   allowList = new AllowList(policy.allow);
   allowList.resolveInterfaces(interfaceIndex);
@@ -102,6 +107,8 @@ function hear(loop: FilterLoop): void {
       loop.policy.configure(actionOptions(message.policy));
       loop.allow = allowListOf(message.policy);
       loop.enforce = message.policy.mode === 'enforce';
+      loop.engine.inspector.encrypted = message.policy.encrypted;
+      swarm.isExempt = exemptBy(allowList);
     } else if (message.kind === 'find') {
       const packet = packetBetween(message.ends);
       tell({ kind: 'found', id: message.id, flow: packet === null ? null : loop.find(packet) });
@@ -124,6 +131,8 @@ function run(queue: NfqueueQueue): void {
     hashSeed: settings.hashSeed,
     allow: allowListOf(settings.policy),
     enforce: settings.policy.mode === 'enforce',
+    encrypted: settings.policy.encrypted,
+    swarm,
     counts: new Float64Array(settings.counters),
     sourceName: '',
     onDecision: report,

@@ -131,8 +131,6 @@ export class View {
   ipVersion = 4;
   sourcePort = 0;
   destinationPort = 0;
-  /** 4 or 6. */
-  ipVersion = 4;
 
   /**
    * TCP, from the first packet to which a detector answered More on: whose turn it is. The two sides speak in turns;

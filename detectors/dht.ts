@@ -142,6 +142,7 @@ export const dht: Detector = {
   packetsMax: 16,
   firstBytes: [0x64],
   where: 'anywhere',
+  teaches: true,
   findings: [
     { text: 'DHT query (BEP 5)', kind: 'dht', confidence: 'proof' },
     { text: 'DHT query for the peers of an info-hash (BEP 5)', kind: 'dht', confidence: 'proof' },

@@ -333,6 +333,7 @@ export const httpTrackerAnswer: Detector = {
     0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
   ],
   where: 'anywhere',
+  teaches: true,
   findings: [
     { text: 'HTTP tracker answer with peers', kind: 'http-tracker', confidence: 'proof' },
     { text: 'HTTP tracker failure answer', kind: 'http-tracker', confidence: 'proof' },

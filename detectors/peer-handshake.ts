@@ -59,6 +59,7 @@ export const peerHandshake: Detector = {
   packetsMax: 32,
   firstBytes: [0x13, 0x42],
   where: 'anywhere',
+  teaches: true,
   findings: [
     {
       text: 'peer handshake: protocol name, the rest has not arrived yet (BEP 3)',

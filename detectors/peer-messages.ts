@@ -75,6 +75,7 @@ export const peerMessages: Detector = {
   packetsMax: 24,
   firstBytes: [0x00],
   where: 'anywhere',
+  teaches: true,
   findings: [
     { text: 'extension handshake in the middle of a stream (BEP 10)', kind: 'peer', confidence: 'proof' },
     { text: 'metadata or peer exchange message (BEP 9, BEP 11)', kind: 'peer', confidence: 'proof' },

@@ -366,6 +366,7 @@ export const udpTracker: Detector = {
   packetsMax: 12,
   firstBytes: null,
   where: 'anywhere',
+  teaches: true,
   findings: [
     { text: 'UDP tracker connect request', kind: 'udp-tracker', confidence: 'proof' },
     { text: 'UDP tracker announce request', kind: 'udp-tracker', confidence: 'proof' },

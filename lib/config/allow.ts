@@ -163,6 +163,21 @@ export class AllowList {
     return packet.ipVersion === 6 && this.#six.count > 0 && this.#matches6(packet);
   }
 
+  /** Whether this address, or this port of it, is on the list; IPv4 has the first word. */
+  matchesEndpoint(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    port: number,
+  ): boolean {
+    if (this.#anyPort && this.#hasPort(port)) return true;
+    return version === 4
+      ? this.#four.count > 0 && this.#four.has4(word0)
+      : this.#six.count > 0 && this.#six.has6(word0, word1, word2, word3);
+  }
+
   #matches6(packet: Packet): boolean {
     const six = this.#six;
     return (

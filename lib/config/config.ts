@@ -12,6 +12,8 @@ export type LogLevelName = 'error' | 'warn' | 'info' | 'debug';
 export interface Config {
   /** monitor never blocks. */
   readonly mode: Mode;
+  /** What is done about encrypted peer connections. */
+  readonly encrypted: 'off' | 'corroborated' | 'shape';
   /** Names control socket, rules and state. */
   readonly instance: string;
   /** Worker threads, each with its own queue; 'auto' is 2 x cores. */

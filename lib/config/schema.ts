@@ -80,6 +80,13 @@ const general: readonly Setting[] = [
     { flag: 'mode' },
   ),
   setting(
+    'encrypted',
+    oneOf('off', 'corroborated', 'shape'),
+    'corroborated',
+    'Encrypted peer connections: corroborated blocks them when other evidence about their hosts or addresses agrees; shape blocks by the shape of one connection alone, which also hits some obfuscated tunnels; off leaves them alone.',
+    { flag: 'encrypted' },
+  ),
+  setting(
     'instance',
     instanceName,
     'default',

@@ -13,6 +13,7 @@ const settings: ActionOptions = {
   kinds: {},
   inspectedPackets: 6,
   inspectedPacketsClear: 2,
+  blocks: true,
   allowedInfoHashes: new Set(),
 };
 

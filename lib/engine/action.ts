@@ -12,6 +12,7 @@ import {
   flagAction,
   flagActionShift,
   flagDone,
+  flagReported,
   sEvidence,
   sFlags,
   sInspected,
@@ -59,6 +60,8 @@ export interface ActionOptions {
   readonly inspectedPackets: number;
   /** The same for a flow that was recognised as another protocol. */
   readonly inspectedPacketsClear: number;
+  /** False in monitor mode: flows that would be blocked go on, and are looked at a while longer for what they teach. */
+  readonly blocks: boolean;
   /** Info-hashes in lower-case hex digits; flows that name one of them are accepted. */
   readonly allowedInfoHashes: ReadonlySet<string>;
 }
@@ -69,6 +72,7 @@ export class ActionPolicy {
   #byKind = new Uint8Array(kinds.length);
   #default: ActionCode = Reject;
   #inspectedPackets = 0;
+  #blocks = false;
   #inspectedPacketsClear = 0;
   #infoHashes: ReadonlySet<string> = new Set();
   readonly #engine: Engine;
@@ -92,6 +96,7 @@ export class ActionPolicy {
     this.#inspectedPackets = options.inspectedPackets;
     this.#inspectedPacketsClear = options.inspectedPacketsClear;
     this.#infoHashes = options.allowedInfoHashes;
+    this.#blocks = options.blocks;
     this.#engine.inspector.details = options.allowedInfoHashes.size > 0;
   }
 
@@ -108,7 +113,7 @@ export class ActionPolicy {
     const flags = words[s + sFlags]!;
     const standing = (flags & flagAction) >> flagActionShift;
     if (standing !== Pass) return standing as ActionCode;
-    if (verdict === BitTorrent) return this.#decide(slot, s, (flags & flagDone) !== 0);
+    if (verdict === BitTorrent) return this.#decide(slot, s, flags);
     if ((flags & flagDone) !== 0 || this.#lookedEnough(slot, s, verdict)) return this.allow(slot);
     return Pass;
   }
@@ -135,12 +140,20 @@ export class ActionPolicy {
     return words[s + packetsOf]! + words[s + packetsOf + 1]! >= budget * packetsPerInspected;
   }
 
-  #decide(slot: number, s: number, done: boolean): ActionCode {
+  #decide(slot: number, s: number, flags: number): ActionCode {
+    const done = (flags & flagDone) !== 0;
     const action = this.#actionOf(s, done);
     if (action === Pass) return Pass;
+    const { words } = this.#engine.flows;
+    if ((flags & flagReported) === 0) {
+      words[s + sFlags]! |= flagReported;
+      this.#onDecision(slot, action);
+    }
+    // A flow that goes on anyway may name the peers of the next ones.
+    const goesOn = action === Accept || !this.#blocks;
+    if (goesOn && !done && !this.#lookedEnough(slot, s, BitTorrent)) return Pass;
     this.#engine.inspector.letGo(slot);
     this.#keep(s, action);
-    this.#onDecision(slot, action);
     return action;
   }
 

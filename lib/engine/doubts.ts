@@ -43,10 +43,10 @@ export class Doubts {
     return news;
   }
 
-  /** What the message in view teaches about other flows. */
-  learn(slot: number, kind: Kind, proven: boolean): void {
+  /** What the message in view, which is proof, teaches about other flows. */
+  learn(slot: number, kind: Kind): void {
     const { sighting, view } = this.#notes;
-    this.swarm.learn(this.#flows, slot, sighting.side, view, kinds.indexOf(kind), proven, this.#seconds());
+    this.swarm.learn(this.#flows, slot, sighting.side, view, kinds.indexOf(kind), this.#seconds());
   }
 
   /** An encrypted connection, as far as it has come: its public key, and its whole shape once it is strong, are noted. */
@@ -57,6 +57,11 @@ export class Doubts {
     words[s + sFlags]! |= flagShape;
     if (this.swarm.noteShape(this.#flows, slot, this.#seconds()) >= remotesThatDecide)
       this.#testify(s, bySwarm, threeRemotes);
+  }
+
+  /** A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. */
+  noteUnlike(slot: number): void {
+    this.swarm.noteUnlike(this.#flows, slot, this.#seconds());
   }
 
   /** The first 96 bytes of the client are its public key. */

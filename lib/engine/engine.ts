@@ -46,7 +46,7 @@ export interface EngineOptions {
   readonly details?: boolean;
   /** Memory of the swarm; without it every flow stands for itself. */
   readonly swarm?: SwarmWatch;
-  /** Whether the shape of an encrypted connection decides alone; 'corroborated' when left out. */
+  /** What is done about encrypted connections; 'corroborated' when left out. */
   readonly encrypted?: EncryptedMode;
   /** Ask the memory once more about a flow that ends undecided. For reports: inline that comes too late. */
   readonly reconsiders?: boolean;

@@ -8,7 +8,7 @@
  *
  * A side's bytes are copied only after a detector answered More to them; most flows are judged without one copy.
  */
-import { kinds, More, View, Yes, type Detector, type Kind } from '../../detectors/detector.js';
+import { kinds, More, No, View, Yes, type Detector, type Kind } from '../../detectors/detector.js';
 import { OpeningPool } from '../flow/openings.js';
 import {
   keyMeta,
@@ -42,6 +42,7 @@ import {
 } from '../flow/table.js';
 import { inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
+import type { SwarmWatch } from './swarm-watch.js';
 import { Doubts } from './doubts.js';
 import { EvidenceStore, gradeHint, gradeNear, gradeProof, gradeStrong, type Sighting } from './evidence.js';
 import { Notes } from './notes.js';
@@ -122,11 +123,12 @@ export class Inspector {
   begin(slot: number, protocol: number): void {
     const s = slot * wordStride;
     const set = protocol === protocolTcp ? this.#tcp : this.#udp;
-    this.#flows.words[s + sPending] = set.all;
-    this.#flows.words[s + sPending + 1] = set.all;
+    const asked = this.#weighing.encrypted === 'off' ? set.all & ~set.shapes : set.all;
+    this.#flows.words[s + sPending] = asked;
+    this.#flows.words[s + sPending + 1] = asked;
   }
 
-  /** Whether the shape of an encrypted connection decides alone. */
+  /** What is done about encrypted connections; flows that are being looked at keep what they have. */
   set encrypted(mode: EncryptedMode) {
     this.#weighing.encrypted = mode;
   }
@@ -428,6 +430,7 @@ export class Inspector {
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
       if (outcome !== Yes && view.near >= 0)
         this.#notes.note(s, set.ids[index]!, view.near, gradeNear, false);
+      if (outcome === No && view.near >= 0 && (bit & set.follows) !== 0) this.#doubts?.noteUnlike(slot);
       if (outcome === More) more |= bit;
       else if (outcome === Yes) {
         this.#believe(slot, s, set.ids[index]!, detector);
@@ -447,7 +450,7 @@ export class Inspector {
     const words = this.#flows.words;
     const finding = detector.findings[view.finding]!;
     const grade = gradeOf(finding.confidence);
-    if (grade >= gradeStrong) this.#doubts?.learn(slot, finding.kind, grade === gradeProof);
+    if (grade === gradeProof) this.#doubts?.learn(slot, finding.kind);
     if ((words[s + sFlags]! & flagDecided) !== 0) {
       if (view.infoHashLength === 0 || (words[s + sFlags]! & flagDetailed) !== 0) return;
       words[s + sFlags]! |= flagDetailed;

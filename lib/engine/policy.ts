@@ -9,8 +9,9 @@ import type { Registry } from './registry.js';
 import { gradeHint, gradeNear, gradeProof, gradeStrong, type EvidenceStore } from './evidence.js';
 import { BitTorrent, Suspect, Unknown, reasons, type Reason, type VerdictCode } from './verdict.js';
 
-/** Whether the shape of an encrypted connection decides alone, or only with other evidence. */
-export type EncryptedMode = 'corroborated' | 'shape';
+/** Encrypted connections are not looked for, need other evidence beside their shape, or are decided by it alone. */
+export const encryptedModes = ['off', 'corroborated', 'shape'] as const;
+export type EncryptedMode = (typeof encryptedModes)[number];
 
 /** How to weigh, and the answer of `weigh`; one instance per engine, overwritten each time. */
 export class Weighing {

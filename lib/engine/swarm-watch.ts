@@ -72,6 +72,8 @@ class End {
 
 export class SwarmWatch {
   isExempt: IsExempt = nobodyIsExempt;
+  /** Something was learned since this was set to false. */
+  hasLearned = false;
   readonly #endpoints: Endpoints;
   readonly #hosts: Hosts;
   readonly #ends: readonly [End, End] = [new End(), new End()];
@@ -84,25 +86,16 @@ export class SwarmWatch {
   }
 
   /**
-   * A detector said Yes about a message of `side` (0 client, 1 server).
+   * A detector found proof in a message of `side` (0 client, 1 server).
    * @param kind index into kinds, of what it found
-   * @param proven the finding is proof, and not one that rests on this memory
    */
-  learn(
-    flows: FlowTable,
-    slot: number,
-    side: number,
-    view: View,
-    kind: number,
-    proven: boolean,
-    seconds: number,
-  ): void {
+  learn(flows: FlowTable, slot: number, side: number, view: View, kind: number, seconds: number): void {
     this.#readEnds(flows, slot);
     const sender = this.#ends[side === 0 ? 0 : 1];
     const receiver = this.#ends[side === 0 ? 1 : 0];
     if (this.#bothSpoke) this.#learnNamed(view, sender, receiver, seconds);
     if (view.listenPort > 0) this.#name(sender, view.listenPort, sender, receiver, seconds);
-    if (!proven) return;
+    this.hasLearned = true;
     if (fromTracker[kind] === 1) {
       if (side === 0) this.#note(sender, kind, receiver, seconds);
       return;
@@ -138,14 +131,25 @@ export class SwarmWatch {
 
   /** Notes that the client opened a connection of the whole shape; different remotes of the last two minutes. */
   noteShape(flows: FlowTable, slot: number, seconds: number): number {
+    this.hasLearned = true;
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const { word0, word1, word2, word3 } = client;
     return this.#hosts.shape(this.#version, word0, word1, word2, word3, server.network, seconds);
   }
 
+  /** Notes that the client opened a connection of random bytes to the server that is none of this shape. */
+  noteUnlike(flows: FlowTable, slot: number, seconds: number): void {
+    this.hasLearned = true;
+    this.#readEnds(flows, slot);
+    const [client, server] = this.#ends;
+    const { word0, word1, word2, word3 } = client;
+    this.#hosts.unlike(this.#version, word0, word1, word2, word3, server.network, seconds);
+  }
+
   /** Notes the public key with which the client began; true if it used the same one towards another remote. */
   noteKey(flows: FlowTable, slot: number, key0: number, key1: number, seconds: number): boolean {
+    this.hasLearned = true;
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const { word0, word1, word2, word3 } = client;

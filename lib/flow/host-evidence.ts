@@ -18,6 +18,7 @@ import { isPeerAddress } from './peer-address.js';
 import {
   countWitnesses,
   distance,
+  dropWitness,
   dropWitnesses,
   latest,
   putWitness,
@@ -46,6 +47,9 @@ const partnersValue = value0 + 1;
 const remotes = value0;
 const shapeRemotes = 4;
 const keyRemotes = 2;
+
+/** Sets the rows about remotes of another shape apart from those about keys. */
+const unlikeWord = 0x756e_6c69;
 
 export class HostEvidence implements Hosts {
   /** Rows of each table, and the bytes of all. */
@@ -134,7 +138,7 @@ export class HostEvidence implements Hosts {
     return this.#findProof(version, word0, word1, word2, word3, 0, seconds) ? ActiveHost : QuietHost;
   }
 
-  /** @returns 1 to 4 */
+  /** @returns 0 to 4; 0 if the remote was seen with another shape */
   shape(
     version: number,
     word0: number,
@@ -148,9 +152,34 @@ export class HostEvidence implements Hosts {
     const now = seconds | 0;
     const hash = this.#hash;
     const rows = this.#shapes;
+    hash.address(version, word0, word1, word2, word3, 0, remote, unlikeWord);
+    if (this.#keys.find(hash.tag0, hash.tag1, hash.place, now, keySeconds) >= 0) return 0;
     hash.address(version, word0, word1, word2, word3, 0, 0, 0);
     this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
     return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+  }
+
+  unlike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): void {
+    if (!isPeerAddress(version, word0, word1)) return;
+    const now = seconds | 0;
+    const hash = this.#hash;
+    hash.address(version, word0, word1, word2, word3, 0, remote, unlikeWord);
+    this.#remember(this.#keys, keyRemotes, hash.fingerprint(remote), now, keySeconds);
+    // It may have counted before.
+    const rows = this.#shapes;
+    hash.address(version, word0, word1, word2, word3, 0, 0, 0);
+    const handle = rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds);
+    if (handle < 0) return;
+    dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
+    rows.store(handle, hash.tag0, hash.tag1);
   }
 
   key(

@@ -184,6 +184,11 @@ export function dropWitnesses(
   }
 }
 
+/** Makes the place of this witness empty. */
+export function dropWitness(row: Int32Array, from: number, to: number, fingerprint: number): void {
+  for (let i = from; i < to; i++) if (row[i]! >>> 16 === fingerprint) row[i] = 0;
+}
+
 /** Writes a witness at its own place, else at an empty one, else over the one furthest away. */
 export function putWitness(
   row: Int32Array,

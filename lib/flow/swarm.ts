@@ -110,6 +110,19 @@ export interface Hosts {
     seconds: number,
   ): number;
   /**
+   * A flow of this host with `remote` was random from its first byte, but had another shape: for a while the remote does
+   * not count in `shape`.
+   */
+  unlike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): void;
+  /**
    * This host opened a stream to `remote` with the public key of which `key0` and `key1` are a hash.
    * @returns true if it used the same key towards a remote in another network within the last ten minutes
    */
