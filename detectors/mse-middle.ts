@@ -65,5 +65,7 @@ export const mseMiddle: Detector = {
 };
 
 function otherIsRandom({ other, otherStart, otherEnd }: View): boolean {
-  return otherEnd - otherStart >= randomBytesMin && looksRandom(other, otherStart, otherEnd);
+  const length = otherEnd - otherStart;
+  if (length < randomBytesMin || beginsLikeAnother(other, otherStart, otherEnd, length)) return false;
+  return looksRandom(other, otherStart, otherEnd);
 }

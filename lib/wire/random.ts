@@ -74,7 +74,7 @@ const counts = new Int32Array(32);
 let zeros = 0;
 let repeats = 0;
 
-/** False if `[start, end)` is surely not random; see above for the error rates. */
+/** False if `[start, end)` is surely not random; see above for the error rates. Nothing at all passes. */
 export function looksRandom(bytes: Uint8Array, start: number, end: number): boolean {
   if (!beginsRandom(bytes, start, end)) return false;
   counts.fill(0);
@@ -138,9 +138,9 @@ function areRandomCounts(n: number): boolean {
     low += l * l;
   }
   if (n >= chiSquareBytesMin && (high > squaresMax[n]! || low > squaresMax[n]!)) return false;
-  if (Math.abs(bits - 4 * n) >= bitsFar[n]!) return false;
+  if (Math.abs(bits - 4 * n) > bitsFar[n]!) return false;
   const ascii = counts[2]! + counts[3]! + counts[4]! + counts[5]! + counts[6]! + counts[7]!;
-  return Math.abs(ascii - (3 * n) / 8) < asciiFar[n]!;
+  return Math.abs(ascii - (3 * n) / 8) <= asciiFar[n]!;
 }
 
 /**
