@@ -276,7 +276,7 @@ test('random conversations are taken for an exchange no more often than is state
       0.15,
       0.005,
     ],
-    ['Shadowsocks with TLS in it', tunnelledTls, 0.02, 0.002],
+    ['Shadowsocks with TLS in it', tunnelledTls, 0.2, 0.002],
   ] as const) {
     const rates = shares(count, 0xe44, make);
     t.diagnostic(

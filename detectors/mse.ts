@@ -270,20 +270,27 @@ function judgeFourth(view: View): Outcome {
   const from = openingStart + turnBytes[1]!;
   // A full segment may be the first of many: the next turn will tell how many came.
   if (fourth < fourthMin || fourth > wholeMessageMax || from >= openingEnd) return More;
-  const exact = turnBytes[2] === thirdWithHandshakeMin || isExactFourth(view);
+  const exact = isExactThirdOrFourth(view);
   const said = view.oneWay ? oneDirection : exact ? handshakeLength : fourMessages;
   return yesInOpening(view, said, from, openingEnd);
 }
 
-/** True if the fourth turn's first segment is the head without padding, alone or with the answered handshake. */
-function isExactFourth({ turnBytes, wireLength }: View): boolean {
-  if (turnBytes[3] !== wireLength) return false;
-  if (wireLength === fourthMin) return true;
-  return wireLength === fourthMin + handshakeBytes && turnBytes[2]! >= thirdWithHandshakeMin;
+/** True if the third turn is a handshake without padding, or the fourth so far the head, alone or with the answered one. */
+function isExactThirdOrFourth({ turnBytes }: View): boolean {
+  const third = turnBytes[2]!;
+  const fourth = turnBytes[3]!;
+  if (third === thirdWithHandshakeMin || fourth === fourthMin) return true;
+  return fourth === fourthMin + handshakeBytes && third >= thirdWithHandshakeMin;
+}
+
+/** True if the fifth turn begins with a segment that is the handshake, which had waited for the fourth to end. */
+function isExactFifth({ turnBytes, wireLength }: View): boolean {
+  const waited = turnBytes[3]! <= fourthMax + (turnBytes[1] === keyBytes ? paddingMax : 0);
+  return waited && turnBytes[4] === handshakeBytes && wireLength === handshakeBytes;
 }
 
 function judgeFifth(view: View): Outcome {
-  const { turnBytes, wireLength, openingStart, openingEnd } = view;
+  const { turnBytes, openingStart, openingEnd } = view;
   if (!areKeys(view) || turnBytes[3]! < fourthMin) return No;
   const flaw = flawOfFour(view);
   if (flaw >= 0) return nearMiss(view, flaw);
@@ -295,8 +302,7 @@ function judgeFifth(view: View): Outcome {
     return More;
   }
   if (from >= openingEnd) return No;
-  const waited = turnBytes[3]! <= fourthMax + (turnBytes[1] === keyBytes ? paddingMax : 0);
-  const exact = waited && fifth === handshakeBytes && wireLength === handshakeBytes;
+  const exact = isExactThirdOrFourth(view) || isExactFifth(view);
   const said = view.oneWay ? oneDirection : exact ? handshakeLength : fourMessages;
   return yesInOpening(view, said, from, openingEnd);
 }

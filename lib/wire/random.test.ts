@@ -175,7 +175,7 @@ test('nothing outside the range is read, and short ranges are judged too', () =>
 test('a long message is judged by its beginning and its end', () => {
   const bytes = cipherBytes(608, 3);
   assert.ok(looksRandom(bytes, 0, 608));
-  assert.ok(!looksRandom(Uint8Array.from([...bytes.subarray(0, 200), ...new Uint8Array(96)]), 0, 296));
+  assert.ok(!looksRandom(Uint8Array.from([...bytes.subarray(0, 200), ...new Uint8Array(64)]), 0, 264));
   assert.ok(!looksRandom(Uint8Array.from([...new Uint8Array(96), ...bytes]), 0, 704));
 });
 
