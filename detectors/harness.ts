@@ -231,7 +231,7 @@ function note(detector: Detector, view: View, outcome: Outcome, step: number, la
   const finding =
     outcome === Yes ? (detector.findings[view.finding]?.text ?? `no finding ${view.finding}`) : null;
   const near =
-    outcome === No && view.near >= 0
+    outcome !== Yes && view.near >= 0
       ? (detector.nearMisses[view.near] ?? `no near miss ${view.near}`)
       : last.near;
   return {

@@ -130,7 +130,7 @@ test('turn lengths that clients have sent', () => {
 });
 
 test('each bound of the lengths, on either side of it', () => {
-  const base = [301, 361, 225, 300, 90];
+  const base = [303, 361, 225, 300, 90];
   for (const [turn, good, bad, near] of [
     [0, 608, 609, 1],
     [1, 608, 609, 3],
@@ -154,9 +154,9 @@ function segmented(length: number): number[] {
 }
 
 test('without room for a handshake in the third message the fourth answers none, and the fifth is one', () => {
-  assert.equal(hear(one(301, 361, 101, 527, 90)).near, 7);
-  assert.deepEqual(hear(one(301, 361, 101, 526, 90)).said, [0, 1, 2]);
-  assert.equal(hear(one(301, 361, 101, 526, 67)).near, 9);
+  assert.equal(hear(one(303, 361, 101, 527, 90)).near, 7);
+  assert.deepEqual(hear(one(303, 361, 101, 526, 90)).said, [0, 1, 2]);
+  assert.equal(hear(one(303, 361, 101, 526, 67)).near, 9);
 });
 
 test('padding that was written apart may come late', () => {
@@ -227,7 +227,7 @@ test('exchanges after the specification are recognised', (t) => {
       `${name}: four messages or handshake ${percent(Math.min(1, strong))}, handshake ${percent(rates[3]!)}`,
     );
     assert.ok(rates[0]! > 0.9995 && rates[1]! > 0.999, name);
-    assert.ok(Math.max(rates[2]!, rates[3]!) > (padsLater ? 0.98 : 0.93), name);
+    assert.ok(Math.max(rates[2]!, rates[3]!) > (padsLater && !withPayload ? 0.98 : 0.9), name);
   }
 });
 
@@ -283,5 +283,33 @@ test('random conversations are taken for an exchange no more often than is state
       `${name}: first ${percent(rates[0]!)}, two ${percent(rates[1]!)}, four ${percent(rates[2]!)}, handshake ${percent(rates[3]!)}`,
     );
     assert.ok(rates[2]! <= fourMax && rates[3]! <= handshakeMax, name);
+  }
+});
+
+test('what is shown is read within its range only, and never throws', () => {
+  const random = new SeededRandom(0xf022);
+  const view = new View();
+  for (let round = 0; round < 20_000; round++) {
+    const ranges = Array.from({ length: 2 }, () => {
+      const start = random.below(5000);
+      return [start, start + random.below(700)] as const;
+    });
+    view.reset();
+    view.fromClient = random.below(2) === 0;
+    view.turn = random.below(7);
+    view.oneWay = random.below(4) === 0;
+    for (let i = 0; i < 6; i++) view.turnBytes[i] = random.below(4) === 0 ? 68 : random.below(700);
+    [view.openingStart, view.openingEnd] = ranges[0]!;
+    [view.otherStart, view.otherEnd] = ranges[1]!;
+    view.bytes = view.opening = view.other = noise;
+    view.start = view.openingStart;
+    view.end = view.openingEnd;
+    view.wireLength = view.end - view.start;
+    const outcome = mse.inspect(view);
+    if (outcome === Yes) {
+      assert.ok(
+        view.at >= 0 && view.length > 0 && view.at + view.length <= view.openingEnd - view.openingStart,
+      );
+    }
   }
 });

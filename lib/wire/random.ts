@@ -119,7 +119,7 @@ function count(bytes: Uint8Array, start: number, end: number): number {
     own[byte >> 4]!++;
     own[16 + (byte & 15)]!++;
     if (byte === 0) seen++;
-    // 1 if the distance is below 32: a branch that is taken one time in eight costs 1 ns per byte.
+    // 1 if the distance is below 32: a branch that is taken one time in eight costs 0.7 ns per byte.
     seen += ((((byte - former + 16) & 255) - 32) >>> 31) << 16;
     former = byte;
   }
