@@ -4,6 +4,8 @@ import { dht } from './dht.js';
 import { httpTracker } from './http-tracker.js';
 import { httpTrackerAnswer } from './http-tracker-answer.js';
 import { lsd } from './lsd.js';
+import { mse } from './mse.js';
+import { mseMiddle } from './mse-middle.js';
 import { otherProtocols, recogniseOther } from './other-protocols.js';
 import { peerHandshake } from './peer-handshake.js';
 import { peerHandshakeLate } from './peer-handshake-late.js';
@@ -29,6 +31,8 @@ export const detectors: readonly Detector[] = [
   webDownload,
   torrentFile,
   peerMessages,
+  mse,
+  mseMiddle,
 ];
 
 /** What the engine is given. */

@@ -44,7 +44,7 @@ import { inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
 import type { SwarmWatch } from './swarm-watch.js';
 import { Doubts } from './doubts.js';
-import { EvidenceStore, gradeHint, gradeNear, gradeProof, gradeStrong, type Sighting } from './evidence.js';
+import { EvidenceStore, gradeHint, gradeNear, gradeProof, type Sighting } from './evidence.js';
 import { Notes } from './notes.js';
 import { weigh, Weighing, type EncryptedMode } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
