@@ -9,11 +9,11 @@ import { EndpointMemory } from './endpoint-memory.js';
 import { HostEvidence } from './host-evidence.js';
 import { ActivePort, NamedEndpoint, QuietHost, TrustedEndpoint, UnknownEndpoint } from './swarm.js';
 
-const workers = 4;
+const workers = 3;
 const runMillis = 1000;
 const roundsMin = 20_000;
-const capacity = 16;
-const universe = 128;
+const capacity = 8;
+const universe = 32;
 const start = 1_790_000_400;
 
 interface Shared {
@@ -54,8 +54,8 @@ class Hammer {
     const i = this.#next() % universe;
     const address = 0x2e000000 + i * 77;
     this.seen.operations++;
-    // A quota window passes every 30 ms, so that new names are always learned.
-    const now = start + (Date.now() - this.#beginMillis) * 20;
+    // Whatever was told is forgotten within 8 ms and a quota window is over after 2, so that rows always change hands.
+    const now = start + (Date.now() - this.#beginMillis) * 500;
     const told = toldOf(i);
     if (told === 3) {
       this.#endpoints.prove(4, address, 0, 0, 0, 6881, 5, now);
