@@ -137,6 +137,8 @@ function findingsInEngine(detector: Detector, fixture: Fixture): string[] {
     const [from, to] = fromClient ? [client, server] : [server, client];
     const sequence = next[`${fromClient}`];
     next[`${fromClient}`] += payload.length;
+    // Not captured.
+    if (fixture.oneWay !== null && (fixture.oneWay === 'client') !== fromClient) continue;
     engine.packet(
       fakePacket({ proto: detector.transport, from, to, sequence, payload }),
       60 + payload.length,
