@@ -4,7 +4,7 @@ import type { FlowEnds } from '../lib/report/decision-list.js';
 import type { FlowReport } from '../lib/report/report.js';
 
 /** The part of the configuration that a running worker can take over. */
-export type PolicySettings = Pick<Config, 'mode' | 'action' | 'allow' | 'limits' | 'detectorsOff'>;
+export type PolicySettings = Pick<Config, 'mode' | 'action' | 'allow' | 'names' | 'limits' | 'detectorsOff'>;
 
 export interface WorkerSettings {
   readonly worker: number;

@@ -17,6 +17,10 @@ export interface ScanArguments {
   flowsMax: number;
   progress: boolean;
   logLevel: LogLevel;
+  /** Names, files of names, and protocols that count as BitTorrent. */
+  blockName: readonly string[];
+  blockNamesFile: readonly string[];
+  blockAlpn: readonly string[];
 }
 
 /** What is not named on the command line. */
@@ -27,6 +31,9 @@ export const scanDefaults = {
   flowsMax: flowsMaxDefault,
   progress: true,
   logLevel: 'warn',
+  blockName: [],
+  blockNamesFile: [],
+  blockAlpn: [],
 } as const satisfies Partial<ScanArguments>;
 
 /** The options of a scan of the usual form, or null: then yargs has to read the words. */

@@ -1,5 +1,7 @@
 /** `swarmgate scan`: capture files in, explained verdicts on every flow out. */
 import type { Argv, CommandModule } from 'yargs';
+import { registryWith } from '../detectors/index.js';
+import type { ListedNames } from '../detectors/listed-names.js';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
@@ -51,6 +53,27 @@ function build(yargs: Argv): Argv<ScanArguments> {
       type: 'number',
       default: scanDefaults.flowsMax,
       requiresArg: true,
+    })
+    .option('block-name', {
+      describe: 'a host name that counts as BitTorrent, with all below it (may be repeated)',
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: scanDefaults.blockName,
+    })
+    .option('block-names-file', {
+      describe: 'a file with such names, one a line (may be repeated)',
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: scanDefaults.blockNamesFile,
+    })
+    .option('block-alpn', {
+      describe: 'a protocol that counts as BitTorrent where a TLS client offers it (may be repeated)',
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: scanDefaults.blockAlpn,
     })
     .option('progress', {
       describe: 'progress line on a terminal (--no-progress: none)',
@@ -161,10 +184,12 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
     columns: toTerminal ? process.stdout.columns : 100,
     version,
   });
+  const lists = await nameLists(options);
   const bytes = new RunBytes(inputs.map(({ sizeBytes }) => sizeBytes ?? null));
   const scanner = new Scanner({
     continuous: options.continuous,
     flowsMax: options.flowsMax,
+    registry: registryWith(lists),
     onFlow: (flow) => {
       writer.flow(flow);
     },
@@ -191,6 +216,21 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
   await output.close();
   if (options.exitCode && summary.flowsByVerdict.bittorrent > 0) return exitFound;
   return scanner.incomplete > 0 ? exitIncomplete : exitOk;
+}
+
+/** The names to look for, or null. What reads them is loaded only if there are any. */
+async function nameLists({
+  blockName,
+  blockNamesFile,
+  blockAlpn,
+}: ScanArguments): Promise<ListedNames | null> {
+  if (blockName.length + blockNamesFile.length + blockAlpn.length === 0) return null;
+  const { givenNames } = await import('./name-lists.js');
+  return givenNames({
+    block: blockName,
+    files: blockNamesFile.map(unprotectWord),
+    alpn: blockAlpn,
+  });
 }
 
 function noCapture(passedOver: number): UserError {

@@ -6,7 +6,7 @@ import { fuzz } from '../lib/fuzzing.js';
 import { repositoryPath } from '../lib/testing.js';
 import { View, Yes, type Detector } from './detector.js';
 import { parseFixture } from './harness.js';
-import { detectors } from './index.js';
+import { everyDetector as detectors } from './testing.js';
 
 function seedsOf(detector: Detector): Uint8Array[] {
   const folder = repositoryPath('fixtures', 'detectors', detector.name);
