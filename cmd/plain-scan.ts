@@ -7,8 +7,9 @@
 import { flowsMaxDefault } from '../lib/limits.js';
 import { formats, type FormatName } from '../lib/report/index.js';
 import type { LogLevel } from '../lib/report/log.js';
+import { noNames, type NameArguments } from './name-flags.js';
 
-export interface ScanArguments {
+export interface ScanArguments extends NameArguments {
   files: string[];
   format: FormatName;
   output: string | undefined;
@@ -17,10 +18,6 @@ export interface ScanArguments {
   flowsMax: number;
   progress: boolean;
   logLevel: LogLevel;
-  /** Names, files of names, and protocols that count as BitTorrent. */
-  blockName: readonly string[];
-  blockNamesFile: readonly string[];
-  blockAlpn: readonly string[];
 }
 
 /** What is not named on the command line. */
@@ -31,9 +28,7 @@ export const scanDefaults = {
   flowsMax: flowsMaxDefault,
   progress: true,
   logLevel: 'warn',
-  blockName: [],
-  blockNamesFile: [],
-  blockAlpn: [],
+  ...noNames,
 } as const satisfies Partial<ScanArguments>;
 
 /** The options of a scan of the usual form, or null: then yargs has to read the words. */

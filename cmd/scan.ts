@@ -1,7 +1,6 @@
 /** `swarmgate scan`: capture files in, explained verdicts on every flow out. */
 import type { Argv, CommandModule } from 'yargs';
 import { registryWith } from '../detectors/index.js';
-import type { ListedNames } from '../detectors/listed-names.js';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
@@ -11,6 +10,7 @@ import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
 import { listInputs, refuseRepeated, unprotectWord, type Input } from './inputs.js';
+import { nameFlags, nameLists } from './name-flags.js';
 import { inputAt, onInterrupt, ReportOutput } from './output.js';
 import { scanDefaults, type ScanArguments } from './plain-scan.js';
 import { Scanner } from './scanner.js';
@@ -54,27 +54,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       default: scanDefaults.flowsMax,
       requiresArg: true,
     })
-    .option('block-name', {
-      describe: 'a host name that counts as BitTorrent, with all below it (may be repeated)',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: scanDefaults.blockName,
-    })
-    .option('block-names-file', {
-      describe: 'a file with such names, one a line (may be repeated)',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: scanDefaults.blockNamesFile,
-    })
-    .option('block-alpn', {
-      describe: 'a protocol that counts as BitTorrent where a TLS client offers it (may be repeated)',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: scanDefaults.blockAlpn,
-    })
+    .options(nameFlags)
     .option('progress', {
       describe: 'progress line on a terminal (--no-progress: none)',
       type: 'boolean',
@@ -216,21 +196,6 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
   await output.close();
   if (options.exitCode && summary.flowsByVerdict.bittorrent > 0) return exitFound;
   return scanner.incomplete > 0 ? exitIncomplete : exitOk;
-}
-
-/** The names to look for, or null. What reads them is loaded only if there are any. */
-async function nameLists({
-  blockName,
-  blockNamesFile,
-  blockAlpn,
-}: ScanArguments): Promise<ListedNames | null> {
-  if (blockName.length + blockNamesFile.length + blockAlpn.length === 0) return null;
-  const { givenNames } = await import('./name-lists.js');
-  return givenNames({
-    block: blockName,
-    files: blockNamesFile.map(unprotectWord),
-    alpn: blockAlpn,
-  });
 }
 
 function noCapture(passedOver: number): UserError {

@@ -40,7 +40,6 @@ test('a name is listed with all below it, alone, or only with those below it', (
     [`${'a.'.repeat(122)}example.org`, false],
   ];
   for (const [name, expected] of cases) assert.equal(asks(set, name), expected, name);
-  assert.equal(set.size, 3);
 });
 
 test('one name in several forms', () => {
@@ -49,7 +48,6 @@ test('one name in several forms', () => {
     ['example.org', 'www.example.org', 'org'].map((name) => asks(set, name)),
     [true, true, false],
   );
-  assert.equal(set.size, 2);
 });
 
 test('an empty set holds nothing', () => {

@@ -39,8 +39,6 @@ function mixed(hash: number): number {
 }
 
 export class NameSet {
-  /** Names that were listed, each form of a name counted. */
-  readonly size: number;
   readonly #key: number;
   readonly #slots: Int32Array;
   readonly #mask: number;
@@ -63,7 +61,6 @@ export class NameSet {
       const [text, form] = formOf(name);
       forms.set(text, (forms.get(text) ?? 0) | form);
     }
-    this.size = new Set(names).size;
     this.#key = key | 0;
     let slots = 4;
     while (slots < 2 * forms.size) slots *= 2;
