@@ -190,7 +190,8 @@ export class Filter {
     }
     this.#status.configure(config);
     // What was decided by other rules of the operator is decided anew.
-    const anew = !isDeepStrictEqual([before.allow, before.action, before.names],
+    const anew = !isDeepStrictEqual(
+      [before.allow, before.action, before.names],
       [config.allow, config.action, config.names],
     );
     this.#pool?.configure(config, anew);

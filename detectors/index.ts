@@ -41,6 +41,4 @@ export function registryWith(lists: ListedNames | null): typeof registry {
 }
 
 /** Detectors that have nothing to find until the operator lists names, for `swarmgate detectors`. */
-export const optionalDetectors: readonly Detector[] = listedNames(
-  listsOf({ listed: [], alpn: [] }, 0),
-);
+export const optionalDetectors: readonly Detector[] = listedNames(listsOf({ listed: [], alpn: [] }, 0));

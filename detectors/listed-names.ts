@@ -9,15 +9,7 @@ import { NameSet } from '../lib/wire/name-set.js';
 import { isInitial, QuicStream } from '../lib/wire/quic-initial.js';
 import { ascii, isBeginningOf, needle, startsWith } from '../lib/wire/text.js';
 import { ClientHello, NoHello, OpenHello, type HelloOutcome } from '../lib/wire/tls-hello.js';
-import {
-  More,
-  No,
-  yesInOpening,
-  yesInPayload,
-  type Detector,
-  type Finding,
-  type View,
-} from './detector.js';
+import { More, No, yesInOpening, yesInPayload, type Detector, type Finding, type View } from './detector.js';
 
 /** What the operator listed. The sets may be replaced while detectors use them; each is immutable. */
 export interface ListedNames {

@@ -46,8 +46,7 @@ test('how names may be written', () => {
     '_service.example.org': '_service.example.org',
     'a--b.example.org': 'a--b.example.org',
   };
-  for (const [text, expected] of Object.entries(right))
-    assert.equal(parseListedName(text), expected);
+  for (const [text, expected] of Object.entries(right)) assert.equal(parseListedName(text), expected);
   const wrong: Record<string, RegExp> = {
     '': /no host name/,
     org: /top-level domain.*=org/,
@@ -103,8 +102,14 @@ test('wrong names are refused with their place', () => {
   assert.deepEqual(problemsOf('names:\n  block: [a.example, org]'), [
     'f:2: names.block[1]: "org" is a whole top-level domain; write a name below it, or =org for the host of that name',
   ]);
-  assert.match(problemsOf('names: { block: [17] }')[0]!, /^f:1: names\.block\[0\]: "17" is wrong; expected a host/);
-  assert.match(problemsOf('names: { alpn: ["a b"] }')[0]!, /^f:1: names\.alpn\[0\]: "a b" is wrong; expected an ALPN/);
+  assert.match(
+    problemsOf('names: { block: [17] }')[0]!,
+    /^f:1: names\.block\[0\]: "17" is wrong; expected a host/,
+  );
+  assert.match(
+    problemsOf('names: { alpn: ["a b"] }')[0]!,
+    /^f:1: names\.alpn\[0\]: "a b" is wrong; expected an ALPN/,
+  );
   assert.match(problemsOf('names: { files: [trackers.txt] }')[0]!, /expected a full path/);
 });
 
@@ -112,7 +117,10 @@ test('every bad line of a list is refused with file and line', () => {
   const path = list('bad.txt', 'a.example\n127.0.0.1 b.example\n\n.c.example\nd.example\n');
   const problems = problemsOf(`names: { files: [${path}] }`);
   assert.equal(problems.length, 2);
-  assert.ok(problems[0]!.startsWith(`${path}:2: "127.0.0.1 b.example" is no host name alone; expected`), problems[0]);
+  assert.ok(
+    problems[0]!.startsWith(`${path}:2: "127.0.0.1 b.example" is no host name alone; expected`),
+    problems[0],
+  );
   assert.ok(problems[1]!.startsWith(`${path}:4: ".c.example" is no host name`), problems[1]);
 });
 
@@ -147,12 +155,17 @@ test('more names than any list needs are refused', () => {
 });
 
 test('a list may change while running, the first one needs a restart', () => {
-  const [none, one, two] = ['', 'names: { block: [a.example] }', 'names: { block: [a.example, b.example] }'].map(
-    (text) => read(text),
-  ) as [Config, Config, Config];
+  const [none, one, two] = [
+    '',
+    'names: { block: [a.example] }',
+    'names: { block: [a.example, b.example] }',
+  ].map((text) => read(text)) as [Config, Config, Config];
   const live = differences(one, two);
   assert.deepEqual([live.live.length, live.restart.length, live.refusal], [1, 0, null]);
   assert.equal(differences(one, none).refusal, null);
   const first = differences(none, one);
-  assert.match(first.refusal!, /cannot change names\.block from \[\] to \["a\.example"\] \(with the first list/);
+  assert.match(
+    first.refusal!,
+    /cannot change names\.block from \[\] to \["a\.example"\] \(with the first list/,
+  );
 });

@@ -19,8 +19,7 @@ export const namesFileBytesMax = 4 * 1024 * 1024;
 const badLinesMax = 20;
 const protocolBytesMax = 64;
 
-const nameExpects =
-  'a host name like example.org (with all below it), =example.org (alone) or *.example.org';
+const nameExpects = 'a host name like example.org (with all below it), =example.org (alone) or *.example.org';
 
 /** A name as NameSet takes it. @throws RangeError with a clause about what is wrong */
 export function parseListedName(text: string): string {

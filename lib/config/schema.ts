@@ -204,9 +204,14 @@ const names: readonly Setting[] = [
     'Files with such names, one a line, # begins a comment; a reload reads them again.',
     { flag: 'block-names-file' },
   ),
-  list('names.alpn', protocolId, 'Protocols that count as BitTorrent where a TLS or QUIC client offers them.', {
-    flag: 'block-alpn',
-  }),
+  list(
+    'names.alpn',
+    protocolId,
+    'Protocols that count as BitTorrent where a TLS or QUIC client offers them.',
+    {
+      flag: 'block-alpn',
+    },
+  ),
 ];
 
 const switches: readonly Setting[] = detectors.map(({ name, summary }) =>

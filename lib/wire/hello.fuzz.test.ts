@@ -46,13 +46,17 @@ fuzz('TLS without records', [hello], (bytes) => {
 const question = new DnsQuestion();
 const names = new NameSet(['example.org', '*.net'], 3);
 
-fuzz('DNS', [fromHex('3a51 0120 0001 0000 0000 0001 03777777 076578616d706c65 036f7267 00 0001 0001')], (bytes) => {
-  twice(bytes, (padded, start, end) => {
-    const outcome = question.read(padded, start, end);
-    assert.ok(question.length <= nameBytesMax);
-    return `${outcome} ${question.length} ${names.has(question.text, 0, question.length)} ${names.has(padded, start, end)}`;
-  });
-});
+fuzz(
+  'DNS',
+  [fromHex('3a51 0120 0001 0000 0000 0001 03777777 076578616d706c65 036f7267 00 0001 0001')],
+  (bytes) => {
+    twice(bytes, (padded, start, end) => {
+      const outcome = question.read(padded, start, end);
+      assert.ok(question.length <= nameBytesMax);
+      return `${outcome} ${question.length} ${names.has(question.text, 0, question.length)} ${names.has(padded, start, end)}`;
+    });
+  },
+);
 
 const stream = new QuicStream();
 
@@ -75,6 +79,10 @@ const frames = Uint8Array.from([
 ]);
 
 fuzz('QUIC frames', [frames], (payload) => {
-  const datagram = sealInitial({ version: 2, payload: payload.subarray(0, 4000), destination: rfcConnectionId });
+  const datagram = sealInitial({
+    version: 2,
+    payload: payload.subarray(0, 4000),
+    destination: rfcConnectionId,
+  });
   readQuic(datagram, 0, datagram.length, datagram.length);
 });

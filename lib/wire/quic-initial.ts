@@ -81,7 +81,8 @@ function versionAt(bytes: Uint8Array, at: number): Version | null {
 export function isInitial(bytes: Uint8Array, start: number, end: number, wireLength: number): boolean {
   if (wireLength < datagramBytesMin || end - start < 64 || (bytes[start]! & 0xc0) !== 0xc0) return false;
   const version = versionAt(bytes, start + 1);
-  if (version === null || (bytes[start]! & 0x30) !== version.type) return false;
+  // The type of an Initial has another number in each version.
+  if ((bytes[start]! & 0x30) !== version?.type) return false;
   return bytes[start + 5]! <= connectionIdMax;
 }
 
@@ -188,7 +189,8 @@ export class QuicStream {
   #setNonce(bytes: Uint8Array, at: number, length: number): void {
     const counter = this.#counter;
     for (let i = 0; i < nonceBytes; i++) counter[i] = this.#nonce[i]!;
-    for (let i = 0; i < length; i++) counter[nonceBytes - length + i]! ^= bytes[at + i]! ^ this.#stream[1 + i]!;
+    for (let i = 0; i < length; i++)
+      counter[nonceBytes - length + i]! ^= bytes[at + i]! ^ this.#stream[1 + i]!;
   }
 
   /** Counter mode of GCM: the data's first block has the number 2 (NIST SP 800-38D section 7.1). */
@@ -215,7 +217,7 @@ export class QuicStream {
     const plain = this.#plain;
     let at = 0;
     for (let frames = 0; frames < framesMax; frames++) {
-      while (at < here && plain[at]! === 0) at++;
+      while (at < here && plain[at] === 0) at++;
       if (at >= here) return true;
       const type = plain[at++]!;
       if (type === 0x01) continue;

@@ -18,7 +18,9 @@ function primesOf(): { constants: Int32Array; initial: Int32Array } {
   for (let n = 2n; primes.length < 64; n++) if (primes.every((prime) => n % prime !== 0n)) primes.push(n);
   return {
     constants: Int32Array.from(primes, (prime) => Number(BigInt.asIntN(32, root(prime << 96n, 3n)))),
-    initial: Int32Array.from(primes.slice(0, 8), (prime) => Number(BigInt.asIntN(32, root(prime << 64n, 2n)))),
+    initial: Int32Array.from(primes.slice(0, 8), (prime) =>
+      Number(BigInt.asIntN(32, root(prime << 64n, 2n))),
+    ),
   };
 }
 

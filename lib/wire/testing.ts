@@ -144,7 +144,9 @@ export function sealInitial(initial: Initial): Uint8Array {
   const { version, payload, number = 2, numberBytes = 4, padTo = 1200 } = initial;
   const { destination = rfcConnectionId, source = new Uint8Array(0), token = new Uint8Array(0) } = initial;
   const { type, salt, prefix, number: versionNumber } = quicVersions[version];
-  const first = createHmac('sha256', Buffer.from(salt, 'hex')).update(initial.keyed ?? destination).digest();
+  const first = createHmac('sha256', Buffer.from(salt, 'hex'))
+    .update(initial.keyed ?? destination)
+    .digest();
   const secret = expandLabel(first, 'client in', 32);
   const head = [type | (numberBytes - 1), ...be(versionNumber, 4), destination.length, ...destination];
   head.push(source.length, ...source, 0x40 | (token.length >> 8), token.length & 0xff, ...token);
