@@ -1,5 +1,5 @@
 /** What `swarmgate check` does. Apart from the command, which is loaded with every start and must not load YAML. */
-import { ConfigError, type ConfigProblem } from '../lib/config/config.js';
+import { ConfigError, wantsNames, type ConfigProblem } from '../lib/config/config.js';
 import { fileFrom, flagsFrom } from '../lib/config/flags.js';
 import { readConfig, valueIn, type LoadedConfig } from '../lib/config/load.js';
 import { effectiveFile, valueText } from '../lib/config/render.js';
@@ -36,7 +36,9 @@ function changedText({ config, origins }: LoadedConfig): string[] {
 function report(loaded: LoadedConfig): string {
   const changed = changedText(loaded);
   const said = changed.length === 0 ? ['  every setting is at its default'] : changed;
-  return [`ok: ${loaded.file ?? 'no configuration file'}`, ...said].join('\n');
+  const { config } = loaded;
+  const lists = wantsNames(config) ? [`  names: ${config.names.listed.length} on the lists`] : [];
+  return [`ok: ${loaded.file ?? 'no configuration file'}`, ...said, ...lists].join('\n');
 }
 
 export function check(argv: Readonly<Record<string, unknown>>, print: boolean): void {

@@ -1,16 +1,21 @@
 /** `swarmgate detectors`: what is recognised, by which specification, how sure, and what is not. */
 import type { CommandModule } from 'yargs';
-import { detectors } from '../detectors/index.js';
+import type { Detector } from '../detectors/detector.js';
+import { detectors, optionalDetectors } from '../detectors/index.js';
 
 interface DetectorsArguments {
   json: boolean;
 }
 
+const everyDetector = [...detectors, ...optionalDetectors];
+const isOptional = (detector: Detector): boolean => optionalDetectors.includes(detector);
+
 function asText(): string {
-  return detectors
+  return everyDetector
     .map((detector) =>
       [
         `${detector.name}  (${detector.transport}, ${detector.confidence}; ${detector.reference})`,
+        ...(isOptional(detector) ? ['    Off unless names are listed (names.*, --block-name).'] : []),
         `    ${detector.summary}`,
         ...detector.findings.map((finding) => `    - ${finding.confidence.padEnd(6)} ${finding.text}`),
         `    Limits: ${detector.limits}`,
@@ -21,8 +26,8 @@ function asText(): string {
 }
 
 function asJson(): string {
-  const list = detectors.map(
-    ({ name, transport, confidence, reference, summary, limits, findings, packetsMax }) => ({
+  const list = everyDetector.map(
+    ({ name, transport, confidence, reference, summary, limits, findings, packetsMax }, index) => ({
       name,
       transport,
       confidence,
@@ -30,6 +35,7 @@ function asJson(): string {
       summary,
       limits,
       packets_max: packetsMax,
+      needs: index < detectors.length ? null : 'names',
       findings,
     }),
   );

@@ -1,6 +1,7 @@
 /** `swarmgate explain`: the chain of evidence of one flow, of a capture file or of a running filter. */
 import type { Argv, CommandModule } from 'yargs';
 import { More, Yes, type Detector, type View } from '../detectors/detector.js';
+import { registryWith } from '../detectors/index.js';
 import type { Tracer } from '../lib/engine/inspect.js';
 import type { Sighting } from '../lib/engine/evidence.js';
 import { sFirstFrame, wordStride } from '../lib/flow/table.js';
@@ -14,10 +15,11 @@ import type { Packet } from '../lib/wire/packet.js';
 import { askInstance, controlOptions, mayColour, type ControlArguments } from './control.js';
 import { exitIncomplete, exitOk, UserError } from './errors.js';
 import { refuseRepeated, regularInput, unprotectWord, type Input } from './inputs.js';
+import { nameFlags, nameLists, type NameArguments } from './name-flags.js';
 import { ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
-interface ExplainArguments extends ControlArguments {
+interface ExplainArguments extends ControlArguments, NameArguments {
   file: string | undefined;
   live: string | undefined;
   flow: string | undefined;
@@ -185,6 +187,7 @@ async function run(options: ExplainArguments): Promise<number> {
   const scanner = new Scanner({
     continuous: false,
     tracer: trace,
+    registry: registryWith(await nameLists(options)),
     onFlow: (flow) => {
       if (!flow.traced) return;
       const report = flow.report();
@@ -232,6 +235,7 @@ function build(yargs: Argv): Argv<ExplainArguments> {
       type: 'string',
       requiresArg: true,
     })
+    .options(nameFlags)
     .options(controlOptions)
     .option('json', { describe: 'one JSON object with the whole trace', type: 'boolean', default: false })
     .conflicts('flow', 'frame')
@@ -256,7 +260,10 @@ function build(yargs: Argv): Argv<ExplainArguments> {
       '$0 explain capture.pcap --flow tcp:10.0.0.1:50000-10.0.0.2:6881',
       'the flow between two endpoints',
     )
-    .example('$0 explain --live 10.0.0.1:50000-10.0.0.2:6881', 'a flow of the running filter');
+    .example(
+      '$0 explain --live 10.0.0.1:50000-10.0.0.2:6881',
+      'a flow of the running filter',
+    ) as unknown as Argv<ExplainArguments>;
 }
 
 export const explainCommand: CommandModule<object, ExplainArguments> = {

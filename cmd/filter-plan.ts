@@ -1,6 +1,6 @@
 /** What a configuration means for the kernel's rules and for each worker. */
 import { randomInt } from 'node:crypto';
-import type { Config } from '../lib/config/config.js';
+import { wantsNames, type Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
 import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
@@ -21,6 +21,12 @@ export function ruleSetOf(config: Config): RuleSet {
   };
 }
 
+/**
+ * Bytes of a packet that are copied at least while there is a list of names. A hello with post-quantum keys has 1.8 KiB
+ * and its extensions in any order, and the kernel may hand over its segments as one packet.
+ */
+const helloBytes = 2560;
+
 /** One plan per worker: its own queue, its share of the flows, its own secret. */
 export function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
   const count = workerCount(config);
@@ -30,7 +36,7 @@ export function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
     queue: {
       number: config.queue.first + worker,
       batchPackets: config.batch,
-      copyBytes: config.queue.copyBytes,
+      copyBytes: wantsNames(config) ? Math.max(config.queue.copyBytes, helloBytes) : config.queue.copyBytes,
       lengthMax: config.queue.length,
       receiveBufferBytes: config.queue.receiveBufferBytes,
     },

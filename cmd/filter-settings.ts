@@ -7,7 +7,7 @@ import type { SwarmMemory } from './swarm-memory.js';
 /** The part of the configuration that a running worker can take over. */
 export type PolicySettings = Pick<
   Config,
-  'mode' | 'encrypted' | 'action' | 'allow' | 'limits' | 'detectorsOff'
+  'mode' | 'encrypted' | 'action' | 'allow' | 'names' | 'limits' | 'detectorsOff'
 >;
 
 export interface WorkerSettings {

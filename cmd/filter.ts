@@ -190,7 +190,10 @@ export class Filter {
     }
     this.#status.configure(config);
     // What was decided by other rules of the operator is decided anew.
-    const anew = !isDeepStrictEqual([before.allow, before.action], [config.allow, config.action]);
+    const anew = !isDeepStrictEqual(
+      [before.allow, before.action, before.names],
+      [config.allow, config.action, config.names],
+    );
     this.#pool?.configure(config, anew);
     if (anew) await this.#forgetDecisions();
     // Opened again in any case: that is how it is rotated.

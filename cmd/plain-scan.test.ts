@@ -16,6 +16,9 @@ const names = [
   'flowsMax',
   'progress',
   'logLevel',
+  'blockName',
+  'blockNamesFile',
+  'blockAlpn',
 ] as const;
 
 /** What yargs makes of the words, or null if it refuses them. */

@@ -8,8 +8,9 @@ import { flowsMaxDefault } from '../lib/limits.js';
 import { formats, type FormatName } from '../lib/report/index.js';
 import type { EncryptedMode } from '../lib/engine/policy.js';
 import type { LogLevel } from '../lib/report/log.js';
+import { noNames, type NameArguments } from './name-flags.js';
 
-export interface ScanArguments {
+export interface ScanArguments extends NameArguments {
   files: string[];
   format: FormatName;
   output: string | undefined;
@@ -30,6 +31,7 @@ export const scanDefaults = {
   progress: true,
   logLevel: 'warn',
   encrypted: 'corroborated',
+  ...noNames,
 } as const satisfies Partial<ScanArguments>;
 
 /** The options of a scan of the usual form, or null: then yargs has to read the words. */

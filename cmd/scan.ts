@@ -1,5 +1,6 @@
 /** `swarmgate scan`: capture files in, explained verdicts on every flow out. */
 import type { Argv, CommandModule } from 'yargs';
+import { registryWith } from '../detectors/index.js';
 import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
@@ -10,6 +11,7 @@ import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
 import { listInputs, refuseRepeated, unprotectWord, type Input } from './inputs.js';
+import { nameFlags, nameLists } from './name-flags.js';
 import { inputAt, onInterrupt, ReportOutput } from './output.js';
 import { scanDefaults, type ScanArguments } from './plain-scan.js';
 import { Scanner } from './scanner.js';
@@ -58,6 +60,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       default: scanDefaults.flowsMax,
       requiresArg: true,
     })
+    .options(nameFlags)
     .option('progress', {
       describe: 'progress line on a terminal (--no-progress: none)',
       type: 'boolean',
@@ -167,11 +170,13 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
     columns: toTerminal ? process.stdout.columns : 100,
     version,
   });
+  const lists = await nameLists(options);
   const bytes = new RunBytes(inputs.map(({ sizeBytes }) => sizeBytes ?? null));
   const scanner = new Scanner({
     continuous: options.continuous,
     flowsMax: options.flowsMax,
     encrypted: options.encrypted,
+    registry: registryWith(lists),
     onFlow: (flow) => {
       writer.flow(flow);
     },

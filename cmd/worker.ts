@@ -3,10 +3,12 @@
  * are packets; what the control plane says reaches it between two batches.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { registry } from '../detectors/index.js';
+import { registryWith } from '../detectors/index.js';
+import { listsOf, type ListedNames } from '../detectors/listed-names.js';
 import type { ActionOptions } from '../lib/engine/action.js';
 import type { Registry } from '../lib/engine/registry.js';
 import { AllowList } from '../lib/config/allow.js';
+import { wantsNames } from '../lib/config/config.js';
 import { interfaceIndex } from '../lib/io/interfaces.js';
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
 import { threadId } from '../lib/native/index.js';
@@ -44,8 +46,12 @@ function tell(message: FromWorker): void {
   port.postMessage(message);
 }
 
+/** The lists of names in force; the detectors look into them for every hello. */
+const lists: ListedNames = listsOf(settings.policy.names, settings.hashSeed);
+
 function enabled(policy: PolicySettings): Registry {
   const off = new Set(policy.detectorsOff);
+  const registry = registryWith(wantsNames(policy) ? lists : null);
   return { ...registry, detectors: registry.detectors.filter(({ name }) => !off.has(name)) };
 }
 
@@ -106,6 +112,7 @@ function hear(loop: FilterLoop): void {
       if (message.anew) loop.forget();
       loop.policy.configure(actionOptions(message.policy));
       loop.allow = allowListOf(message.policy);
+      Object.assign(lists, listsOf(message.policy.names, settings.hashSeed));
       loop.enforce = message.policy.mode === 'enforce';
       loop.engine.inspector.encrypted = message.policy.encrypted;
       swarm.isExempt = exemptBy(allowList);

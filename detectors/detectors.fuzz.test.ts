@@ -7,7 +7,7 @@ import { repositoryPath } from '../lib/testing.js';
 import { peersPerMessageMax, type PeerList } from '../lib/wire/peer-list.js';
 import { View, Yes, type Detector } from './detector.js';
 import { parseFixture } from './harness.js';
-import { detectors } from './index.js';
+import { everyDetector as detectors } from './testing.js';
 
 function seedsOf(detector: Detector): Uint8Array[] {
   const folder = repositoryPath('fixtures', 'detectors', detector.name);

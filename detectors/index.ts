@@ -3,6 +3,7 @@ import type { Detector } from './detector.js';
 import { dht } from './dht.js';
 import { httpTracker } from './http-tracker.js';
 import { httpTrackerAnswer } from './http-tracker-answer.js';
+import { listedNames, listsOf, type ListedNames } from './listed-names.js';
 import { lsd } from './lsd.js';
 import { mse } from './mse.js';
 import { mseMiddle } from './mse-middle.js';
@@ -37,3 +38,11 @@ export const detectors: readonly Detector[] = [
 
 /** What the engine is given. */
 export const registry = { detectors, otherProtocols, recogniseOther };
+
+/** The same with the detectors of the operator's lists of names, if there are any. */
+export function registryWith(lists: ListedNames | null): typeof registry {
+  return lists === null ? registry : { ...registry, detectors: [...detectors, ...listedNames(lists)] };
+}
+
+/** Detectors that have nothing to find until the operator lists names, for `swarmgate detectors`. */
+export const optionalDetectors: readonly Detector[] = listedNames(listsOf({ listed: [], alpn: [] }, 0));

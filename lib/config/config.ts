@@ -53,6 +53,17 @@ export interface Config {
     /** 40 or 64 hex digits, lower case. */
     readonly infoHashes: readonly string[];
   };
+  /** Names of hosts and protocols that the operator lists as BitTorrent. */
+  readonly names: {
+    /** As NameSet takes them. */
+    readonly block: readonly string[];
+    /** Paths of lists, one name a line. */
+    readonly files: readonly string[];
+    /** ALPN protocol ids. */
+    readonly alpn: readonly string[];
+    /** What `block` and `files` hold, each name once. */
+    readonly listed: readonly string[];
+  };
   /** Names of detectors that are switched off. */
   readonly detectorsOff: readonly string[];
   readonly limits: {
@@ -78,6 +89,11 @@ export interface Config {
   readonly log: {
     readonly level: LogLevelName;
   };
+}
+
+/** Whether the operator lists names or protocols, or named a file to list them in. */
+export function wantsNames({ names }: Pick<Config, 'names'>): boolean {
+  return names.block.length > 0 || names.files.length > 0 || names.alpn.length > 0;
 }
 
 /** One thing that is wrong with a configuration, and where. */

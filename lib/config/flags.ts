@@ -5,7 +5,7 @@ import { environmentName, settings, type Setting } from './schema.js';
 
 const groupOf = (path: string): string => {
   if (path.startsWith('queue.') || path === 'workers' || path === 'batch') return 'Queues:';
-  if (path.startsWith('traffic.') || path.startsWith('allow.')) return 'Which traffic:';
+  if (/^(traffic|allow|names)\./.test(path)) return 'Which traffic:';
   if (path.startsWith('eve.') || path.startsWith('metrics.') || path.startsWith('log.')) return 'Output:';
   return 'Settings:';
 };

@@ -52,6 +52,7 @@ test('defaults are the documented ones', () => {
     markMask: 0x7000_0000,
     action: { default: 'reject', kinds: {} },
     allow: { networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] },
+    names: { block: [], files: [], alpn: [], listed: [] },
     detectorsOff: [],
     limits: { flows: 262_144, inspectedPackets: 32, inspectedPacketsClear: 8 },
     control: { socket: '/run/swarmgate/default.sock' },

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { Kind } from '../../detectors/detector.js';
 import { ConfigError, type Config, type ConfigProblem } from './config.js';
 import { findContradictions } from './contradictions.js';
+import { readNames } from './names.js';
 import { nearest } from './nearest.js';
 import { environmentName, settings, type Setting } from './schema.js';
 import { quoted, ValueError, type Given } from './values.js';
@@ -65,10 +66,12 @@ export function combine(
   layers.commandLine(flags);
   const config = assemble(layers.values);
   const contradictions = findContradictions(config, (path) => layers.origins.get(path) ?? null);
-  const problems = [...layers.problems, ...contradictions.problems];
+  const { block, files } = config.names;
+  const lists = readNames(block, files);
+  const problems = [...layers.problems, ...contradictions.problems, ...lists.problems];
   if (problems.length > 0) throw new ConfigError(problems);
   return {
-    config,
+    config: { ...config, names: { ...config.names, listed: lists.names } },
     warnings: [...layers.warnings, ...contradictions.warnings],
     file: fromFile === null ? null : file,
     origins: layers.origins,
@@ -233,6 +236,7 @@ function assemble(values: ReadonlyMap<string, unknown>): Config {
     ...config,
     action: { default: config.action.default, kinds: kinds },
     detectorsOff: under('detectors.').flatMap(([name, on]) => (on === false ? [name] : [])),
+    names: { ...config.names, listed: [] },
     control: { socket: socket ?? `/run/swarmgate/${config.instance}.sock` },
   };
 }

@@ -1,5 +1,5 @@
 /** What a running Swarmgate can take over from a changed configuration, and what needs a restart. */
-import type { Config } from './config.js';
+import { wantsNames, type Config } from './config.js';
 import { valueIn } from './load.js';
 import { valueText } from './render.js';
 import { settings, type Setting } from './schema.js';
@@ -21,14 +21,23 @@ export interface Differences {
   readonly refusal: string | null;
 }
 
+/** A list that is there may change at any time. */
+const beginsNames = 'with the first list the workers get further detectors, and more bytes of each packet';
+
 export function differences(before: Config, after: Config): Differences {
   const changed = settings.flatMap((setting) => {
     const change = changeOf(setting, before, after);
     return change === null ? [] : [{ setting, change }];
   });
-  const blocking = changed.filter(({ setting }) => setting.restart !== null);
+  const begins = !wantsNames(before) && wantsNames(after);
+  const why = ({ path, restart }: Setting): string | null =>
+    begins && path.startsWith('names.') ? beginsNames : restart;
+  const blocking = changed.flatMap(({ setting, change }) => {
+    const reason = why(setting);
+    return reason === null ? [] : [{ reason, change }];
+  });
   return {
-    live: changed.filter(({ setting }) => setting.restart === null).map(({ change }) => change),
+    live: changed.filter(({ setting }) => why(setting) === null).map(({ change }) => change),
     restart: blocking.map(({ change }) => change),
     refusal: blocking.length === 0 ? null : refusalOf(blocking),
   };
@@ -39,9 +48,9 @@ function changeOf(setting: Setting, before: Config, after: Config): Change | nul
   return old === now ? null : { path: setting.path, before: old!, after: now! };
 }
 
-function refusalOf(blocking: readonly { setting: Setting; change: Change }[]): string {
+function refusalOf(blocking: readonly { reason: string; change: Change }[]): string {
   const parts = blocking.map(
-    ({ setting, change }) => `${change.path} from ${change.before} to ${change.after} (${setting.restart!})`,
+    ({ reason, change }) => `${change.path} from ${change.before} to ${change.after} (${reason})`,
   );
   return `a running swarmgate cannot change ${parts.join(', ')}; the old configuration is kept as a whole, restart to take over the new one`;
 }

@@ -7,11 +7,13 @@ import { kinds } from '../../detectors/detector.js';
 import { detectors } from '../../detectors/index.js';
 import { markMaskDefault } from '../firewall/marks.js';
 import { flowsMaxHighest, flowsMaxLowest, inspectedPacketsMax } from '../limits.js';
+import { listedName, protocolId } from './names.js';
 import {
   infoHash,
   instanceName,
   interfaceName,
   listenAddress,
+  listFile,
   macAddress,
   markMask,
   network,
@@ -196,6 +198,29 @@ const allow: readonly Setting[] = [
   list('allow.info_hashes', infoHash, 'Torrents that are reported and never blocked.'),
 ];
 
+const names: readonly Setting[] = [
+  list(
+    'names.block',
+    listedName,
+    'Host names that count as BitTorrent wherever they are asked for: in DNS, and in the hello of TLS, QUIC and plain HTTP.',
+    { flag: 'block-name' },
+  ),
+  list(
+    'names.files',
+    listFile,
+    'Files with such names, one a line, # begins a comment; a reload reads them again.',
+    { flag: 'block-names-file' },
+  ),
+  list(
+    'names.alpn',
+    protocolId,
+    'Protocols that count as BitTorrent where a TLS or QUIC client offers them.',
+    {
+      flag: 'block-alpn',
+    },
+  ),
+];
+
 const switches: readonly Setting[] = detectors.map(({ name, summary }) =>
   setting(`detectors.${name}`, onOff, true, summary, { restart: 'the workers are built with them' }),
 );
@@ -251,6 +276,7 @@ export const settings: readonly Setting[] = [
   ...traffic,
   ...actions,
   ...allow,
+  ...names,
   ...switches,
   ...rest,
 ];
@@ -264,6 +290,10 @@ export const sections: ReadonlyMap<string, string> = new Map([
   ['action', 'What happens to BitTorrent in mode enforce.'],
   ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],
   ['allow', 'What Swarmgate leaves alone. Connections inside these are never looked at.'],
+  [
+    'names',
+    'Names that you know to be trackers: Swarmgate cannot look into HTTPS. Nothing is listed unless you list it.',
+  ],
   ['detectors', 'Detectors can be switched off one by one (swarmgate detectors describes them).'],
   ['limits', 'Bounds on memory and on the time spent on one flow.'],
   ['control', 'How the commands status, watch and reload reach the running Swarmgate.'],

@@ -280,6 +280,8 @@ export const socketPath: ValueType = word(
   (path) => (Buffer.byteLength(path) > socketPathBytesMax ? '' : path),
 );
 
+export const listFile: ValueType = word('a full path like /etc/swarmgate/trackers.txt', /^\/[^\0]*[^\0/]$/);
+
 export const outputPath: ValueType = word(
   'a full path like /var/log/swarmgate/eve.json, or "-" for standard output',
 

@@ -1,0 +1,41 @@
+/** The flags by which `scan` and `explain` are told which names count as BitTorrent. */
+import type { Options } from 'yargs';
+import type { ListedNames } from '../detectors/listed-names.js';
+import { unprotectWord } from './inputs.js';
+
+export interface NameArguments {
+  blockName: readonly string[];
+  blockNamesFile: readonly string[];
+  blockAlpn: readonly string[];
+}
+
+export const noNames: NameArguments = { blockName: [], blockNamesFile: [], blockAlpn: [] };
+
+const repeated = (describe: string) =>
+  ({
+    describe: `${describe} (may be repeated)`,
+    type: 'string',
+    array: true,
+    nargs: 1,
+    default: [] as string[],
+    defaultDescription: 'none',
+  }) as const satisfies Options;
+
+/** For `yargs.options`. */
+export const nameFlags = {
+  'block-name': repeated('a host name that counts as BitTorrent, with all below it'),
+  'block-names-file': repeated('a file with such names, one a line'),
+  'block-alpn': repeated('a protocol that counts as BitTorrent where a TLS client offers it'),
+};
+
+/** The names to look for, or null. What reads them is loaded only if there are any. @throws UserError */
+export async function nameLists(options: NameArguments): Promise<ListedNames | null> {
+  const { blockName, blockNamesFile, blockAlpn } = options;
+  if (blockName.length + blockNamesFile.length + blockAlpn.length === 0) return null;
+  const { givenNames } = await import('./name-lists.js');
+  return givenNames({
+    block: blockName.map(unprotectWord),
+    files: blockNamesFile.map(unprotectWord),
+    alpn: blockAlpn.map(unprotectWord),
+  });
+}
