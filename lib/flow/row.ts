@@ -102,3 +102,10 @@ export const flagActionShift = 16;
 export const flagAction = 3 << flagActionShift;
 /** The kernel was told and decides by itself; the row is only kept for stragglers. */
 export const flagOffloaded = 1 << 18;
+/** The flow negotiates with a proxy: both sides are kept, and no detector is asked until it is through (wrapped.ts). */
+export const flagNegotiates = 1 << 19;
+/** Proxies stepped over, in two bits; then refused requests stepped over, in three. */
+export const wrappedLayersShift = 20;
+export const wrappedLayers = 3 << wrappedLayersShift;
+export const wrappedRefusalsShift = 22;
+export const wrappedRefusals = 7 << wrappedRefusalsShift;
