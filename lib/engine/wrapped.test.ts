@@ -97,8 +97,9 @@ const talk = (...messages: readonly Message[]): FlowReport => {
   return line.end();
 };
 
-const isPeer = (report: FlowReport, about: string): void =>
+const isPeer = (report: FlowReport, about: string): void => {
   assert.deepEqual([report.verdict, report.kind], ['bittorrent', 'peer'], about);
+};
 
 describe('a peer handshake inside', () => {
   test('every kind of negotiation, the handshake from either side', () => {

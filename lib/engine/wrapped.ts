@@ -11,6 +11,7 @@
  * that everything after that is the inspector's ordinary work. Only flows whose client's SYN was seen are followed, and
  * only while the server has said nothing before the client.
  */
+import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
 import {
   flagNegotiates,
@@ -45,14 +46,26 @@ export interface InnerStreams {
   openingOf(slot: number, side: number): number;
   /** Names the flow by this payload, as is done for a flow that nobody follows. */
   nameOuter(packet: Packet, slot: number, side: number): void;
-  /** All detectors are pending again. */
-  startAnew(slot: number): void;
+  /** Makes all detectors of this transport pending. */
+  begin(slot: number, protocol: number): void;
   /** Shows the kept bytes of a side as its first payload, and keeps them if somebody wants more. */
   showKept(packet: Packet, slot: number, side: number): void;
   /** Nothing more is asked about this flow. */
   letGo(slot: number): void;
   /** A proxy was stepped over: `negotiation` says to whom it leads, its name still being in the client's opening. */
-  through(packet: Packet, slot: number, negotiation: Negotiation): void;
+  through?(packet: Packet, slot: number, negotiation: Negotiation): void;
+}
+
+/** Makes the kept bytes of a side, already in view as its opening, the payload too; `turned`: the packet is the other side's. */
+export function payloadFromOpening(view: View, packet: Packet, turned: boolean): void {
+  view.bytes = view.opening;
+  view.start = view.openingStart;
+  view.end = view.openingEnd;
+  view.wireLength = view.end - view.start;
+  view.openingWireLength = view.wireLength;
+  if (!turned) return;
+  view.sourcePort = packet.destinationPort;
+  view.destinationPort = packet.sourcePort;
 }
 
 export class Wrapped {
@@ -173,7 +186,7 @@ export class Wrapped {
       words[s + sFlags] = flags + (1 << wrappedRefusalsShift);
     } else {
       if ((flags & wrappedLayers) === 0) this.flowsThrough++;
-      this.#streams.through(packet, slot, negotiation);
+      this.#streams.through?.(packet, slot, negotiation);
       // Both inner streams are seen from their first byte, whatever was seen of the SYNs.
       words[s + sFlags] = (flags + (1 << wrappedLayersShift)) | flagSynClient | flagSynServer;
     }
@@ -208,7 +221,7 @@ export class Wrapped {
   #show(packet: Packet, slot: number, s: number): void {
     const words = this.#flows.words;
     words[s + sFlags]! &= ~flagNegotiates;
-    this.#streams.startAnew(slot);
+    this.#streams.begin(slot, packet.protocol);
     words[s + sInspected] = 0;
     words[s + sInspected + 1] = 0;
     for (let side = 0; side < 2; side++) {
