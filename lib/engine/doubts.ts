@@ -3,7 +3,8 @@
  * becomes evidence like any other, said by a witness.
  */
 import { kinds, type Kind } from '../../detectors/detector.js';
-import { flagShape, sFlags, type FlowTable } from '../flow/table.js';
+import { flagShape, sFlags, sInner, wordStride, type FlowTable } from '../flow/table.js';
+import type { Negotiation } from '../wire/negotiation.js';
 import { gradeStrong } from './evidence.js';
 import type { Notes } from './notes.js';
 import { gradeOf } from './registry.js';
@@ -57,6 +58,13 @@ export class Doubts {
     words[s + sFlags]! |= flagShape;
     if (this.swarm.noteShape(this.#flows, slot, this.#seconds()) >= remotesThatDecide)
       this.#testify(s, bySwarm, threeRemotes);
+  }
+
+  /** A proxy was stepped over: remotes are told apart by where it leads to. */
+  noteInner(slot: number, { version, words, port }: Negotiation): void {
+    if (version === 0) return;
+    const network = this.swarm.networkOf(version, words[0]!, words[1]!, words[2]!, words[3]!);
+    this.#flows.words[slot * wordStride + sInner] = network ^ port;
   }
 
   /** A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. */

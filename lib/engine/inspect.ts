@@ -19,6 +19,7 @@ import {
   flagDoubtful,
   flagRebasedClient,
   flagSynClient,
+  flagRelayed,
   flagTraced,
   packetsOf,
   payloadBeforeDecision,
@@ -48,7 +49,10 @@ import { EvidenceStore, gradeHint, gradeNear, gradeProof, type Sighting } from '
 import { Notes } from './notes.js';
 import { weigh, Weighing, type EncryptedMode } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
-import { beginTurns, followTurns } from './turns.js';
+import { beginTurns, followTurns, showTurn } from './turns.js';
+import type { Negotiation } from '../wire/negotiation.js';
+import { socksDatagramHeader } from '../wire/socks.js';
+import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
 import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
 import { speakerOf } from './witnesses.js';
 
@@ -78,7 +82,7 @@ const teachingKinds = Uint8Array.from(kinds, (kind) =>
   (['peer', 'utp', 'dht', 'udp-tracker', 'http-tracker'] as readonly Kind[]).includes(kind) ? 1 : 0,
 );
 
-export class Inspector {
+export class Inspector implements InnerStreams {
   readonly openings = new OpeningPool();
   readonly evidence = new EvidenceStore();
   /** Which packet is being inspected; written by the engine before `inspect`. */
@@ -95,6 +99,7 @@ export class Inspector {
   readonly #tracer: Tracer | null;
   readonly #doubts: Doubts | null;
   readonly #notes: Notes;
+  readonly #wrapped: Wrapped;
   /** After the verdict, go on asking for details. */
   details: boolean;
   /** After the verdict, go on asking for a while about what can be learned for other flows. */
@@ -109,6 +114,7 @@ export class Inspector {
     encrypted: EncryptedMode,
   ) {
     this.#registry = registry;
+    this.#wrapped = new Wrapped(flows, this.openings, this);
     this.#notes = new Notes(this.evidence, flows.words, this.sighting, this.#view);
     this.#doubts = swarm === null ? null : new Doubts(swarm, flows, this.#notes, registry.detectors.length);
     this.#weighing = new Weighing(registry, encrypted);
@@ -133,6 +139,39 @@ export class Inspector {
     this.#weighing.encrypted = mode;
   }
 
+  nameOuter(packet: Packet, slot: number, side: number): void {
+    const s = slot * wordStride;
+    if (!this.#isNameless(s, side)) return;
+    this.#showPayload(packet, s, side);
+    this.#nameOther(s, true);
+  }
+
+  through(slot: number, negotiation: Negotiation): void {
+    this.#doubts?.noteInner(slot, negotiation);
+  }
+
+  showKept(packet: Packet, slot: number, side: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    const set = this.#tcp;
+    const own = words[s + sOpening + side]!;
+    const sent = this.sighting.side;
+    words[s + sInspected + side] = 1;
+    this.#showPayload(packet, s, side);
+    const view = this.#view;
+    payloadFromOpening(view, packet, side !== sent);
+    showTurn(view, this.openings, own, side, words[s + sOpening]!, packet);
+    if (this.#isNameless(s, side)) this.#nameOther(s, true);
+    const traced = (words[s + sFlags]! & flagTraced) !== 0;
+    const likely = traced ? set.all : set.startingWith[view.bytes[view.start]!]!;
+    const pending = words[s + sPending + side]! & set.atStart & set.askedAt[1]!;
+    words[s + sPending + side] = pending & (likely | ~set.opening);
+    this.sighting.side = side;
+    const more = this.#ask(slot, s, set, pending & likely);
+    this.sighting.side = sent;
+    if (more === 0) this.#dropOpening(s, side, own, view.wireLength);
+  }
+
   /** Ends all questions about a flow; its evidence stays. */
   letGo(slot: number): void {
     this.#finish(slot * wordStride);
@@ -151,6 +190,7 @@ export class Inspector {
     const s = slot * wordStride;
     const words = this.#flows.words;
     const tcp = packet.protocol === protocolTcp;
+    if (tcp && this.#wrapped.takes(packet, slot, side)) return;
     const set = tcp ? this.#tcp : this.#udp;
     let pending = words[s + sPending + side]!;
     const inspected = words[s + sInspected + side]! + 1;
@@ -167,7 +207,7 @@ export class Inspector {
     // `explain` wants to hear everybody; otherwise who cannot begin with this byte is not called.
     const traced = (words[s + sFlags]! & flagTraced) !== 0;
     const likely = traced ? set.all : set.startingWith[packet.bytes[packet.payloadStart]!]!;
-    if (!tcp) this.#inspectUdp(packet, slot, side, pending & likely);
+    if (!tcp) this.#inspectUdp(packet, slot, side, pending, likely);
     else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
     else this.#inspectTcp(packet, slot, side, pending, likely);
     // What made the flow doubtful stays; what is remembered may have changed since.
@@ -236,18 +276,26 @@ export class Inspector {
     return (words[s + sNoted]! & 0xff00) === 0 && words[s + sInspected + side]! <= namingPackets;
   }
 
-  #inspectUdp(packet: Packet, slot: number, side: number, asked: number): void {
+  #inspectUdp(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
     const s = slot * wordStride;
     const words = this.#flows.words;
     words[s + sInspected + side]! += 1;
     const nameless = this.#isNameless(s, side);
-    if (asked === 0 && !nameless) return;
+    const relayed = socksDatagramHeader(packet.bytes, packet.payloadStart, packet.payloadEnd);
+    if ((pending & likely) === 0 && !nameless && relayed === 0) return;
     this.#showPayload(packet, s, side);
     if (nameless) this.#nameOther(s, false);
-    const more = this.#ask(slot, s, this.#udp, asked);
+    let more = this.#ask(slot, s, this.#udp, pending & likely);
+    if (relayed > 0 && more === 0 && (words[s + sFlags]! & flagDone) === 0) {
+      this.#view.start += relayed;
+      this.#view.wireLength -= relayed;
+      words[s + sFlags]! |= flagRelayed;
+      const inside = this.#udp.startingWith[packet.bytes[this.#view.start]!]!;
+      more = this.#ask(slot, s, this.#udp, pending & inside);
+    }
     if (more === 0 || (words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
-    const own = this.#takeOpening(slot, s, side);
+    const own = this.openingOf(slot, side);
     this.openings.keepDatagram(own, view.bytes, view.start, view.end, view.wireLength);
   }
 
@@ -378,7 +426,7 @@ export class Inspector {
   #keep(slot: number, s: number, side: number, more: number, offset: number): void {
     if (more === 0 || (this.#flows.words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
-    const own = this.#takeOpening(slot, s, side);
+    const own = this.openingOf(slot, side);
     this.openings.put(own, offset, view.bytes, view.start, view.end);
   }
 
@@ -390,8 +438,9 @@ export class Inspector {
   }
 
   /** The opening of a side, taken from the pool if it has none; may take over the oldest of another flow. */
-  #takeOpening(slot: number, s: number, side: number): number {
+  openingOf(slot: number, side: number): number {
     const words = this.#flows.words;
+    const s = slot * wordStride;
     if (words[s + sOpening + side]! >= 0) return words[s + sOpening + side]!;
     const pool = this.openings;
     const victim = pool.next();

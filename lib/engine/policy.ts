@@ -80,7 +80,8 @@ export function weigh(store: EvidenceStore, head: number, into: Weighing): void 
   into.reason = best < 0 ? inspecting : bestGrade === gradeStrong ? bySingleStrong : bySingleHint;
   if (bestGrade === gradeProof) into.reason = byProof;
   else if (twoStrong) into.reason = byTwoStrong;
-  else if (strong >= 0 && hintOfOther(store, head, store.detector[strong]!)) into.reason = byStrongAndHint;
+  else if (strong >= 0 && hintOfOther(store, head, store.detector[strong]!, into))
+    into.reason = byStrongAndHint;
   else if (alone) into.reason = byShape;
   else if (threeHints(store, head, into.witnessesAt)) into.reason = byThreeHints;
   else return;
@@ -99,9 +100,12 @@ function areIndependent(store: EvidenceStore, one: number, two: number, weighing
   return store.packet[one] !== store.packet[two];
 }
 
-function hintOfOther(store: EvidenceStore, head: number, detector: number): boolean {
+/** A hint of another speaker; all that goes by the shape of a flow counts as one. */
+function hintOfOther(store: EvidenceStore, head: number, detector: number, weighing: Weighing): boolean {
   for (let item = head; item >= 0; item = store.next[item]!) {
-    if (store.grade[item] === gradeHint && store.detector[item] !== detector) return true;
+    const speaker = store.detector[item]!;
+    if (store.grade[item] !== gradeHint || speaker === detector) continue;
+    if (weighing.shapes[speaker] !== 1 || weighing.shapes[detector] !== 1) return true;
   }
   return false;
 }

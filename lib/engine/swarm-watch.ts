@@ -16,6 +16,7 @@ import {
 } from '../flow/swarm.js';
 import {
   flagClientIsA,
+  flagRelayed,
   flagSynClient,
   keyA,
   keyB,
@@ -25,7 +26,9 @@ import {
   keyRestB,
   packetsOf,
   sFlags,
+  sInner,
   wordStride,
+  wrappedLayers,
   type FlowTable,
 } from '../flow/table.js';
 import { protocolTcp } from '../wire/packet.js';
@@ -79,10 +82,17 @@ export class SwarmWatch {
   readonly #ends: readonly [End, End] = [new End(), new End()];
   #version = 4;
   #bothSpoke = false;
+  /** The other end is a proxy: what is said of it is not said of a peer. */
+  #wrapped = false;
 
   constructor(endpoints: Endpoints, hosts: Hosts) {
     this.#endpoints = endpoints;
     this.#hosts = hosts;
+  }
+
+  /** See Endpoints.speakerOf. */
+  networkOf(version: number, word0: number, word1: number, word2: number, word3: number): number {
+    return this.#endpoints.speakerOf(version, word0, word1, word2, word3);
   }
 
   /**
@@ -101,6 +111,11 @@ export class SwarmWatch {
       return;
     }
     if (betweenPeers[kind] === 0) return;
+    if (this.#wrapped) {
+      // The proxy speaks for others; the port of its client is one of the moment.
+      if (side === 0) this.#noteHost(sender, kind, receiver, seconds);
+      return;
+    }
     this.#note(sender, kind, receiver, seconds);
     if (this.#bothSpoke) this.#prove(sender, receiver, seconds);
     if (kind === utpKind && this.#bothSpoke) {
@@ -116,6 +131,7 @@ export class SwarmWatch {
     const version = this.#version;
     let said = 0;
     for (const end of this.#ends) {
+      if (this.#wrapped && end === this.#ends[1]) break;
       const { word0, word1, word2, word3, lastingPort } = end;
       if (this.isExempt(version, word0, word1, word2, word3, lastingPort)) continue;
       const host = this.#hosts.grade(version, word0, word1, word2, word3, lastingPort, seconds);
@@ -218,12 +234,18 @@ export class SwarmWatch {
     this.#hosts.note(this.#version, word0, word1, word2, word3, port, kind, partner.network, seconds);
   }
 
+  #noteHost(end: End, kind: number, partner: End, seconds: number): void {
+    const { word0, word1, word2, word3 } = end;
+    this.#hosts.note(this.#version, word0, word1, word2, word3, 0, kind, partner.network, seconds);
+  }
+
   #readEnds(flows: FlowTable, slot: number): void {
     const { words } = flows;
     const s = slot * wordStride;
     const meta = words[s + keyMeta]!;
     const flags = words[s + sFlags]!;
     this.#version = meta >>> 8;
+    this.#wrapped = (flags & (wrappedLayers | flagRelayed)) !== 0;
     this.#bothSpoke = words[s + packetsOf] !== 0 && words[s + packetsOf + 1] !== 0;
     const [client, server] = this.#ends;
     const a = (flags & flagClientIsA) !== 0 ? client : server;
@@ -237,6 +259,7 @@ export class SwarmWatch {
     const started = (flags & (flagSynClient | (flagSynClient << 1))) !== 0;
     client.lastingPort = (meta & 0xff) === protocolTcp && started ? 0 : client.port;
     server.lastingPort = server.port;
+    if (this.#wrapped && words[s + sInner] !== 0) server.network = words[s + sInner]!;
   }
 
   #readAddress(end: End, words: Int32Array, first: number, rest: number): void {

@@ -67,6 +67,27 @@ export function beginTurns(pool: OpeningPool, own: number, turn: number, packet:
   pool.firstAcknowledged[own] = packet.acknowledgement;
 }
 
+/** As both, for the kept bytes of a side behind a negotiation with a proxy, which the client began. */
+export function showTurn(
+  view: View,
+  pool: OpeningPool,
+  own: number,
+  side: number,
+  client: number,
+  packet: Packet,
+): void {
+  const isAnswer = side === 1 && client >= 0;
+  if (isAnswer) pool.endTurn(client);
+  pool.turnsEnded[own] = 0;
+  pool.reached[own] = view.wireLength;
+  pool.first[own] = isAnswer ? 0 : 1;
+  pool.firstAcknowledged[own] = packet.acknowledgement;
+  view.oneWay = false;
+  view.turn = isAnswer ? 2 : 1;
+  if (isAnswer) view.turnBytes[0] = pool.turnBytes(client, 0);
+  view.turnBytes[view.turn - 1] = view.wireLength;
+}
+
 /** Only this direction is seen: that it acknowledges more than before shows that the other side spoke. */
 function endTurnByAcknowledgement(pool: OpeningPool, own: number, packet: Packet): void {
   const ended = pool.turnsEnded[own]!;

@@ -109,3 +109,20 @@ test('one datagram is kept, cut to the opening, with its wire length', () => {
   pool.keepDatagram(opening, new Uint8Array(openingBytes + 10), 0, openingBytes + 10, openingBytes + 10);
   assert.equal(pool.length[opening], openingBytes);
 });
+
+test('dropping the front moves what is kept, also beyond a gap', () => {
+  const pool = new OpeningPool(2);
+  pool.take(1, 0);
+  const opening = pool.take(1, 1);
+  pool.put(opening, 0, fromText('proxyinn'), 0, 8);
+  pool.put(opening, 9, fromText('r!'), 0, 2);
+  assert.equal(pool.dropFront(opening, 5), true);
+  assert.deepEqual(content(pool, opening), fromText('inn'));
+  pool.put(opening, 3, fromText('e'), 0, 1);
+  assert.deepEqual(content(pool, opening), fromText('inner!'));
+  assert.equal(pool.conflicts, 0);
+  pool.put(opening, openingBytes - 1, fromText('z'), 0, 1);
+  assert.equal(pool.dropFront(opening, 7), true);
+  assert.equal(pool.length[opening], 0);
+  assert.equal(pool.dropFront(opening, openingBytes + 9), false);
+});

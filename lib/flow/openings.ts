@@ -169,6 +169,33 @@ export class OpeningPool {
     return length;
   }
 
+  /**
+   * Takes `count` bytes from the front of a TCP opening, which then begins behind them; what was kept beyond a gap moves
+   * along. Once or twice in the life of a flow that goes through a proxy.
+   * @returns true if anything is still kept
+   */
+  dropFront(opening: number, count: number): boolean {
+    const base = opening * openingBytes;
+    const bits = opening * bitmapBytes;
+    const present = this.#present;
+    let kept = false;
+    for (let to = 0; to < openingBytes; to++) {
+      const from = to + count;
+      const bit = 1 << (to & 7);
+      const at = bits + (to >> 3);
+      const here = from < openingBytes && (present[bits + (from >> 3)]! & (1 << (from & 7))) !== 0;
+      if (here) {
+        present[at]! |= bit;
+        this.bytes[base + to] = this.bytes[base + from]!;
+        kept = true;
+      } else present[at]! &= ~bit;
+    }
+    let length = 0;
+    while (length < openingBytes && (present[bits + (length >> 3)]! & (1 << (length & 7))) !== 0) length++;
+    this.length[opening] = length;
+    return kept;
+  }
+
   /** Keeps one datagram, in place of an earlier one; cut to openingBytes. */
   keepDatagram(opening: number, bytes: Uint8Array, start: number, end: number, wireLength: number): void {
     const length = Math.min(end - start, openingBytes);

@@ -65,6 +65,8 @@ export const firstSeen = 19;
 export const payloadBeforeDecision = 21;
 /** Packets that user space still saw of an offloaded flow; inline only. */
 export const sStragglers = 40;
+/** Network that a proxy leads to, as Endpoints.speakerOf has it; 0 if there is none or it was named by a name. */
+export const sInner = 41;
 /** Words: frame number of the first packet in its file, of the deciding packet; index of the first packet's file. */
 export const sFirstFrame = 44;
 export const sDecidedFrame = 45;
@@ -110,3 +112,12 @@ export const flagReported = 1 << 20;
 export const flagShape = 1 << 21;
 /** An info-hash was noted, or the flow was decided with one. */
 export const flagDetailed = 1 << 22;
+/** The flow negotiates with a proxy: both sides are kept, and no detector is asked until it is through (wrapped.ts). */
+export const flagNegotiates = 1 << 23;
+/** Proxies stepped over, in two bits; then refused requests stepped over, in three. */
+export const wrappedLayersShift = 24;
+export const wrappedLayers = 3 << wrappedLayersShift;
+export const wrappedRefusalsShift = 26;
+export const wrappedRefusals = 7 << wrappedRefusalsShift;
+/** A datagram of this flow was one that a SOCKS relay passes on (RFC 1928 section 7). */
+export const flagRelayed = 1 << 29;
