@@ -8,7 +8,7 @@
  *
  * A side's bytes are copied only after a detector answered More to them; most flows are judged without one copy.
  */
-import { kinds, More, View, Yes, type Detector } from '../../detectors/detector.js';
+import { kinds, More, View, Yes, yesInPayload, type Detector } from '../../detectors/detector.js';
 import { OpeningPool } from '../flow/openings.js';
 import {
   numberStride,
@@ -39,6 +39,7 @@ import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
 import { EvidenceStore, gradeNear, gradeProof, type Sighting } from './evidence.js';
 import { weigh, Weighing } from './policy.js';
 import { DetectorSet, gradeOf, type Registry } from './registry.js';
+import { Beginnings } from './beginnings.js';
 import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
@@ -66,6 +67,7 @@ const byProof = reasons.indexOf('proof');
 export class Inspector {
   readonly openings = new OpeningPool();
   readonly evidence = new EvidenceStore();
+  readonly beginnings: Beginnings;
   /** Which packet is being inspected; written by the engine before `inspect`. */
   readonly sighting: Sighting = { side: 0, packet: 0, frame: 0, file: 0, timeMicros: 0 };
   /** Calls of a detector's inspect. */
@@ -86,6 +88,7 @@ export class Inspector {
     this.#flows = flows;
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
+    this.beginnings = new Beginnings(registry.detectors, flows.capacity);
     this.#tracer = tracer;
     this.details = details;
   }
@@ -133,6 +136,25 @@ export class Inspector {
     if (!tcp) this.#inspectUdp(packet, slot, side, pending & likely);
     else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
     else this.#inspectTcp(packet, slot, side, pending, likely);
+  }
+
+  /** After `inspect`: believes a TCP stream's beginning however it is cut, and whichever copies its receiver takes. */
+  followBeginning(packet: Packet, slot: number, side: number): void {
+    const s = slot * wordStride;
+    const words = this.#flows.words;
+    const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
+    const end = this.#flows.fromA ? 0 : 1;
+    const asked = words[s + sPending + side] !== 0;
+    if (!this.beginnings.follow(packet, slot, end, sequence, asked)) return;
+    if ((words[s + sFlags]! & flagDecided) !== 0) return;
+    const { id } = this.beginnings;
+    const detector = this.#registry.detectors[id]!;
+    const view = this.#view;
+    this.#showPayload(packet, s, side);
+    view.reset();
+    yesInPayload(view, detector.beginning!.finding, view.start, view.end);
+    if ((words[s + sFlags]! & flagTraced) !== 0) this.#tracer!.answer(detector, Yes, view, this.sighting);
+    this.#believe(slot, s, id, detector);
   }
 
   /** The view's part that is the same for TCP and UDP. */

@@ -38,7 +38,15 @@ export interface Segment {
   readonly ports?: readonly [number, number];
 }
 
-export const tcpOnly = { syn: 0x02, synAck: 0x12, ack: 0x10, push: 0x18, rst: 0x04, fin: 0x11, urgent: 0x38 } as const;
+export const tcpOnly = {
+  syn: 0x02,
+  synAck: 0x12,
+  ack: 0x10,
+  push: 0x18,
+  rst: 0x04,
+  fin: 0x11,
+  urgent: 0x38,
+} as const;
 
 const firstSequence = [0x7fffff00, 0xfffffff0] as const;
 const addresses = [0x0a000001, 0xc0000201] as const;
