@@ -80,6 +80,8 @@ export class Inspector {
   readonly #view = new View();
   readonly #weighing = new Weighing();
   readonly #tracer: Tracer | null;
+  /** The packet repeats bytes that were judged: it is no second witness. */
+  #again = false;
   /** After the verdict, go on asking for details. */
   details: boolean;
 
@@ -231,7 +233,10 @@ export class Inspector {
       return;
     }
     // Bytes that were looked at before say nothing new; a segment far ahead is looked at on its own.
-    if (offset + length <= consumed && offset > -openingBytes) return;
+    if (offset + length <= consumed && offset > -openingBytes) {
+      if (offset === 0 && (pending & likely) !== 0) this.#inspectAgain(packet, slot, side, pending, likely);
+      return;
+    }
     words[s + sInspected + side]! += 1;
     if (offset === 0 && consumed === 0) {
       this.#inspectFirst(packet, slot, side, pending, likely);
@@ -277,6 +282,18 @@ export class Inspector {
     view.openingWireLength = view.wireLength;
     if (nameless) this.#nameOther(s, true);
     this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
+  }
+
+  /** Another copy of a stream's first bytes. The receiver may take this one: it is judged, within the budget of packets. */
+  #inspectAgain(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
+    const words = this.#flows.words;
+    const s = slot * wordStride;
+    const consumed = words[s + sConsumed + side]!;
+    words[s + sInspected + side]! += 1;
+    this.#again = true;
+    this.#inspectFirst(packet, slot, side, pending, likely);
+    this.#again = false;
+    words[s + sConsumed + side] = consumed;
   }
 
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
@@ -406,7 +423,8 @@ export class Inspector {
       this.#finish(s);
       return;
     }
-    if (!this.#note(s, id, view.finding, gradeOf(finding.confidence), finding.repeatable === true)) {
+    const repeatable = finding.repeatable === true && !this.#again;
+    if (!this.#note(s, id, view.finding, gradeOf(finding.confidence), repeatable)) {
       // No room for the item: a proof still decides, anything less waits for a better day.
       if (finding.confidence !== 'proof') return;
       this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), gradeProof);

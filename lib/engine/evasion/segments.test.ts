@@ -1,7 +1,7 @@
 /** Evasion by segmentation: small, late, doubled, disordered and conflicting pieces of a handshake. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SeededRandom } from '../../testing.js';
+import { concat, fromText, SeededRandom } from '../../testing.js';
 import { connection, garbage, handshake, tcpOnly, Wire } from './testing.js';
 
 const other = garbage(68);
@@ -259,6 +259,44 @@ describe('a forged SYN', () => {
   });
 });
 
+const announce = fromText(
+  `GET /announce?info_hash=${'%9A'.repeat(20)}&peer_id=-LT20A0-AbCdEfGhIjKl&port=6881&uploaded=0&downloaded=0&left=9` +
+    '&compact=1&event=started HTTP/1.1\r\nHost: tracker.example.org\r\nUser-Agent: libtorrent\r\n\r\n',
+);
+const decoy = fromText('GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n');
+
+describe('a tracker announce', () => {
+  test('behind garbage or another request in its place', () => {
+    for (const first of [garbage(announce.length), decoy, garbage(600)]) {
+      connection().up(first, { ttl: 2 }).up(announce).found();
+      const wire = connection().up(first, { badTcpChecksum: true });
+      wire.part(announce, 0, 60).part(announce, 60, announce.length).foundSomewhere();
+    }
+  });
+  test('behind a forged SYN', () => {
+    const wire = connection().up('', { at: 0x12345678, flags: tcpOnly.syn, ttl: 2 });
+    wire.part(announce, 0, 60).part(announce, 60, announce.length).foundSomewhere();
+  });
+  test('residual: its second half behind garbage, the first one so short that it says nothing', () => {
+    const wire = connection().part(announce, 0, 12).part(garbage(400), 12, 400, { ttl: 2 });
+    wire.part(announce, 12, announce.length).missed();
+  });
+});
+
+test('a stream that repeats its first segment says nothing new', () => {
+  const block = concat(Uint8Array.of(0, 0, 0x40, 9, 7, 0, 0, 0, 5, 0, 0, 0x40, 0), garbage(1000));
+  const wire = connection();
+  for (let i = 0; i < 10; i++) wire.up(block);
+  wire.missed();
+});
+
+test('residual: more garbage before the first byte than the budget has packets', () => {
+  const wire = connection();
+  for (let i = 0; i < 40; i++) wire.up(garbage(1400), 0x100000 + i * 1400);
+  wire.up(handshake);
+  assert.ok(wire.letGoAt > 0 && wire.inlineAt === 0);
+});
+
 describe('odd segments', () => {
   test('the handshake on the SYN itself (RFC 7413)', () => {
     new Wire().up(handshake, { flags: tcpOnly.syn }).found();
@@ -275,7 +313,7 @@ describe('odd segments', () => {
   test('urgent data', () => {
     connection().up(handshake, { flags: tcpOnly.urgent, urgent: 5 }).found();
   });
-  test('an urgent byte that the receiver takes out of the stream', () => {
+  test('residual: an urgent byte that the receiver takes out of the stream', () => {
     const wire = connection().part(handshake, 0, 10);
     wire.up(other.subarray(0, 1), { at: 10, flags: tcpOnly.urgent, urgent: 1 });
     wire.up(handshake.subarray(10), 11).missed();
