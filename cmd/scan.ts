@@ -55,7 +55,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       default: scanDefaults.exitCode,
     })
     .option('flows-max', {
-      describe: `flows watched at once, ${flowsMaxLowest} to ${flowsMaxHighest}; about 250 bytes each`,
+      describe: `flows watched at once, ${flowsMaxLowest} to ${flowsMaxHighest}; about 280 bytes each`,
       type: 'number',
       default: scanDefaults.flowsMax,
       requiresArg: true,

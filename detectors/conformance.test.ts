@@ -233,7 +233,10 @@ for (const detector of detectors) {
       const said = new Set(
         matches.get(detector.name)!.map(({ fixture }) => lastWord(detector, fixture).finding),
       );
-      const unsaid = detector.findings.map(({ text }) => text).filter((text) => !said.has(text));
+      // What the engine itself says of a beginning is tested in lib/engine/evasion.
+      const unsaid = detector.findings
+        .filter(({ text }, index) => !said.has(text) && index !== detector.beginning?.finding)
+        .map(({ text }) => text);
       assert.deepEqual(unsaid, []);
     });
 

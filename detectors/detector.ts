@@ -71,6 +71,12 @@ export interface Detector {
    * is kept; null if it can begin with any. The engine spares itself the call for all others.
    */
   readonly firstBytes: readonly number[] | null;
+  /**
+   * TCP only: bytes (limits.beginningBytes) with which a stream begins that is this protocol's, and the finding that they
+   * prove alone. The engine follows them by position, however they are cut, ordered or contradicted by other copies. One
+   * detector at the most has this.
+   */
+  readonly beginning?: { readonly bytes: Uint8Array; readonly finding: number };
   /** TCP only: run on flows whose start was not seen, on those whose start was seen, or on all. */
   readonly where: 'start' | 'middle' | 'anywhere';
   /** TCP: also after Yes the openings of both sides are kept, as after More: what comes next says more. */

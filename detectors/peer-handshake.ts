@@ -42,6 +42,7 @@ const headerOnly = 0;
 const plain = 1;
 const extended = 2;
 const upgradable = 3;
+const inPieces = 4;
 
 const nameWithoutLength = 0;
 
@@ -58,6 +59,7 @@ export const peerHandshake: Detector = {
   scope: 'opening',
   packetsMax: 32,
   firstBytes: [0x13, 0x42],
+  beginning: { bytes: header, finding: inPieces },
   where: 'anywhere',
   teaches: true,
   findings: [
@@ -69,6 +71,11 @@ export const peerHandshake: Detector = {
     { text: 'peer handshake (BEP 3)', kind: 'peer', confidence: 'proof' },
     { text: 'peer handshake that offers the extension protocol (BEP 10)', kind: 'peer', confidence: 'proof' },
     { text: 'peer handshake that offers an upgrade to v2 (BEP 52)', kind: 'peer', confidence: 'proof' },
+    {
+      text: 'peer handshake in pieces that are out of order or contradict each other (BEP 3)',
+      kind: 'peer',
+      confidence: 'proof',
+    },
   ],
   nearMisses: ['names the protocol, but without the length byte of a handshake'],
   inspect(view: View): Outcome {

@@ -34,6 +34,10 @@ export const idleClosedSeconds = 20;
 
 /** Bytes kept of one side's opening. An announce with cookies is under 2 KiB, a tracker answer of 200 peers 1.3 KiB. */
 export const openingBytes = 4096;
+/** First bytes of a stream that are followed by position, whatever the order and the number of copies: see Beginnings. */
+export const beginningBytes = 20;
+/** A segment so far from its stream's beginning may belong to another numbering; no window is larger in practice. */
+export const farBytes = 1 << 24;
 /** Openings kept at once. When full: the oldest opening is taken over, and its flow is judged by what it had. */
 export const openingsMax = 8192;
 
@@ -99,6 +103,7 @@ invariant(
   'a read block holds at least two records of the largest size',
 );
 invariant(flowsMaxLowest <= flowsMaxDefault && flowsMaxDefault <= flowsMaxHighest, 'flow limits are ordered');
+invariant(beginningBytes <= 24, 'positions of a beginning share a word with flags');
 invariant(evidencePerFlowMax <= 32, 'evidence of a flow is counted in a small integer');
 invariant(inspectedPacketsMax < 256, 'inspected packets are counted in one byte');
 invariant(openingsMax * openingBytes <= 64 * 1024 * 1024, 'openings stay under 64 MiB');

@@ -232,7 +232,7 @@ const rest: readonly Setting[] = [
     'limits.flows',
     wholeNumber(flowsMaxLowest, flowsMaxHighest),
     262_144,
-    'Flows tracked at once, over all workers; about 250 bytes each.',
+    'Flows tracked at once, over all workers; about 280 bytes each.',
     { restart: fixedTable },
   ),
   setting(

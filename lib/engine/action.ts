@@ -13,6 +13,7 @@ import {
   flagActionShift,
   flagDone,
   flagReported,
+  keyMeta,
   sEvidence,
   sFlags,
   sInspected,
@@ -25,6 +26,7 @@ import {
   sVerdict,
   wordStride,
 } from '../flow/table.js';
+import { protocolTcp } from '../wire/packet.js';
 import { gradeHint } from './evidence.js';
 import type { Engine } from './engine.js';
 import { BitTorrent, Suspect, type VerdictCode } from './verdict.js';
@@ -42,6 +44,12 @@ export type ActionName = (typeof actions)[number];
 
 /** A flow that one strong item made suspect is looked at this many times as long as an unknown one. */
 const suspectPatience = 2;
+
+/**
+ * A flow that has sent a part of a known beginning is looked at this many times its budget: a sender who cuts it into
+ * single bytes, or holds one of them back, wins nothing but time.
+ */
+const partlyPatience = 4;
 
 /**
  * A flow that is not asked about in one direction, and silent in the other, is let go after this many payload bytes
@@ -134,10 +142,17 @@ export class ActionPolicy {
         : named
           ? this.#inspectedPacketsClear
           : this.#inspectedPackets;
-    if (words[s + sInspected]! + words[s + sInspected + 1]! >= budget) return true;
+    const inspected = words[s + sInspected]! + words[s + sInspected + 1]!;
+    if (inspected >= budget && (inspected >= budget * partlyPatience || !this.#isPartly(slot, s)))
+      return true;
     if (numbers[slot * numberStride + payloadBytes]! > oneWayBytes)
       return Math.min(words[s + sPending]!, words[s + sPending + 1]!) === 0;
     return words[s + packetsOf]! + words[s + packetsOf + 1]! >= budget * packetsPerInspected;
+  }
+
+  #isPartly(slot: number, s: number): boolean {
+    const tcp = (this.#engine.flows.words[s + keyMeta]! & 0xff) === protocolTcp;
+    return tcp && this.#engine.inspector.beginnings.isPartly(slot);
   }
 
   #decide(slot: number, s: number, flags: number): ActionCode {

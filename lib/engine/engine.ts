@@ -96,6 +96,7 @@ export class Engine {
       // The sweep of `age` meets a flow sooner or later; that must not decide whether it is still the same flow.
       const idle = flows.isIdle(slot, packet);
       if (idle || (packet.protocol === protocolTcp && this.#isNewConnection(packet, slot))) {
+        if (!idle) this.inspector.beginnings.keep(slot);
         flows.end(slot, idle ? 'idle' : 'closed');
         slot = flows.find(packet);
       }
@@ -121,6 +122,7 @@ export class Engine {
         sighting.timeMicros = packet.timeMicros;
         sighting.packet = (words[s + packetsOf]! + words[s + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
+        if (packet.protocol === protocolTcp) this.inspector.followBeginning(packet, slot, side);
       }
       words[s + sFlags]! |= flagPayload;
       numbers[n + payloadBytes]! += packet.payloadWireLength;
@@ -131,6 +133,7 @@ export class Engine {
   #newFlow(packet: Packet, frame: number, file: number): number {
     const slot = this.flows.insert(packet, frame, file);
     this.inspector.begin(slot, packet.protocol);
+    if (packet.protocol === protocolTcp) this.inspector.beginnings.begin(slot);
     if (this.#tracer?.wants(packet, frame) === true)
       this.flows.words[slot * wordStride + sFlags]! |= flagTraced;
     return slot;
@@ -162,6 +165,9 @@ export class Engine {
       if ((tcpFlags & tcpSyn) !== 0 && (words[s + sFlags]! & (flagBaseClient << side)) === 0) {
         words[s + sFlags]! |= (flagSynClient | flagBaseClient) << side;
         words[s + sBase + side] = (packet.sequence + 1) | 0;
+      }
+      if ((tcpFlags & tcpSyn) !== 0) {
+        this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, (packet.sequence + 1) | 0);
       }
       if ((tcpFlags & tcpFin) !== 0) words[s + sFlags]! |= flagFinClient << side;
       if ((tcpFlags & tcpRst) !== 0) words[s + sFlags]! |= flagReset;

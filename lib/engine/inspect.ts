@@ -8,53 +8,39 @@
  *
  * A side's bytes are copied only after a detector answered More to them; most flows are judged without one copy.
  */
-import { kinds, More, No, View, Yes, type Detector, type Kind } from '../../detectors/detector.js';
+import { More, No, View, Yes, yesInPayload, type Detector } from '../../detectors/detector.js';
 import { OpeningPool } from '../flow/openings.js';
 import {
-  keyMeta,
-  numberStride,
   flagDecided,
-  flagDetailed,
   flagDone,
   flagDoubtful,
   flagRebasedClient,
   flagSynClient,
   flagRelayed,
   flagTraced,
-  packetsOf,
-  payloadBeforeDecision,
-  payloadBytes,
   sBase,
   sConsumed,
-  sDecidedFile,
-  sDecidedFrame,
-  sDecidedPacket,
   sEvidence,
-  sFile,
-  sFirstFrame,
   sFlags,
   sInspected,
   sNoted,
   sOpening,
   sPending,
   wordStride,
-  sVerdict,
   type FlowTable,
 } from '../flow/table.js';
 import { inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
 import type { SwarmWatch } from './swarm-watch.js';
-import { Doubts } from './doubts.js';
-import { EvidenceStore, gradeHint, gradeNear, gradeProof, type Sighting } from './evidence.js';
-import { Notes } from './notes.js';
-import { weigh, Weighing, type EncryptedMode } from './policy.js';
-import { DetectorSet, gradeOf, type Registry } from './registry.js';
+import { gradeNear, type EvidenceStore, type Sighting } from './evidence.js';
+import { Judge } from './judge.js';
+import type { EncryptedMode } from './policy.js';
+import { DetectorSet, type Registry } from './registry.js';
 import { beginTurns, followTurns, showTurn } from './turns.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
 import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
-import { BitTorrent, reasons, type VerdictCode } from './verdict.js';
-import { speakerOf } from './witnesses.js';
+import { Beginnings } from './beginnings.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {
@@ -73,18 +59,10 @@ const namingPackets = 2;
 /** Payload packets of a side after which a gap at its beginning is taken for a loss and not for a reordering. */
 const gapPackets = 3;
 
-const byProof = reasons.indexOf('proof');
-
-const encryptedKind = kinds.indexOf('encrypted');
-
-/** Kinds of flows from which something is learned after the verdict. */
-const teachingKinds = Uint8Array.from(kinds, (kind) =>
-  (['peer', 'utp', 'dht', 'udp-tracker', 'http-tracker'] as readonly Kind[]).includes(kind) ? 1 : 0,
-);
-
 export class Inspector implements InnerStreams {
   readonly openings = new OpeningPool();
-  readonly evidence = new EvidenceStore();
+  readonly evidence: EvidenceStore;
+  readonly beginnings: Beginnings;
   /** Which packet is being inspected; written by the engine before `inspect`. */
   readonly sighting: Sighting = { side: 0, packet: 0, frame: 0, file: 0, timeMicros: 0 };
   /** Calls of a detector's inspect. */
@@ -95,15 +73,9 @@ export class Inspector implements InnerStreams {
   readonly #tcp: DetectorSet;
   readonly #udp: DetectorSet;
   readonly #view = new View();
-  readonly #weighing: Weighing;
   readonly #tracer: Tracer | null;
-  readonly #doubts: Doubts | null;
-  readonly #notes: Notes;
+  readonly #judge: Judge;
   readonly #wrapped: Wrapped;
-  /** After the verdict, go on asking for details. */
-  details: boolean;
-  /** After the verdict, go on asking for a while about what can be learned for other flows. */
-  learns = true;
 
   constructor(
     registry: Registry,
@@ -114,40 +86,63 @@ export class Inspector implements InnerStreams {
     encrypted: EncryptedMode,
   ) {
     this.#registry = registry;
-    this.#wrapped = new Wrapped(flows, this.openings, this);
-    this.#notes = new Notes(this.evidence, flows.words, this.sighting, this.#view);
-    this.#doubts = swarm === null ? null : new Doubts(swarm, flows, this.#notes, registry.detectors.length);
-    this.#weighing = new Weighing(registry, encrypted);
     this.#flows = flows;
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
+    this.#judge = new Judge({
+      registry,
+      flows,
+      openings: this.openings,
+      tcp: this.#tcp,
+      udp: this.#udp,
+      view: this.#view,
+      sighting: this.sighting,
+      swarm,
+      encrypted,
+      details,
+    });
+    this.evidence = this.#judge.evidence;
+    this.#wrapped = new Wrapped(flows, this.openings, this);
+    this.beginnings = new Beginnings(registry.detectors, flows.capacity);
     this.#tracer = tracer;
-    this.details = details;
   }
 
   /** Makes all detectors of its transport pending for a new flow. */
   begin(slot: number, protocol: number): void {
     const s = slot * wordStride;
     const set = protocol === protocolTcp ? this.#tcp : this.#udp;
-    const asked = this.#weighing.encrypted === 'off' ? set.all & ~set.shapes : set.all;
+    const asked = this.#judge.weighing.encrypted === 'off' ? set.all & ~set.shapes : set.all;
     this.#flows.words[s + sPending] = asked;
     this.#flows.words[s + sPending + 1] = asked;
   }
 
-  /** What is done about encrypted connections; flows that are being looked at keep what they have. */
-  set encrypted(mode: EncryptedMode) {
-    this.#weighing.encrypted = mode;
+  /** After the verdict, go on asking for details. */
+  set details(wanted: boolean) {
+    this.#judge.details = wanted;
   }
 
-  nameOuter(packet: Packet, slot: number, side: number): void {
+  /** Asks the memory once more about a flow that ends undecided; see Judge. */
+  reconsider(slot: number, timeMicros: number): boolean {
+    return this.#judge.reconsider(slot, timeMicros);
+  }
+
+  /** What is done about encrypted connections; flows that are being looked at keep what they have. */
+  set encrypted(mode: EncryptedMode) {
+    this.#judge.weighing.encrypted = mode;
+  }
+
+  showOuter(packet: Packet, slot: number, side: number): void {
     const s = slot * wordStride;
-    if (!this.#isNameless(s, side)) return;
+    const named = side === 0 ? this.#tcp.names : 0;
+    const nameless = this.#isNameless(s, side);
+    if (!nameless && named === 0) return;
     this.#showPayload(packet, s, side);
-    this.#nameOther(s, true);
+    if (nameless) this.#nameOther(s, true);
+    if (named !== 0) this.#ask(slot, s, this.#tcp, named);
   }
 
   through(slot: number, negotiation: Negotiation): void {
-    this.#doubts?.noteInner(slot, negotiation);
+    this.#judge.doubts?.noteInner(slot, negotiation);
   }
 
   showKept(packet: Packet, slot: number, side: number): void {
@@ -174,13 +169,13 @@ export class Inspector implements InnerStreams {
 
   /** Ends all questions about a flow; its evidence stays. */
   letGo(slot: number): void {
-    this.#finish(slot * wordStride);
+    this.#judge.finish(slot * wordStride);
   }
 
   /** Gives back what an ended flow held. */
   forget(slot: number): void {
     const s = slot * wordStride;
-    this.releaseOpenings(s);
+    this.#judge.releaseOpenings(s);
     const head = this.#flows.words[s + sEvidence]!;
     if (head >= 0) this.evidence.release(head);
   }
@@ -196,7 +191,7 @@ export class Inspector implements InnerStreams {
     const inspected = words[s + sInspected + side]! + 1;
     const fromStart = !tcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
     if (inspected === 1) pending &= fromStart ? set.atStart : set.inMiddle;
-    if ((words[s + sFlags]! & flagDecided) !== 0 && inspected > learnedPacketsMax && !this.details)
+    if ((words[s + sFlags]! & flagDecided) !== 0 && inspected > learnedPacketsMax && !this.#judge.details)
       pending = 0;
     pending &= inspected > inspectedPacketsMax ? 0 : set.askedAt[inspected]!;
     words[s + sPending + side] = pending;
@@ -211,30 +206,26 @@ export class Inspector implements InnerStreams {
     else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
     else this.#inspectTcp(packet, slot, side, pending, likely);
     // What made the flow doubtful stays; what is remembered may have changed since.
-    if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) === flagDoubtful) this.#askMemory(slot, s);
+    if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) === flagDoubtful) this.#judge.askMemory(slot, s);
   }
 
-  /**
-   * Asks the memory once more about a flow that ends undecided, as of the time of its last packet; `sighting` is
-   * overwritten. True if that made it BitTorrent.
-   */
-  reconsider(slot: number, timeMicros: number): boolean {
-    const words = this.#flows.words;
+  /** After `inspect`: believes a TCP stream's beginning however it is cut, and whichever copies its receiver takes. */
+  followBeginning(packet: Packet, slot: number, side: number): void {
     const s = slot * wordStride;
-    if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) !== flagDoubtful) return false;
-    const where = this.sighting;
-    where.side = 0;
-    where.packet = words[s + packetsOf]! + words[s + packetsOf + 1]!;
-    where.frame = words[s + sFirstFrame]!;
-    where.file = words[s + sFile]!;
-    where.timeMicros = timeMicros;
-    this.#askMemory(slot, s);
-    return (words[s + sFlags]! & flagDecided) !== 0;
-  }
-
-  /** Adds what the memory says about the two ends of a flow, and weighs again. */
-  #askMemory(slot: number, s: number): void {
-    if (this.#doubts?.ask(slot, s) === true) this.#weigh(slot, s);
+    const words = this.#flows.words;
+    const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
+    const end = this.#flows.fromA ? 0 : 1;
+    const asked = words[s + sPending + side] !== 0;
+    if (!this.beginnings.follow(packet, slot, end, sequence, asked)) return;
+    if ((words[s + sFlags]! & flagDecided) !== 0) return;
+    const { id } = this.beginnings;
+    const detector = this.#registry.detectors[id]!;
+    const view = this.#view;
+    this.#showPayload(packet, s, side);
+    view.reset();
+    yesInPayload(view, detector.beginning!.finding, view.start, view.end);
+    if ((words[s + sFlags]! & flagTraced) !== 0) this.#tracer!.answer(detector, Yes, view, this.sighting);
+    this.#judge.believe(slot, s, id, detector);
   }
 
   /** The view's part that is the same for TCP and UDP. */
@@ -321,7 +312,10 @@ export class Inspector implements InnerStreams {
       return;
     }
     // Bytes that were looked at before say nothing new; a segment far ahead is looked at on its own.
-    if (offset + length <= consumed && offset > -openingBytes) return;
+    if (offset + length <= consumed && offset > -openingBytes) {
+      if (offset === 0 && (pending & likely) !== 0) this.#inspectAgain(packet, slot, side, pending, likely);
+      return;
+    }
     words[s + sInspected + side]! += 1;
     if (offset === 0 && consumed === 0) {
       this.#inspectFirst(packet, slot, side, pending, likely);
@@ -371,6 +365,18 @@ export class Inspector implements InnerStreams {
     this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
     const own = words[s + sOpening + side]!;
     if (own >= 0) beginTurns(this.openings, own, turn, packet);
+  }
+
+  /** Another copy of a stream's first bytes. The receiver may take this one: it is judged, within the budget of packets. */
+  #inspectAgain(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
+    const words = this.#flows.words;
+    const s = slot * wordStride;
+    const consumed = words[s + sConsumed + side]!;
+    words[s + sInspected + side]! += 1;
+    this.#judge.again = true;
+    this.#inspectFirst(packet, slot, side, pending, likely);
+    this.#judge.again = false;
+    words[s + sConsumed + side] = consumed;
   }
 
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
@@ -478,11 +484,11 @@ export class Inspector implements InnerStreams {
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
       if (outcome !== Yes && view.near >= 0)
-        this.#notes.note(s, set.ids[index]!, view.near, gradeNear, false);
-      if (outcome === No && view.near >= 0 && (bit & set.follows) !== 0) this.#doubts?.noteUnlike(slot);
+        this.#judge.notes.note(s, set.ids[index]!, view.near, gradeNear, false);
+      if (outcome === No && view.near >= 0 && (bit & set.follows) !== 0) this.#judge.doubts?.noteUnlike(slot);
       if (outcome === More) more |= bit;
       else if (outcome === Yes) {
-        this.#believe(slot, s, set.ids[index]!, detector);
+        this.#judge.believe(slot, s, set.ids[index]!, detector);
         const flags = this.#flows.words[s + sFlags]!;
         if ((flags & flagDone) !== 0) return 0;
         // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
@@ -491,74 +497,6 @@ export class Inspector implements InnerStreams {
     }
     this.#flows.words[s + sPending + where.side]! &= ~finished;
     return more;
-  }
-
-  /** Adds a finding and weighs again. After the verdict only an info-hash is news, and what can be learned. */
-  #believe(slot: number, s: number, id: number, detector: Detector): void {
-    const view = this.#view;
-    const words = this.#flows.words;
-    const finding = detector.findings[view.finding]!;
-    const grade = gradeOf(finding.confidence);
-    if (grade === gradeProof) this.#doubts?.learn(slot, finding.kind);
-    if ((words[s + sFlags]! & flagDecided) !== 0) {
-      if (view.infoHashLength === 0 || (words[s + sFlags]! & flagDetailed) !== 0) return;
-      words[s + sFlags]! |= flagDetailed;
-      this.#notes.note(s, id, view.finding, grade, true);
-      if (!this.#limitToTeachers(s)) this.#finish(s);
-      return;
-    }
-    if (!this.#notes.note(s, id, view.finding, grade, finding.repeatable === true)) {
-      // No room for the item: a proof still decides, anything less waits for a better day.
-      if (finding.confidence !== 'proof') return;
-      this.#settle(slot, s, BitTorrent, byProof, kinds.indexOf(finding.kind), gradeProof);
-      return;
-    }
-    if (finding.kind === 'encrypted' || (finding.kind === 'utp' && grade === gradeHint)) {
-      words[s + sFlags]! |= flagDoubtful;
-      if (finding.kind === 'encrypted') this.#doubts?.noteShape(slot, s, grade);
-    }
-    this.#weigh(slot, s);
-  }
-
-  /** Weighs all evidence of a flow, and writes down what it is now. */
-  #weigh(slot: number, s: number): void {
-    const weighing = this.#weighing;
-    weigh(this.evidence, this.#flows.words[s + sEvidence]!, weighing);
-    const { verdict, reason, item, content } = weighing;
-    if (item < 0) return;
-    const { detector, finding, grade } = this.evidence;
-    const from = content < 0 ? item : content;
-    const kind = kinds.indexOf(speakerOf(this.#registry, detector[from]!).findings[finding[from]!]!.kind);
-    this.#settle(slot, s, verdict, reason, kind, grade[item]!);
-  }
-
-  /** Writes the standing verdict. A decided flow is only asked for details that the deciding packet did not have. */
-  #settle(slot: number, s: number, verdict: VerdictCode, reason: number, kind: number, grade: number): void {
-    const words = this.#flows.words;
-    words[s + sVerdict] = verdict | (reason << 8) | (kind << 16) | (grade << 24);
-    if (verdict !== BitTorrent) return;
-    words[s + sDecidedPacket] = this.sighting.packet;
-    words[s + sDecidedFrame] = this.sighting.frame;
-    words[s + sDecidedFile] = this.sighting.file;
-    words[s + sFlags]! |= flagDecided;
-    const n = slot * numberStride;
-    this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
-    if (kind === encryptedKind) this.#finish(s);
-    else if (this.#view.infoHashLength > 0 || !this.details) {
-      words[s + sFlags]! |= flagDetailed;
-      if (!this.#limitToTeachers(s)) this.#finish(s);
-    }
-  }
-
-  /** After the verdict: only those are asked on from whom others can learn. False if there is nobody to ask. */
-  #limitToTeachers(s: number): boolean {
-    const words = this.#flows.words;
-    if (this.#doubts === null || !this.learns) return false;
-    if (teachingKinds[(words[s + sVerdict]! >>> 16) & 0xff] !== 1) return false;
-    const set = (words[s + keyMeta]! & 0xff) === protocolTcp ? this.#tcp : this.#udp;
-    words[s + sPending]! &= set.teaches;
-    words[s + sPending + 1]! &= set.teaches;
-    return (words[s + sPending]! | words[s + sPending + 1]!) !== 0;
   }
 
   /** Names another protocol by the payload in view. */
@@ -570,25 +508,9 @@ export class Inspector implements InnerStreams {
   /** This side is not asked about any more. A kept datagram stays: the other side's answer is compared with it. */
   #finishSide(s: number, side: number, tcp: boolean): void {
     const words = this.#flows.words;
-    if (words[s + sPending + 1 - side] === 0) this.#finish(s);
+    if (words[s + sPending + 1 - side] === 0) this.#judge.finish(s);
     else if (tcp && words[s + sOpening + side]! >= 0) {
       this.openings.release(words[s + sOpening + side]!);
-      words[s + sOpening + side] = -1;
-    }
-  }
-
-  /** No more questions about this flow. */
-  #finish(s: number): void {
-    this.#flows.words[s + sFlags]! |= flagDone;
-    this.releaseOpenings(s);
-  }
-
-  /** Gives the openings of a flow back. */
-  releaseOpenings(s: number): void {
-    const words = this.#flows.words;
-    for (let side = 0; side < 2; side++) {
-      const own = words[s + sOpening + side]!;
-      if (own >= 0) this.openings.release(own);
       words[s + sOpening + side] = -1;
     }
   }

@@ -20,6 +20,8 @@ export class DetectorSet {
   /** Those after whose Yes the openings are kept, and those asked after the verdict. */
   readonly follows: number;
   readonly teaches: number;
+  /** Those that know names of the operator's list; they are also asked about what is said to a proxy. */
+  readonly names: number;
   /** Those that go by the shape of encrypted connections. */
   readonly shapes: number;
   /** Index in the whole registry, for evidence. */
@@ -42,6 +44,7 @@ export class DetectorSet {
     invariant(this.detectors.length <= 31, 'a transport has at most 31 detectors, one bit each');
     this.all = this.#mask(() => true);
     this.opening = this.#mask((detector) => detector.scope === 'opening');
+    this.names = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'listed-name'));
     this.shapes = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'encrypted'));
     this.follows = this.#mask((detector) => detector.follows === true);
     this.teaches = this.#mask((detector) => detector.teaches === true);

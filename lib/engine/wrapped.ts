@@ -14,6 +14,7 @@
 import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
 import {
+  flagDone,
   flagNegotiates,
   flagSynClient,
   flagSynServer,
@@ -44,8 +45,8 @@ const refusalsMax = 4;
 export interface InnerStreams {
   /** The opening of a side, taken from the pool if it has none. */
   openingOf(slot: number, side: number): number;
-  /** Names the flow by this payload, as is done for a flow that nobody follows. */
-  nameOuter(packet: Packet, slot: number, side: number): void;
+  /** Names the flow by this payload, and looks for listed names in it, as is done for a flow that nobody follows. */
+  showOuter(packet: Packet, slot: number, side: number): void;
   /** Makes all detectors of this transport pending. */
   begin(slot: number, protocol: number): void;
   /** Shows the kept bytes of a side as its first payload, and keeps them if somebody wants more. */
@@ -131,10 +132,11 @@ export class Wrapped {
       return false;
     }
     words[s + sInspected + side]! += 1;
-    this.#streams.nameOuter(packet, slot, side);
     const offset = this.#offsetOf(packet, s, side);
     if (offset < openingBytes)
       this.#openings.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd);
+    this.#streams.showOuter(packet, slot, side);
+    if ((words[s + sFlags]! & flagDone) !== 0) return true;
     const isLast = offset >= openingBytes || words[s + sInspected + side]! >= inspectedPacketsMax;
     this.#follow(packet, slot, s, isLast);
     return true;
