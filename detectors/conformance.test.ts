@@ -131,17 +131,20 @@ function findingsInEngine(detector: Detector, fixture: Fixture): string[] {
   const server = ['10.0.0.2', fixture.serverPort] as const;
   const next = { true: 1, false: 1 };
   if (fixture.fromStart && detector.transport === 'tcp') {
-    engine.packet(fakePacket({ from: client, to: server, flags: 0x02, sequence: 0 }), 60, 1, 0);
-    engine.packet(fakePacket({ from: server, to: client, flags: 0x12, sequence: 0 }), 60, 1, 0);
+    const syn = fakePacket({ from: client, to: server, flags: 0x02, sequence: 0 });
+    const answer = fakePacket({ from: server, to: client, flags: 0x12, sequence: 0, acknowledgement: 1 });
+    if (fixture.oneWay !== 'server') engine.packet(syn, 60, 1, 0);
+    if (fixture.oneWay !== 'client') engine.packet(answer, 60, 1, 0);
   }
   for (const { fromClient, payload } of fixture.steps) {
     const [from, to] = fromClient ? [client, server] : [server, client];
     const sequence = next[`${fromClient}`];
+    const acknowledgement = next[`${!fromClient}`];
     next[`${fromClient}`] += payload.length;
     // Not captured.
     if (fixture.oneWay !== null && (fixture.oneWay === 'client') !== fromClient) continue;
     engine.packet(
-      fakePacket({ proto: detector.transport, from, to, sequence, payload }),
+      fakePacket({ proto: detector.transport, from, to, sequence, acknowledgement, payload }),
       60 + payload.length,
       1,
       0,

@@ -89,7 +89,7 @@ export const mse: Detector = {
   summary: 'encrypted peer connections (MSE/PE) by the turns, lengths and randomness of the key exchange',
   limits:
     'only where the start of the flow was seen, and by its form alone: other protocols of random bytes have it by chance; ' +
-    'an attempt without answer, or of which one direction was captured, is a hint; initial payload beyond a handshake is not believed',
+    'an attempt without answer is a hint; of one captured direction the other has only lengths; initial payload beyond a handshake is not believed',
   scope: 'packets',
   packetsMax: 8,
   firstBytes: null,
@@ -275,7 +275,7 @@ function believe(view: View, exact: boolean, from: number): Outcome {
     // The fifth may still be a handshake.
     return view.turn === 4 ? More : No;
   }
-  const said = view.oneWay ? oneDirection : exact ? handshakeLength : fourMessages;
+  const said = exact ? handshakeLength : view.oneWay ? oneDirection : fourMessages;
   return yesInOpening(view, said, from, view.openingEnd);
 }
 

@@ -165,6 +165,11 @@ export class Engine {
       if ((tcpFlags & tcpSyn) !== 0 && (words[s + sFlags]! & (flagBaseClient << side)) === 0) {
         words[s + sFlags]! |= (flagSynClient | flagBaseClient) << side;
         words[s + sBase + side] = (packet.sequence + 1) | 0;
+        // Where only the server's direction is seen, its answer says where the client's stream begins.
+        if ((tcpFlags & tcpAck) !== 0 && (words[s + sFlags]! & (flagBaseClient << (1 - side))) === 0) {
+          words[s + sFlags]! |= flagBaseClient << (1 - side);
+          words[s + sBase + 1 - side] = packet.acknowledgement;
+        }
       }
       if ((tcpFlags & tcpSyn) !== 0) {
         this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, (packet.sequence + 1) | 0);

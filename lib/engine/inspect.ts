@@ -364,7 +364,7 @@ export class Inspector implements InnerStreams {
     if (nameless) this.#nameOther(s, true);
     this.#keep(slot, s, side, this.#ask(slot, s, this.#tcp, pending & likely), 0);
     const own = words[s + sOpening + side]!;
-    if (own >= 0) beginTurns(this.openings, own, turn, packet);
+    if (own >= 0) beginTurns(this.openings, own, view, turn, packet);
   }
 
   /** Another copy of a stream's first bytes. The receiver may take this one: it is judged, within the budget of packets. */

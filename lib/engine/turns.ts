@@ -4,9 +4,12 @@
  * a segment that was lost, changes nothing.
  */
 import type { View } from '../../detectors/detector.js';
-import { turnsOfSide, type OpeningPool } from '../flow/openings.js';
-import { packetsOf, sInspected, sOpening } from '../flow/table.js';
+import { otherEndsStride, turnsOfSide, type OpeningPool } from '../flow/openings.js';
+import { flagBaseClient, packetsOf, sBase, sFlags, sInspected, sOpening } from '../flow/table.js';
 import type { Packet } from '../wire/packet.js';
+
+/** More than this before the first word of a side says nothing about turns any more, bytes. */
+const unseenMax = 1 << 20;
 
 /**
  * Notes whose turn it is, in the openings and for the view.
@@ -31,8 +34,10 @@ export function followTurns(
     if (offset !== 0) return;
     if (other >= 0) pool.endTurn(other);
     else if (words[s + sInspected + 1 - side] !== 0) return;
-    view.turn = other >= 0 ? 2 : 1;
-    if (other >= 0) view.turnBytes[0] = pool.turnBytes(other, 0);
+    const unseen = other < 0 ? acknowledgedAtFirst(words, s, side, packet) : 0;
+    view.oneWay = unseen > 0;
+    view.turn = other >= 0 || view.oneWay ? 2 : 1;
+    if (view.turn === 2) view.turnBytes[0] = other >= 0 ? pool.turnBytes(other, 0) : unseen;
     view.turnBytes[view.turn - 1] = end;
     return;
   }
@@ -45,8 +50,8 @@ export function followTurns(
   const ended = pool.turnsEnded[own]!;
   if (ended === turnsOfSide) return;
   const isFirst = pool.first[own] === 1;
-  if (other < 0 && (!isFirst || (ended > 0 && !silent))) return;
-  view.oneWay = silent && ended > 0;
+  if (other < 0 && !silent && (!isFirst || ended > 0)) return;
+  view.oneWay = silent && (ended > 0 || !isFirst);
   view.turn = 2 * ended + (isFirst ? 1 : 2);
   for (let turn = 0; turn < view.turn; turn++) {
     const half = turn >> 1;
@@ -54,17 +59,27 @@ export function followTurns(
     if (isOwn) view.turnBytes[turn] = pool.turnBytes(own, half);
     else if (other >= 0) view.turnBytes[turn] = pool.turnBytes(other, half);
     else {
-      const at = own * turnsOfSide + half;
+      const at = own * otherEndsStride + half;
       view.turnBytes[turn] = pool.otherEnds[at]! - (half === 0 ? 0 : pool.otherEnds[at - 1]!);
     }
   }
 }
 
 /** Notes the first segment of a side, of which the opening was just taken. */
-export function beginTurns(pool: OpeningPool, own: number, turn: number, packet: Packet): void {
+export function beginTurns(pool: OpeningPool, own: number, view: View, turn: number, packet: Packet): void {
   pool.reached[own] = packet.payloadWireLength;
   pool.first[own] = turn === 1 ? 1 : 0;
-  pool.firstAcknowledged[own] = packet.acknowledgement;
+  const unseen = turn === 2 ? view.turnBytes[0]! : 0;
+  pool.firstAcknowledged[own] = (packet.acknowledgement - unseen) | 0;
+  pool.otherEnds[own * otherEndsStride] = unseen;
+}
+
+/** Bytes of the other side, of which no packet is seen, before this first segment: known if its beginning is. */
+function acknowledgedAtFirst(words: Int32Array, s: number, side: number, packet: Packet): number {
+  const other = 1 - side;
+  if (words[s + packetsOf + other] !== 0 || (words[s + sFlags]! & (flagBaseClient << other)) === 0) return 0;
+  const acknowledged = (packet.acknowledgement - words[s + sBase + other]!) | 0;
+  return acknowledged > 0 && acknowledged < unseenMax ? acknowledged : 0;
 }
 
 /** As both, for the kept bytes of a side behind a negotiation with a proxy, which the client began. */
@@ -91,9 +106,10 @@ export function showTurn(
 /** Only this direction is seen: that it acknowledges more than before shows that the other side spoke. */
 function endTurnByAcknowledgement(pool: OpeningPool, own: number, packet: Packet): void {
   const ended = pool.turnsEnded[own]!;
-  const at = own * turnsOfSide + ended;
+  const place = ended + (pool.first[own] === 1 ? 0 : 1);
+  const at = own * otherEndsStride + place;
   const acknowledged = (packet.acknowledgement - pool.firstAcknowledged[own]!) | 0;
-  if (ended === turnsOfSide || acknowledged <= (ended === 0 ? 0 : pool.otherEnds[at - 1]!)) return;
+  if (ended === turnsOfSide || acknowledged <= (place === 0 ? 0 : pool.otherEnds[at - 1]!)) return;
   pool.otherEnds[at] = acknowledged;
   pool.endTurn(own);
 }

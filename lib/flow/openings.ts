@@ -14,6 +14,8 @@ const bitmapBytes = openingBytes >> 3;
 
 /** Turns of a conversation that are told apart, on each side. */
 export const turnsOfSide = 3;
+/** Places in `otherEnds` for each opening: the other side may have spoken first. */
+export const otherEndsStride = turnsOfSide + 1;
 
 export class OpeningPool {
   /** All openings behind each other, `openingBytes` apart. */
@@ -34,7 +36,7 @@ export class OpeningPool {
   readonly turnsEnded: Uint8Array;
   /** Where they ended, as `reached` counts; `turnsOfSide` for each opening. */
   readonly turnEnds: Int32Array;
-  /** Acknowledgement number of the first segment, and how far the other side was acknowledged at the end of each turn. */
+  /** Where only one direction is seen: what acknowledges nothing yet, and how far each turn of the other side was acknowledged. */
   readonly firstAcknowledged: Int32Array;
   readonly otherEnds: Int32Array;
   /** Openings taken over because the pool was full. */
@@ -64,7 +66,7 @@ export class OpeningPool {
     this.turnsEnded = new Uint8Array(count);
     this.turnEnds = new Int32Array(count * turnsOfSide);
     this.firstAcknowledged = new Int32Array(count);
-    this.otherEnds = new Int32Array(count * turnsOfSide);
+    this.otherEnds = new Int32Array(count * otherEndsStride);
     this.owner = new Int32Array(count).fill(-1);
     this.side = new Uint8Array(count);
     this.#free = Int32Array.from({ length: count }, (_, i) => count - 1 - i);

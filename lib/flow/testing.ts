@@ -9,6 +9,7 @@ export interface FakePacket {
   readonly to: readonly [string, number];
   readonly flags?: number;
   readonly sequence?: number;
+  readonly acknowledgement?: number;
   readonly payload?: Uint8Array;
   /** Payload length on the wire if the capture was cut. */
   readonly wireLength?: number;
@@ -38,6 +39,7 @@ export function fakePacket(fake: FakePacket): Packet {
   packet.destinationPort = fake.to[1];
   packet.tcpFlags = fake.flags ?? 0x18;
   packet.sequence = (fake.sequence ?? 0) | 0;
+  packet.acknowledgement = (fake.acknowledgement ?? 0) | 0;
   packet.payloadEnd = payload.length;
   packet.payloadWireLength = fake.wireLength ?? payload.length;
   if (fake.tunnel !== undefined) {
