@@ -37,6 +37,7 @@ import { gradeNear, type EvidenceStore, type Sighting } from './evidence.js';
 import { Judge } from './judge.js';
 import type { EncryptedMode } from './policy.js';
 import { DetectorSet, type Registry } from './registry.js';
+import { showPayload } from './show.js';
 import { beginTurns, followTurns, showTurn } from './turns.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
@@ -231,35 +232,7 @@ export class Inspector implements InnerStreams {
 
   /** The view's part that is the same for TCP and UDP. */
   #showPayload(packet: Packet, s: number, side: number): void {
-    const view = this.#view;
-    view.bytes = packet.bytes;
-    view.start = packet.payloadStart;
-    view.end = packet.payloadEnd;
-    view.wireLength = packet.payloadWireLength;
-    view.fromClient = side === 0;
-    const words = this.#flows.words;
-    view.fromStart = packet.protocol !== protocolTcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
-    view.payloadPacket = words[s + sInspected + side]!;
-    view.sourcePort = packet.sourcePort;
-    view.destinationPort = packet.destinationPort;
-    view.ipVersion = packet.ipVersion;
-    view.turn = 0;
-    const pool = this.openings;
-    const other = words[s + sOpening + 1 - side]!;
-    view.other = pool.bytes;
-    view.otherStart = other < 0 ? 0 : pool.start(other);
-    view.otherEnd = other < 0 ? 0 : view.otherStart + pool.length[other]!;
-    view.otherWireLength = other < 0 ? 0 : pool.wireLength[other]!;
-    this.#showOpening(words[s + sOpening + side]!);
-  }
-
-  #showOpening(own: number): void {
-    const view = this.#view;
-    const pool = this.openings;
-    view.opening = pool.bytes;
-    view.openingStart = own < 0 ? 0 : pool.start(own);
-    view.openingEnd = own < 0 ? 0 : view.openingStart + pool.length[own]!;
-    view.openingWireLength = own < 0 ? 0 : pool.wireLength[own]!;
+    showPayload(this.#view, this.openings, this.#flows.words, s, side, packet);
   }
 
   /** True while the flow has no name and this is one of the first packets of its side. */
@@ -495,7 +468,9 @@ export class Inspector implements InnerStreams {
         const flags = this.#flows.words[s + sFlags]!;
         if ((flags & flagDone) !== 0) return 0;
         // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
-        if (set === this.#udp || (flags & flagDecided) !== 0 || (bit & set.follows) !== 0) more |= bit;
+        const open = (flags & (flagDecided | flagDetailed)) === flagDecided;
+        const undecided = set === this.#udp && (flags & flagDecided) === 0;
+        if (open || undecided || (bit & set.follows) !== 0) more |= bit;
       } else finished |= bit & (set.opening | set.follows);
     }
     this.#flows.words[s + sPending + where.side]! &= ~finished;

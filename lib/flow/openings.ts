@@ -44,7 +44,12 @@ export class OpeningPool {
   /** Bytes that arrived twice with different content. */
   conflicts = 0;
 
+  /** One bit for each byte that arrived behind a gap; bytes before `length` need none. */
   readonly #present: Uint8Array;
+  /** End of the furthest byte that arrived. */
+  readonly #extent: Int32Array;
+  /** 1 if an opening's bits were used. */
+  readonly #dirty: Uint8Array;
   readonly #count: number;
   readonly #free: Int32Array;
   #freeCount: number;
@@ -59,6 +64,8 @@ export class OpeningPool {
     this.#count = count;
     this.bytes = new Uint8Array(count * openingBytes);
     this.#present = new Uint8Array(count * bitmapBytes);
+    this.#extent = new Int32Array(count);
+    this.#dirty = new Uint8Array(count);
     this.length = new Int32Array(count);
     this.wireLength = new Int32Array(count);
     this.reached = new Int32Array(count);
@@ -109,7 +116,11 @@ export class OpeningPool {
     this.reached[opening] = 0;
     this.first[opening] = 0;
     this.turnsEnded[opening] = 0;
-    this.#present.fill(0, opening * bitmapBytes, (opening + 1) * bitmapBytes);
+    this.#extent[opening] = 0;
+    if (this.#dirty[opening] !== 0) {
+      this.#present.fill(0, opening * bitmapBytes, (opening + 1) * bitmapBytes);
+      this.#dirty[opening] = 0;
+    }
     return opening;
   }
 
@@ -157,14 +168,32 @@ export class OpeningPool {
     const stop = Math.min(end, from + openingBytes - to);
     const own = this.bytes;
     const present = this.#present;
+    const length = this.length[opening]!;
+    if (to === length && this.#extent[opening] === length) {
+      // In order, as nearly always.
+      for (; from < stop; from++, to++) own[base + to] = bytes[from]!;
+      const reached = Math.max(length, to);
+      this.length[opening] = reached;
+      this.#extent[opening] = reached;
+      return reached;
+    }
     for (; from < stop; from++, to++) {
       const bit = 1 << (to & 7);
       const at = bits + (to >> 3);
-      if ((present[at]! & bit) === 0) {
+      if (to >= length && (present[at]! & bit) === 0) {
         present[at]! |= bit;
         own[base + to] = bytes[from]!;
       } else if (own[base + to] !== bytes[from]) this.conflicts++;
     }
+    this.#dirty[opening] = 1;
+    this.#extent[opening] = Math.max(this.#extent[opening]!, to);
+    return this.#closeGap(opening);
+  }
+
+  /** Moves the contiguous length over what had arrived behind a gap. */
+  #closeGap(opening: number): number {
+    const present = this.#present;
+    const bits = opening * bitmapBytes;
     let length = this.length[opening]!;
     while (length < openingBytes && (present[bits + (length >> 3)]! & (1 << (length & 7))) !== 0) length++;
     this.length[opening] = length;
@@ -180,22 +209,23 @@ export class OpeningPool {
     const base = opening * openingBytes;
     const bits = opening * bitmapBytes;
     const present = this.#present;
-    let kept = false;
+    const length = this.length[opening]!;
+    const extent = this.#extent[opening]!;
+    const left = Math.max(0, extent - count);
+    if (left > 0) this.bytes.copyWithin(base, base + count, base + extent);
+    this.length[opening] = Math.max(0, length - count);
+    this.#extent[opening] = left;
+    if (extent === length) return left > 0;
+    // What lies behind a gap moves too. Bytes before `length` have no bits of their own.
     for (let to = 0; to < openingBytes; to++) {
       const from = to + count;
-      const bit = 1 << (to & 7);
-      const at = bits + (to >> 3);
-      const here = from < openingBytes && (present[bits + (from >> 3)]! & (1 << (from & 7))) !== 0;
-      if (here) {
-        present[at]! |= bit;
-        this.bytes[base + to] = this.bytes[base + from]!;
-        kept = true;
-      } else present[at]! &= ~bit;
+      const here =
+        from >= length && from < extent && (present[bits + (from >> 3)]! & (1 << (from & 7))) !== 0;
+      if (here) present[bits + (to >> 3)]! |= 1 << (to & 7);
+      else present[bits + (to >> 3)]! &= ~(1 << (to & 7));
     }
-    let length = 0;
-    while (length < openingBytes && (present[bits + (length >> 3)]! & (1 << (length & 7))) !== 0) length++;
-    this.length[opening] = length;
-    return kept;
+    this.#closeGap(opening);
+    return left > 0;
   }
 
   /** Keeps one datagram, in place of an earlier one; cut to openingBytes. */
