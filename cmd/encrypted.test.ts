@@ -325,6 +325,7 @@ describe('poisoning', () => {
       grade: () => 0,
       shape: () => 1,
       unlike: () => undefined,
+      isUnlike: () => false,
       key: () => false,
     };
     const watch = new SwarmWatch(endpoints, hosts);

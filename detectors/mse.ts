@@ -23,9 +23,8 @@
  *
  * Other protocols without a plain byte (Shadowsocks, obfs4, VMess, obfuscated MTProto) come into these lengths by chance:
  * of random conversations of ordinary lengths 8 in 100 go through four turns of them, which is why that is a hint. The
- * handshake's 68 bytes are what sets MSE apart: turn five begins with a segment of just this length (the initiator waited
- * to choose its handshake), or turn three or four has just the room for it and no padding (Transmission and libtorrent do not
- * pad there). 6 in 10,000 of those conversations have that too (measured in mse.test.ts), so that is strong and no proof.
+ * handshake's 68 bytes are what sets MSE apart: a segment of just this length begins turn five or ends turn three (it was
+ * written apart), or turn three or four has just the room for it and no padding (Transmission does not pad there). 6 in 10,000 of those conversations have that too (measured in mse.test.ts), so that is strong and no proof.
  */
 import { beginsLikeAnother, looksRandom, randomBytesMin } from '../lib/wire/random.js';
 import {
@@ -33,6 +32,7 @@ import {
   nearMiss,
   No,
   yesInOpening,
+  yesInPayload,
   type Detector,
   type Finding,
   type Outcome,
@@ -212,13 +212,21 @@ function fourthLimit(view: View): number {
 }
 
 function judgeThird(view: View): Outcome {
-  const { turnBytes, opening, openingStart, openingEnd } = view;
+  const { turnBytes, bytes, start, end } = view;
   if (!areKeys(view)) return No;
-  const from = Math.min(openingEnd, openingStart + turnBytes[0]!);
-  if (!looksRandom(opening, from, openingEnd)) return nearMiss(view, laterNotRandom);
+  if (!looksRandom(bytes, start, end)) return nearMiss(view, laterNotRandom);
   if (turnBytes[2]! > thirdLimit(view)) return nearMiss(view, thirdTooLong);
-  if (!view.oneWay || turnBytes[2]! < thirdMin || from === openingEnd) return More;
-  return yesInOpening(view, oneDirection, from, openingEnd);
+  if (hasOwnHandshake(view)) return yesInPayload(view, handshakeLength, start, end);
+  if (!view.oneWay || turnBytes[2]! < thirdMin) return More;
+  return yesInPayload(view, oneDirection, start, end);
+}
+
+/** True if the third turn goes on with a segment that is the handshake: libtorrent writes it apart from what is before. */
+function hasOwnHandshake(view: View): boolean {
+  const before = view.turnBytes[2]! - handshakeBytes;
+  return (
+    view.wireLength === handshakeBytes && before >= thirdMin && before <= thirdLimit(view) - handshakeBytes
+  );
 }
 
 /** The reason not to believe the first four turns, `fourMessages` of which may have more to come; -1 if there is none. */
@@ -269,27 +277,29 @@ function areWords({ turnBytes }: View, least: number, most: number): boolean {
  * What four turns without a flaw are worth. Rests of one or two alone, which one exchange of MSE in 16 has, are enough to
  * keep quiet where no length is a handshake's.
  */
-function believe(view: View, exact: boolean, from: number): Outcome {
+function believe(view: View, exact: boolean): Outcome {
   if (!view.oneWay && !exact && areWords(view, 1, 2)) {
     view.near = inWords;
     // The fifth may still be a handshake.
     return view.turn === 4 ? More : No;
   }
   const said = exact ? handshakeLength : view.oneWay ? oneDirection : fourMessages;
-  return yesInOpening(view, said, from, view.openingEnd);
+  return yesInPayload(view, said, view.start, view.end);
 }
 
 function judgeFourth(view: View): Outcome {
-  const { turnBytes, openingStart, openingEnd } = view;
+  const { turnBytes, bytes, start, end } = view;
   if (!areKeys(view)) return No;
   const fourth = turnBytes[3]!;
   // A full head is waited for; what is wrong with the turns before is wrong already.
   const flaw = flawOfFour(view);
   if (flaw >= 0 && (flaw !== inWords || fourth >= fourthMin)) return nearMiss(view, flaw);
-  const from = openingStart + turnBytes[1]!;
   // A full segment may be the first of many: the next turn will tell how many came.
-  if (fourth < fourthMin || fourth > wholeMessageMax || from >= openingEnd) return More;
-  return believe(view, isExactThirdOrFourth(view), from);
+  if (fourth < fourthMin || fourth > wholeMessageMax) return More;
+  // The head may not be kept, where a capture or the kernel cut the packets before.
+  if (fourth === view.wireLength && !looksRandom(bytes, start, Math.min(end, start + fourthMin)))
+    return nearMiss(view, laterNotRandom);
+  return believe(view, isExactThirdOrFourth(view));
 }
 
 /** True if the third turn is a handshake without padding, or the fourth so far the head, alone or with the answered one. */
@@ -307,17 +317,15 @@ function isExactFifth({ turnBytes, wireLength }: View): boolean {
 }
 
 function judgeFifth(view: View): Outcome {
-  const { turnBytes, openingStart, openingEnd } = view;
+  const { turnBytes } = view;
   if (!areKeys(view) || turnBytes[3]! < fourthMin) return No;
   const flaw = flawOfFour(view);
   if (flaw >= 0) return nearMiss(view, flaw);
   const fifth = turnBytes[4]!;
-  const from = openingStart + turnBytes[0]! + turnBytes[2]!;
   // Without a handshake in the third message the fifth begins with it.
   if (turnBytes[2]! < thirdWithHandshakeMin && fifth < handshakeBytes) {
     view.near = noHandshake;
     return More;
   }
-  if (from >= openingEnd) return No;
-  return believe(view, isExactThirdOrFourth(view) || isExactFifth(view), from);
+  return believe(view, isExactThirdOrFourth(view) || isExactFifth(view));
 }

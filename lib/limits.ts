@@ -86,7 +86,7 @@ export const speakerEndpointsMax = 512;
 /** One local network may be told, within ten minutes, one part in so many of all endpoints. */
 export const listenerShare = 16;
 
-/** Rows of each table of host evidence, a power of two; 3 x 512 KiB. When full: see HostEvidence, the oldest gives way. */
+/** Rows of each table of host evidence, a power of two; 4 x 512 KiB. When full: see HostEvidence, the oldest gives way. */
 export const hostRowsMax = 16_384;
 /**
  * A proof makes its host credible for so long: an idle DHT node refreshes each bucket after 15 minutes (BEP 5), a client

@@ -12,7 +12,9 @@ import {
   flagAction,
   flagActionShift,
   flagDone,
+  flagNegotiates,
   flagReported,
+  flagReportedAccepts,
   keyMeta,
   sEvidence,
   sFlags,
@@ -25,6 +27,7 @@ import {
   sDecidedPacket,
   sVerdict,
   wordStride,
+  wrappedLayers,
 } from '../flow/table.js';
 import { protocolTcp } from '../wire/packet.js';
 import { gradeHint } from './evidence.js';
@@ -135,7 +138,9 @@ export class ActionPolicy {
 
   #lookedEnough(slot: number, s: number, verdict: VerdictCode): boolean {
     const { words, numbers } = this.#engine.flows;
-    const named = (words[s + sNoted]! & 0xff00) !== 0;
+    // What is inside a proxy has no name yet.
+    const wrapped = (words[s + sFlags]! & (flagNegotiates | wrappedLayers)) !== 0;
+    const named = (words[s + sNoted]! & 0xff00) !== 0 && !wrapped;
     const budget =
       verdict === Suspect
         ? this.#inspectedPackets * suspectPatience
@@ -145,8 +150,8 @@ export class ActionPolicy {
     const inspected = words[s + sInspected]! + words[s + sInspected + 1]!;
     if (inspected >= budget && (inspected >= budget * partlyPatience || !this.#isPartly(slot, s)))
       return true;
-    if (numbers[slot * numberStride + payloadBytes]! > oneWayBytes)
-      return Math.min(words[s + sPending]!, words[s + sPending + 1]!) === 0;
+    const oneWay = Math.min(words[s + sPending]!, words[s + sPending + 1]!) === 0;
+    if (oneWay && numbers[slot * numberStride + payloadBytes]! > oneWayBytes) return true;
     return words[s + packetsOf]! + words[s + packetsOf + 1]! >= budget * packetsPerInspected;
   }
 
@@ -157,11 +162,12 @@ export class ActionPolicy {
 
   #decide(slot: number, s: number, flags: number): ActionCode {
     const done = (flags & flagDone) !== 0;
-    const action = this.#actionOf(s, done);
+    const reported = (flags & flagReported) !== 0;
+    const action = reported ? this.#reportedAction(s, flags) : this.#actionOf(s, done);
     if (action === Pass) return Pass;
     const { words } = this.#engine.flows;
-    if ((flags & flagReported) === 0) {
-      words[s + sFlags]! |= flagReported;
+    if (!reported) {
+      words[s + sFlags]! |= flagReported | (action === Accept ? flagReportedAccepts : 0);
       this.#onDecision(slot, action);
     }
     // A flow that goes on anyway may name the peers of the next ones.
@@ -172,6 +178,11 @@ export class ActionPolicy {
     return action;
   }
 
+  /** What was reported stays, whatever is learned about the flow afterwards. */
+  #reportedAction(s: number, flags: number): ActionCode {
+    return (flags & flagReportedAccepts) !== 0 ? Accept : this.#actionOfKind(s);
+  }
+
   #actionOf(s: number, done: boolean): ActionCode {
     const words = this.#engine.flows.words;
     if (this.#infoHashes.size > 0) {
@@ -180,7 +191,11 @@ export class ActionPolicy {
       const since = words[s + packetsOf]! + words[s + packetsOf + 1]! - words[s + sDecidedPacket]!;
       if (allowed === null && !done && since < infoHashPatience) return Pass;
     }
-    const kind = (words[s + sVerdict]! >>> 16) & 0xff;
+    return this.#actionOfKind(s);
+  }
+
+  #actionOfKind(s: number): ActionCode {
+    const kind = (this.#engine.flows.words[s + sVerdict]! >>> 16) & 0xff;
     return kind < kinds.length ? (this.#byKind[kind]! as ActionCode) : this.#default;
   }
 

@@ -3,7 +3,7 @@
  * becomes evidence like any other, said by a witness.
  */
 import { kinds, type Kind } from '../../detectors/detector.js';
-import { flagShape, sFlags, sInner, wordStride, type FlowTable } from '../flow/table.js';
+import { flagDoubtful, flagShape, sFlags, sInner, wordStride, type FlowTable } from '../flow/table.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { gradeStrong } from './evidence.js';
 import type { Notes } from './notes.js';
@@ -69,18 +69,19 @@ export class Doubts {
 
   /** A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. */
   noteUnlike(slot: number): void {
+    this.#notes.words[slot * wordStride + sFlags]! &= ~flagDoubtful;
     this.swarm.noteUnlike(this.#flows, slot, this.#seconds());
   }
 
-  /** The first 96 bytes of the client are its public key. */
+  /** The first 96 bytes of the client are its public key; noted when the server has answered with one of its own. */
   #noteKey(slot: number, s: number): void {
-    const { opening, openingStart, openingEnd, fromClient, turn } = this.#notes.view;
-    if (!fromClient || turn !== 1 || openingEnd - openingStart < publicKeyBytes) return;
+    const { other, otherStart, otherEnd, fromClient, turn } = this.#notes.view;
+    if (fromClient || turn !== 2 || otherEnd - otherStart < publicKeyBytes) return;
     let key0 = 0x2545f491;
     let key1 = 0x6c078965;
-    for (let i = openingStart; i < openingStart + publicKeyBytes; i++) {
-      key0 = Math.imul(key0 ^ opening[i]!, 0x01000193);
-      key1 = Math.imul(key1 + opening[i]!, 0x5bd1e995) ^ (key1 >>> 15);
+    for (let i = otherStart; i < otherStart + publicKeyBytes; i++) {
+      key0 = Math.imul(key0 ^ other[i]!, 0x01000193);
+      key1 = Math.imul(key1 + other[i]!, 0x5bd1e995) ^ (key1 >>> 15);
     }
     if (this.swarm.noteKey(this.#flows, slot, key0, key1, this.#seconds()))
       this.#testify(s, bySwarm, sameKey);

@@ -11,6 +11,7 @@
 import { More, No, View, Yes, yesInPayload, type Detector } from '../../detectors/detector.js';
 import { OpeningPool } from '../flow/openings.js';
 import {
+  flagClientIsA,
   flagDecided,
   flagDetailed,
   flagDone,
@@ -38,7 +39,7 @@ import { Judge } from './judge.js';
 import type { EncryptedMode } from './policy.js';
 import { DetectorSet, type Registry } from './registry.js';
 import { showPayload } from './show.js';
-import { beginTurns, followTurns, showTurn } from './turns.js';
+import { awaitTurns, beginTurns, followTurns, showTurn } from './turns.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
 import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
@@ -145,6 +146,12 @@ export class Inspector implements InnerStreams {
 
   through(slot: number, negotiation: Negotiation): void {
     this.#judge.doubts?.noteInner(slot, negotiation);
+    // The inner streams are a second numbering: a handshake in them is followed by position too.
+    const words = this.#flows.words;
+    const s = slot * wordStride;
+    const client = (words[s + sFlags]! & flagClientIsA) !== 0 ? 0 : 1;
+    this.beginnings.syn(slot, client, (words[s + sBase]! + negotiation.clientAt) | 0);
+    this.beginnings.syn(slot, 1 - client, (words[s + sBase + 1]! + negotiation.serverAt) | 0);
   }
 
   showKept(packet: Packet, slot: number, side: number): void {
@@ -296,14 +303,19 @@ export class Inspector implements InnerStreams {
       return;
     }
     const asked = pending & likely & ~set.opening;
-    const keeps = consumed === 0 && offset > 0 && offset < openingBytes && (pending & set.opening) !== 0;
+    const wanted = pending & (set.opening | set.follows);
+    const keeps = consumed === 0 && offset > 0 && offset < openingBytes && wanted !== 0;
     if (!keeps && offset <= consumed && offset >= 0) {
       // In order, and nobody wanted what came before: the stream can no longer be followed from its start.
       words[s + sConsumed + side] = Math.min(offset + length, consumedMax);
     }
     if (asked === 0 && !keeps) return;
     this.#showPayload(packet, s, side);
-    if (keeps) this.#keep(slot, s, side, pending & set.opening, offset);
+    if (keeps) {
+      this.#keep(slot, s, side, wanted, offset);
+      const own = words[s + sOpening + side]!;
+      if (own >= 0) awaitTurns(this.openings, words, s, side, own, packet);
+    }
     const more = this.#ask(slot, s, set, asked) & ~set.follows;
     if (more !== 0 && words[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
   }
@@ -441,6 +453,9 @@ export class Inspector implements InnerStreams {
     const traced = (this.#flows.words[s + sFlags]! & flagTraced) !== 0;
     // Of a flow about which all is known, what was not believed is no news.
     const notesNear = (this.#flows.words[s + sFlags]! & flagDetailed) === 0;
+    // Whose first bytes are still missing may yet turn out to be what is followed.
+    const hasGap =
+      view.openingEnd === view.openingStart && this.#flows.words[s + sOpening + where.side]! >= 0;
     let more = 0;
     let finished = 0;
     for (let rest = mask; rest !== 0;) {
@@ -471,7 +486,7 @@ export class Inspector implements InnerStreams {
         const open = (flags & (flagDecided | flagDetailed)) === flagDecided;
         const undecided = set === this.#udp && (flags & flagDecided) === 0;
         if (open || undecided || (bit & set.follows) !== 0) more |= bit;
-      } else finished |= bit & (set.opening | set.follows);
+      } else finished |= bit & (view.turn === 0 && hasGap ? set.opening : set.opening | set.follows);
     }
     this.#flows.words[s + sPending + where.side]! &= ~finished;
     return more;

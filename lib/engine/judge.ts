@@ -11,7 +11,6 @@ import {
   flagDoubtful,
   keyMeta,
   numberStride,
-  packetsOf,
   payloadBeforeDecision,
   payloadBytes,
   sDecidedFile,
@@ -171,9 +170,11 @@ export class Judge {
     if ((words[s + sFlags]! & (flagDoubtful | flagDecided)) !== flagDoubtful) return false;
     const where = this.#sighting;
     where.side = 0;
-    where.packet = words[s + packetsOf]! + words[s + packetsOf + 1]!;
-    where.frame = words[s + sFirstFrame]!;
-    where.file = words[s + sFile]!;
+    // Only the frames of evidence are remembered: the newest stands for the end.
+    const newest = words[s + sEvidence]!;
+    where.packet = newest < 0 ? 0 : this.evidence.packet[newest]!;
+    where.frame = newest < 0 ? words[s + sFirstFrame]! : this.evidence.frame[newest]!;
+    where.file = newest < 0 ? words[s + sFile]! : this.evidence.file[newest]!;
     where.timeMicros = timeMicros;
     this.askMemory(slot, s);
     return (words[s + sFlags]! & flagDecided) !== 0;

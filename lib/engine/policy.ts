@@ -1,10 +1,11 @@
 /**
  * The single place where evidence becomes a verdict. One proof decides. Otherwise it takes two strong items that do
- * not come from the same packet, a strong one and a hint of another speaker, or hints of three speakers of whom one is
- * the memory of other flows. A strong item or hints alone make a suspect, which is reported and never blocked.
+ * not come from the same packet, a strong one and a hint of another speaker, or three hints: of a detector, of the memory
+ * of endpoints and of that of hosts. A strong item or hints alone make a suspect, which is reported and never blocked.
  *
  * In the mode `shape` a strong item about an encrypted connection decides alone.
  */
+import { bySwarm } from './witnesses.js';
 import type { Registry } from './registry.js';
 import { gradeHint, gradeNear, gradeProof, gradeStrong, type EvidenceStore } from './evidence.js';
 import { BitTorrent, Suspect, Unknown, reasons, type Reason, type VerdictCode } from './verdict.js';
@@ -110,7 +111,7 @@ function hintOfOther(store: EvidenceStore, head: number, detector: number, weigh
   return false;
 }
 
-/** Hints of three different speakers, two of them witnesses. */
+/** Hints of three different speakers: a detector, the memory of endpoints, and that of hosts. */
 function threeHints(store: EvidenceStore, head: number, witnessesAt: number): boolean {
   let witness = -1;
   let otherWitness = false;
@@ -119,6 +120,7 @@ function threeHints(store: EvidenceStore, head: number, witnessesAt: number): bo
     if (store.grade[item] === gradeNear) continue;
     const speaker = store.detector[item]!;
     if (speaker < witnessesAt) detector = true;
+    else if (speaker - witnessesAt === bySwarm) continue;
     else if (witness < 0) witness = speaker;
     else if (speaker !== witness) otherWitness = true;
   }

@@ -130,15 +130,17 @@ export class SwarmWatch {
     this.#readEnds(flows, slot);
     const version = this.#version;
     let said = 0;
+    const isUnlike = this.#isUnlike(seconds);
     for (const end of this.#ends) {
       if (this.#wrapped && end === this.#ends[1]) break;
       const { word0, word1, word2, word3, lastingPort } = end;
       if (this.isExempt(version, word0, word1, word2, word3, lastingPort)) continue;
       const host = this.#hosts.grade(version, word0, word1, word2, word3, lastingPort, seconds);
       if (host === ActivePort) said |= portActive;
-      else if (host === ActiveHost) said |= hostActive;
+      else if (host === ActiveHost && !isUnlike) said |= hostActive;
       if (lastingPort === 0) continue;
-      const grade = this.#endpoints.grade(version, word0, word1, word2, word3, lastingPort, seconds);
+      const asker = end === this.#ends[0] ? this.#ends[1].network : this.#ends[0].network;
+      const grade = this.#endpoints.grade(version, word0, word1, word2, word3, lastingPort, asker, seconds);
       if (grade === TrustedEndpoint) said |= endpointTrusted;
       else if (grade === NamedEndpoint) said |= endpointNamed;
     }
@@ -169,17 +171,14 @@ export class SwarmWatch {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const { word0, word1, word2, word3 } = client;
-    return this.#hosts.key(
-      this.#version,
-      word0,
-      word1,
-      word2,
-      word3,
-      key0,
-      key1,
-      server.network ^ server.port,
-      seconds,
-    );
+    return this.#hosts.key(this.#version, word0, word1, word2, word3, key0, key1, server.network, seconds);
+  }
+
+  /** The client was seen to speak to this server in random streams of another shape: neighbours prove nothing then. */
+  #isUnlike(seconds: number): boolean {
+    const [client, server] = this.#ends;
+    const { word0, word1, word2, word3 } = client;
+    return this.#hosts.isUnlike(this.#version, word0, word1, word2, word3, server.network, seconds);
   }
 
   #learnNamed(view: View, speaker: End, listener: End, seconds: number): void {

@@ -41,11 +41,19 @@ export function followTurns(
     view.turnBytes[view.turn - 1] = end;
     return;
   }
+  // While the stream's first bytes are missing nothing is known; bytes behind a gap count when it is filled.
+  if (pool.length[own] === 0) return;
   const silent = other < 0 && words[s + packetsOf + 1 - side] === 0;
-  if (end > pool.reached[own]!) {
+  const before = pool.reached[own]!;
+  const reached = Math.max(
+    before,
+    pool.length[own]!,
+    offset <= Math.max(before, pool.length[own]!) ? end : 0,
+  );
+  if (reached > before) {
     if (other >= 0) pool.endTurn(other);
     else if (silent) endTurnByAcknowledgement(pool, own, packet);
-    pool.reached[own] = end;
+    pool.reached[own] = reached;
   }
   const ended = pool.turnsEnded[own]!;
   if (ended === turnsOfSide) return;
@@ -63,6 +71,19 @@ export function followTurns(
       view.turnBytes[turn] = pool.otherEnds[at]! - (half === 0 ? 0 : pool.otherEnds[at - 1]!);
     }
   }
+}
+
+/** Notes a segment that came before the first of its side: the opening waits for that. */
+export function awaitTurns(
+  pool: OpeningPool,
+  words: Int32Array,
+  s: number,
+  side: number,
+  own: number,
+  packet: Packet,
+): void {
+  pool.first[own] = words[s + sInspected + 1 - side] === 0 ? 1 : 0;
+  pool.firstAcknowledged[own] = packet.acknowledgement;
 }
 
 /** Notes the first segment of a side, of which the opening was just taken. */

@@ -18,7 +18,7 @@ export const bySwarm = 2;
 
 /** Findings of the first two: 0 is the hint, 1 the strong one. */
 export const sureFinding = 1;
-/** Findings of the third. */
+/** Findings of the third: the first is strong, the second a hint. */
 export const threeRemotes = 0;
 export const sameKey = 1;
 
@@ -27,12 +27,12 @@ export const witnesses: readonly Speaker[] = [
     name: 'endpoint-memory',
     findings: [
       {
-        text: 'this address and port were named as a peer by another BitTorrent message',
+        text: 'this address and port were named as a peer to this host or its neighbours',
         kind: 'encrypted',
         confidence: 'hint',
       },
       {
-        text: 'this address and port are those of a known peer: proven by a flow, or named by several that are independent',
+        text: 'this address and port are those of a peer that was proven by another flow',
         kind: 'encrypted',
         confidence: 'strong',
       },
@@ -66,7 +66,7 @@ export const witnesses: readonly Speaker[] = [
       {
         text: 'the same host sent the same public key to another remote',
         kind: 'encrypted',
-        confidence: 'strong',
+        confidence: 'hint',
       },
     ],
     nearMisses: [],

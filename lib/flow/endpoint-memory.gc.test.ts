@@ -23,8 +23,8 @@ function ask(endpoints: EndpointMemory, hosts: HostEvidence, count: number): num
     const speaker = endpoints.speakerOf(version, word0, rest);
     endpoints.name(version, word0, rest, rest, rest, port, speaker, i >> 4, now);
     if ((i & 7) === 0) endpoints.prove(version, word0, rest, rest, rest, port, speaker, now);
-    sum += endpoints.grade(version, word0, rest, rest, rest, port, now);
-    sum += endpoints.grade(version, word0, rest, rest, rest, port + 1, now);
+    sum += endpoints.grade(version, word0, rest, rest, rest, port, 1, now);
+    sum += endpoints.grade(version, word0, rest, rest, rest, port + 1, 1, now);
     hosts.note(version, word0, rest, rest, rest, port, i & 15, speaker, now);
     sum += hosts.grade(version, word0, rest, rest, rest, port, now);
     sum += hosts.shape(version, word0, rest, rest, rest, speaker, now);

@@ -49,7 +49,7 @@ class World {
     this.memory.prove(...address, port, speaker(this.memory, partner), seconds);
   }
   grade(address: Address, port: number, seconds = start): EndpointGrade {
-    return this.memory.grade(...address, port, seconds);
+    return this.memory.grade(...address, port, this.listener, seconds);
   }
 }
 
@@ -88,7 +88,7 @@ test('attack: two speakers in one /24, or in one /48, or behind one 6to4 network
     ];
     assert.equal(numbers[0], numbers[1]);
     for (const number of numbers) memory.name(...peer, port, number, listener, start);
-    assert.equal(memory.grade(...peer, port, start), NamedEndpoint);
+    assert.equal(memory.grade(...peer, port, listener, start), NamedEndpoint);
   }
   assert.notEqual(speaker(memory, '192.0.2.1'), speaker(memory, '192.0.3.1'));
 });
@@ -294,7 +294,7 @@ test('two workers share what they learn; another seed is a defect', () => {
   const one = new EndpointMemory(shared, 5);
   const other = new EndpointMemory(shared, 5);
   one.prove(...peer, 6881, 1, start);
-  assert.equal(other.grade(...peer, 6881, start), TrustedEndpoint);
+  assert.equal(other.grade(...peer, 6881, 1, start), TrustedEndpoint);
   assert.equal(other.speakerOf(peer[0], peer[1], peer[2]), one.speakerOf(peer[0], peer[1], peer[2]));
   assert.throws(() => new EndpointMemory(shared, 6), InvariantError);
   assert.throws(
@@ -358,12 +358,15 @@ test('property: agrees with a map that keeps everything, while the table is far 
           memory.prove(...address, port, 2000 + who, now);
           model.prove(String(endpoint), who, now);
         }
-        assert.equal(memory.grade(...address, port, now), model.grade(String(endpoint), port === 3074, now));
+        assert.equal(
+          memory.grade(...address, port, 1, now),
+          model.grade(String(endpoint), port === 3074, now),
+        );
       }
       for (let i = 0; i < 100; i++) {
         const port = (i & 1) === 0 ? 6881 : 3074;
         const expected = model.grade(String(i), port === 3074, now);
-        assert.equal(memory.grade(...someAddresses[i >> 1]!, port, now), expected);
+        assert.equal(memory.grade(...someAddresses[i >> 1]!, port, 1, now), expected);
       }
     }),
     { numRuns: 150 },
@@ -400,7 +403,7 @@ test('property: in a table far too small, and with a clock that jumps, no grade 
         }
         for (let i = 0; i < 100; i += 7) {
           const p = (i & 1) === 0 ? 6881 : 3074;
-          const grade = memory.grade(...someAddresses[i >> 1]!, p, now);
+          const grade = memory.grade(...someAddresses[i >> 1]!, p, 1, now);
           assert.ok(grade <= model.grade(String(i), p === 3074, now));
           if (!told.has(i)) assert.equal(grade, UnknownEndpoint);
         }
@@ -416,6 +419,6 @@ test('a full table never takes a stranger for somebody it knows', () => {
   assert.ok(memory.used(start) > 4000);
   for (let i = 0; i < 500_000; i++) {
     const address = publicAddress(1_000_000 + i);
-    if (memory.grade(...address, 6881, start) !== UnknownEndpoint) assert.fail(`stranger ${i} is known`);
+    if (memory.grade(...address, 6881, 1, start) !== UnknownEndpoint) assert.fail(`stranger ${i} is known`);
   }
 });

@@ -69,7 +69,7 @@ class Hammer {
 
   #look(i: number, now: number): void {
     const address = 0x2e000000 + i * 77;
-    const grade = this.#endpoints.grade(4, address, 0, 0, 0, 6881, now);
+    const grade = this.#endpoints.grade(4, address, 0, 0, 0, 6881, 1, now);
     this.seen.grades[grade]++;
     const host = this.#hosts.grade(4, address, 0, 0, 0, 6881, now);
     this.seen.hostGrades[host]++;

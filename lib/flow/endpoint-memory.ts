@@ -72,6 +72,9 @@ const rankNamedBySeveral = 2;
 const rankProven = 3;
 const rankProvenTwice = 4;
 
+/** Sets hearsay apart from what was proven: it has a row for each network that was told. */
+const hearsayWord = 0x6865_6172;
+
 export class EndpointMemory implements Endpoints {
   /** Endpoints that fit, and the bytes for them. */
   readonly capacity: number;
@@ -166,7 +169,7 @@ export class EndpointMemory implements Endpoints {
     const now = seconds | 0;
     const rows = this.#rows;
     const hash = this.#hash;
-    hash.address(version, word0, word1, word2, word3, port, 0, 0);
+    hash.address(version, word0, word1, word2, word3, port, listener, hearsayWord);
     let handle = rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds);
     if (handle < 0 || this.#rank(now) === rankExpired) {
       if (!this.#admits(speaker, listener, now)) return;
@@ -218,18 +221,23 @@ export class EndpointMemory implements Endpoints {
     word2: number,
     word3: number,
     port: number,
+    asker: number,
     seconds: number,
   ): EndpointGrade {
     const now = seconds | 0;
     const rows = this.#rows;
     const hash = this.#hash;
+    const more = isServicePort(port) ? 1 : 0;
     hash.address(version, word0, word1, word2, word3, port, 0, 0);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds) >= 0) {
+      const partners = countWitnesses(rows.row, firstPartner, lastPartner, now, provenSeconds);
+      if (partners > more) return TrustedEndpoint;
+      if (partners > 0) return NamedEndpoint;
+    }
+    hash.address(version, word0, word1, word2, word3, port, asker, hearsayWord);
     if (rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds) < 0) return UnknownEndpoint;
     const speakers = countWitnesses(rows.row, firstSpeaker, firstPartner, now, hearsaySeconds);
-    const partners = countWitnesses(rows.row, firstPartner, lastPartner, now, provenSeconds);
-    const more = isServicePort(port) ? 1 : 0;
-    if (partners > more || speakers > 1 + more) return TrustedEndpoint;
-    return partners > 0 || speakers > more ? NamedEndpoint : UnknownEndpoint;
+    return speakers > more ? NamedEndpoint : UnknownEndpoint;
   }
 
   speakerOf(version: number, word0: number, word1: number): number {

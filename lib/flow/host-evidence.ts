@@ -1,12 +1,15 @@
 /**
  * Host evidence: what hosts were proven to do a short while ago, alone and by port; whose flows had the shape of encrypted
- * peer connections; and which public keys were used where. One bounded memory for all workers, of three tables of rows
+ * peer connections; and which public keys were used where. One bounded memory for all workers, of four tables of rows
  * without locks (shared-rows.ts says why that is safe), addresses as fingerprints under a secret.
  *
- *     | header 48 bytes | proofs | shapes | keys |
+ *     | header 48 bytes | proofs | shapes | keys | unlikes |
  *     proofs, per host and per host and port:  kinds proven, one bit each | partners, one bit in 32 each
  *     shapes, per host:                        four remotes, each with its time
  *     keys, per host and key:                  two remotes, each with its time
+ *     unlikes, per host and remote:            that a random stream between them had another shape
+ *
+ * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes.
  *
  * When a bucket is full, an expired row gives way, then the oldest of those with one partner or remote (an outside peer,
  * or a port that was used once), then the oldest of all. Hosts that matter renew their rows with every proven flow, so those stay.
@@ -15,6 +18,7 @@ import { invariant } from '../invariant.js';
 import { hostEvidenceSeconds, hostRowsMax, keySeconds, shapeSeconds } from '../limits.js';
 import { KeyedHash, secretWord } from './keyed-hash.js';
 import { isPeerAddress } from './peer-address.js';
+import { isServicePort } from './service-ports.js';
 import {
   countWitnesses,
   distance,
@@ -39,6 +43,7 @@ export interface HostDescription {
 }
 
 const headerBytes = 48;
+const tables = 4;
 const hSecret = 0;
 const hEvicted = 1;
 
@@ -59,11 +64,12 @@ export class HostEvidence implements Hosts {
   readonly #proofs: SharedRows;
   readonly #shapes: SharedRows;
   readonly #keys: SharedRows;
+  readonly #unlikes: SharedRows;
   readonly #hash: KeyedHash;
 
   /** Memory for `capacity` rows in each of the three tables, bytes. */
   static byteLength(capacity: number = hostRowsMax): number {
-    return headerBytes + 3 * SharedRows.byteLength(capacity);
+    return headerBytes + tables * SharedRows.byteLength(capacity);
   }
 
   /**
@@ -73,11 +79,17 @@ export class HostEvidence implements Hosts {
    */
   constructor(memory: SharedArrayBuffer, seed: number) {
     this.byteLength = memory.byteLength;
-    this.capacity = (memory.byteLength - headerBytes) / (3 * SharedRows.byteLength(1));
+    this.capacity = (memory.byteLength - headerBytes) / (tables * SharedRows.byteLength(1));
     const tableBytes = SharedRows.byteLength(this.capacity);
     this.#proofs = new SharedRows(memory, headerBytes, this.capacity, secretWord(seed, 2001));
     this.#shapes = new SharedRows(memory, headerBytes + tableBytes, this.capacity, secretWord(seed, 2002));
     this.#keys = new SharedRows(memory, headerBytes + 2 * tableBytes, this.capacity, secretWord(seed, 2003));
+    this.#unlikes = new SharedRows(
+      memory,
+      headerBytes + 3 * tableBytes,
+      this.capacity,
+      secretWord(seed, 2006),
+    );
     this.#hash = new KeyedHash(secretWord(seed, 2004));
     this.#header = new Int32Array(memory, 0, headerBytes / 4);
     const mark = secretWord(seed, 2005) | 1;
@@ -118,10 +130,12 @@ export class HostEvidence implements Hosts {
     if (!isPeerAddress(version, word0, word1)) return;
     const bit = kind >= 0 && kind < 32 ? 1 << kind : 0;
     const partnerBit = 1 << (this.#hash.fingerprint(partner) & 31);
-    this.#hash.address(version, word0, word1, word2, word3, 0, 0, 0);
+    const net2 = half(version, word2);
+    const net3 = half(version, word3);
+    this.#hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     this.#prove(bit, partnerBit, seconds | 0);
     if (port === 0) return;
-    this.#hash.address(version, word0, word1, word2, word3, port, 0, 0);
+    this.#hash.address(version, word0, word1, net2, net3, port, 0, 0);
     this.#prove(bit, partnerBit, seconds | 0);
   }
 
@@ -134,7 +148,10 @@ export class HostEvidence implements Hosts {
     port: number,
     seconds: number,
   ): HostGrade {
-    if (port !== 0 && this.#findProof(version, word0, word1, word2, word3, port, seconds)) return ActivePort;
+    if (port !== 0 && this.#findProof(version, word0, word1, word2, word3, port, seconds)) {
+      // The port of a service needs a second partner: one alone may have been forged.
+      if (!isServicePort(port) || !isOneBit(this.#proofs.row[partnersValue]!)) return ActivePort;
+    }
     return this.#findProof(version, word0, word1, word2, word3, 0, seconds) ? ActiveHost : QuietHost;
   }
 
@@ -152,11 +169,16 @@ export class HostEvidence implements Hosts {
     const now = seconds | 0;
     const hash = this.#hash;
     const rows = this.#shapes;
-    hash.address(version, word0, word1, word2, word3, 0, remote, unlikeWord);
-    if (this.#keys.find(hash.tag0, hash.tag1, hash.place, now, keySeconds) >= 0) return 0;
-    hash.address(version, word0, word1, word2, word3, 0, 0, 0);
+    if (this.isUnlike(version, word0, word1, word2, word3, remote, now)) return 0;
+    const net2 = half(version, word2);
+    const net3 = half(version, word3);
+    hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
-    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+    const likes = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+    hash.address(version, word0, word1, net2, net3, 0, 0, unlikeWord);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return likes;
+    // A host with as many random streams of other shapes is no client of a swarm, whatever chance made of some.
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) >= likes ? 0 : likes;
   }
 
   unlike(
@@ -171,15 +193,33 @@ export class HostEvidence implements Hosts {
     if (!isPeerAddress(version, word0, word1)) return;
     const now = seconds | 0;
     const hash = this.#hash;
-    hash.address(version, word0, word1, word2, word3, 0, remote, unlikeWord);
-    this.#remember(this.#keys, keyRemotes, hash.fingerprint(remote), now, keySeconds);
-    // It may have counted before.
+    const net2 = half(version, word2);
+    const net3 = half(version, word3);
+    hash.address(version, word0, word1, net2, net3, 0, remote, unlikeWord);
+    this.#remember(this.#unlikes, keyRemotes, hash.fingerprint(remote), now, keySeconds);
     const rows = this.#shapes;
-    hash.address(version, word0, word1, word2, word3, 0, 0, 0);
+    hash.address(version, word0, word1, net2, net3, 0, 0, unlikeWord);
+    this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
+    // It may have counted before.
+    hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     const handle = rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds);
     if (handle < 0) return;
     dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
     rows.store(handle, hash.tag0, hash.tag1);
+  }
+
+  isUnlike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): boolean {
+    const hash = this.#hash;
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, remote, unlikeWord);
+    return this.#unlikes.find(hash.tag0, hash.tag1, hash.place, seconds | 0, keySeconds) >= 0;
   }
 
   key(
@@ -197,7 +237,7 @@ export class HostEvidence implements Hosts {
     const now = seconds | 0;
     const hash = this.#hash;
     const rows = this.#keys;
-    hash.address(version, word0, word1, word2, word3, 0, key0, key1);
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, key0, key1);
     this.#remember(rows, keyRemotes, hash.fingerprint(remote), now, keySeconds);
     return countWitnesses(rows.row, remotes, remotes + keyRemotes, now, keySeconds) > 1;
   }
@@ -228,7 +268,7 @@ export class HostEvidence implements Hosts {
     seconds: number,
   ): boolean {
     const hash = this.#hash;
-    hash.address(version, word0, word1, word2, word3, port, 0, 0);
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), port, 0, 0);
     return this.#proofs.find(hash.tag0, hash.tag1, hash.place, seconds | 0, hostEvidenceSeconds) >= 0;
   }
 
@@ -275,6 +315,11 @@ export class HostEvidence implements Hosts {
     rows.clear();
     return victim;
   }
+}
+
+/** A word of an address that names a host within its network does not count in IPv6. */
+function half(version: number, word: number): number {
+  return version === 4 ? word : 0;
 }
 
 function isOneBit(word: number): boolean {

@@ -116,6 +116,8 @@ export class OpeningPool {
     this.reached[opening] = 0;
     this.first[opening] = 0;
     this.turnsEnded[opening] = 0;
+    this.firstAcknowledged[opening] = 0;
+    this.otherEnds.fill(0, opening * otherEndsStride, (opening + 1) * otherEndsStride);
     this.#extent[opening] = 0;
     if (this.#dirty[opening] !== 0) {
       this.#present.fill(0, opening * bitmapBytes, (opening + 1) * bitmapBytes);

@@ -108,6 +108,8 @@ export const flagOffloaded = 1 << 18;
 export const flagDoubtful = 1 << 19;
 /** A verdict was reported, and the flow goes on for what can be learned from it; inline only. */
 export const flagReported = 1 << 20;
+/** What was reported is that the flow is accepted. */
+export const flagReportedAccepts = 1 << 30;
 /** The whole shape of an encrypted connection was seen, and noted with its host. */
 export const flagShape = 1 << 21;
 /** An info-hash was noted, or the flow was decided with one. */

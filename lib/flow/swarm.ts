@@ -8,9 +8,9 @@
 
 /** Nothing known, or too long ago. */
 export const UnknownEndpoint = 0;
-/** Somebody named it as a peer: worth a hint. */
+/** Somebody named it as a peer to the one who asks, or to a neighbour: worth a hint. */
 export const NamedEndpoint = 1;
-/** Proven by a flow of its own, or named by several who do not depend on each other: worth a strong item. */
+/** Proven by a flow of its own: worth a strong item. Hearsay never is. */
 export const TrustedEndpoint = 2;
 export type EndpointGrade = 0 | 1 | 2;
 
@@ -45,6 +45,7 @@ export interface Endpoints {
     seconds: number,
   ): void;
   /** What is known of an endpoint at this time; any address and port may be asked about. */
+  /** `asker`: the network (see `speakerOf`) of who talks to this end. What others were told is not for him. */
   grade(
     version: number,
     word0: number,
@@ -52,6 +53,7 @@ export interface Endpoints {
     word2: number,
     word3: number,
     port: number,
+    asker: number,
     seconds: number,
   ): EndpointGrade;
   /**
@@ -98,7 +100,8 @@ export interface Hosts {
   ): HostGrade;
   /**
    * A flow of this host had the whole shape of an encrypted peer connection, with `remote` (see `Endpoints.speakerOf`).
-   * @returns different remotes of which that was said within the last two minutes, this one included; 4 stands for more
+   * @returns different remotes of which that was said within the last two minutes, this one included; 0 if as many had
+   * another shape; 4 stands for more
    */
   shape(
     version: number,
@@ -111,7 +114,7 @@ export interface Hosts {
   ): number;
   /**
    * A flow of this host with `remote` was random from its first byte, but had another shape: for a while the remote does
-   * not count in `shape`.
+   * not count in `shape`, and others count less.
    */
   unlike(
     version: number,
@@ -122,6 +125,16 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): void;
+  /** True if `unlike` was said of this host and remote within the last ten minutes. */
+  isUnlike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): boolean;
   /**
    * This host opened a stream to `remote` with the public key of which `key0` and `key1` are a hash.
    * @returns true if it used the same key towards a remote in another network within the last ten minutes
