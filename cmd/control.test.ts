@@ -52,7 +52,7 @@ async function serve(t: TestContext, path = join(folder, `${nextPath++}.sock`)):
     explain: (args) => {
       const ends = flowEndsOf(args);
       assert.ok(ends);
-      return { flow: null, decision: decisions.find(ends), worker: null };
+      return { flow: null, decision: decisions.find(ends), doubt: null, memory: [], worker: null };
     },
   });
   t.after(() => server.close());

@@ -17,6 +17,7 @@ import {
   controlMessages,
   controlReports,
   controlState,
+  doubtsMax,
   reportsMax,
   stateDrain,
   stateRun,
@@ -68,9 +69,9 @@ function actionOptions({ mode, action, limits, allow }: PolicySettings): ActionO
 
 const decisions: DecisionMessage[] = [];
 
-/** Takes a report if the control plane keeps up. */
-function report(make: () => DecisionMessage): boolean {
-  if (Atomics.load(control, controlReports) >= reportsMax) return false;
+/** Takes a report if the control plane keeps up: fewer than `most` are on their way. */
+function report(make: () => DecisionMessage, most: number): boolean {
+  if (Atomics.load(control, controlReports) >= most) return false;
   Atomics.add(control, controlReports, 1);
   decisions.push(make());
   return true;
@@ -142,7 +143,8 @@ function run(queue: NfqueueQueue): void {
     swarm,
     counts: new Float64Array(settings.counters),
     sourceName: '',
-    onDecision: report,
+    onDecision: (make) => report(make, reportsMax),
+    onDoubt: (make) => report(make, doubtsMax),
   });
   tell({ kind: 'ready', threadId: threadId() });
   let heard = 0;
