@@ -18,6 +18,7 @@ import { concat, fromText, repositoryPath } from '../lib/testing.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { Ok, Packet } from '../lib/wire/packet.js';
 import { clientAddress, ipv4, tcp, udp } from '../lib/wire/testing.js';
+import { makeSwarmMemory, watchOver } from './swarm-memory.js';
 import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
 import type { DecisionMessage } from './filter-settings.js';
 import { Scanner } from './scanner.js';
@@ -62,6 +63,7 @@ class Trial {
         if (this.takes) this.decisions.push(make());
         return this.takes;
       },
+      swarm: watchOver(makeSwarmMemory()),
       ...options,
     });
   }
@@ -265,6 +267,8 @@ async function ipPackets(name: string): Promise<QueuedPacket[]> {
 const ends = (flow: FlowReport): string =>
   `${flow.proto} ${flow.client}:${flow.client_port} ${flow.server}:${flow.server_port} ${flow.kind}`;
 
+const isPlain = (flow: string): boolean => !flow.endsWith(' encrypted');
+
 async function scanned(name: string): Promise<string[]> {
   const found: string[] = [];
   const scanner = new Scanner({
@@ -289,7 +293,9 @@ test('the inline loop decides about the recorded captures what the scan does, fo
     trial.run(...packets);
     assert.equal(trial.queue.settled.length, packets.length, name);
     const decided = trial.decisions.map(({ flow }) => ends(flow)).sort();
-    assert.deepEqual(decided, expected, name);
+    // A scan asks the memory again at the end of a flow, and goes on learning from flows that are dropped here.
+    assert.deepEqual(decided.filter(isPlain), expected.filter(isPlain), name);
+    for (const flow of decided) assert.ok(expected.includes(flow), `${name}: ${flow}`);
     flows += decided.length;
   }
   t.diagnostic(`${flows} flows decided`);

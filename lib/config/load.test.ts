@@ -43,6 +43,7 @@ test('defaults are the documented ones', () => {
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
     mode: 'monitor',
+    encrypted: 'corroborated',
     instance: 'default',
     workers: 'auto',
     batch: 64,

@@ -12,6 +12,7 @@ import { More, No, View, Yes, yesInPayload, type Detector } from '../../detector
 import { OpeningPool } from '../flow/openings.js';
 import {
   flagDecided,
+  flagDetailed,
   flagDone,
   flagDoubtful,
   flagRebasedClient,
@@ -465,6 +466,8 @@ export class Inspector implements InnerStreams {
     const view = this.#view;
     const where = this.sighting;
     const traced = (this.#flows.words[s + sFlags]! & flagTraced) !== 0;
+    // Of a flow about which all is known, what was not believed is no news.
+    const notesNear = (this.#flows.words[s + sFlags]! & flagDetailed) === 0;
     let more = 0;
     let finished = 0;
     for (let rest = mask; rest !== 0;) {
@@ -483,7 +486,7 @@ export class Inspector implements InnerStreams {
       const outcome = detector.inspect(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, where);
-      if (outcome !== Yes && view.near >= 0)
+      if (outcome !== Yes && view.near >= 0 && notesNear)
         this.#judge.notes.note(s, set.ids[index]!, view.near, gradeNear, false);
       if (outcome === No && view.near >= 0 && (bit & set.follows) !== 0) this.#judge.doubts?.noteUnlike(slot);
       if (outcome === More) more |= bit;

@@ -94,6 +94,7 @@ export class FlowTable {
   readonly #mask: number;
   readonly #seed: number;
   readonly #multiplier: number;
+  readonly #secret: number;
   readonly #onEnd: (slot: number) => void;
   readonly #idleTcp: number;
   readonly #idleUdp: number;
@@ -123,6 +124,7 @@ export class FlowTable {
     this.#free = new Int32Array(flowsMax);
     this.#seed = options.hashSeed | 0;
     this.#multiplier = Math.imul(options.hashSeed ^ (options.hashSeed >>> 15), 0x2c1b3c6d) | 1;
+    this.#secret = Math.imul(options.hashSeed + 0x3c6ef372, 0x85ebca6b) | 1;
     this.#onEnd = options.onEnd;
     this.#idleTcp = (options.idleTcpSeconds ?? idleTcpSeconds) * 1e6;
     this.#idleUdp = (options.idleUdpSeconds ?? idleUdpSeconds) * 1e6;
@@ -353,16 +355,17 @@ export class FlowTable {
   /** Every word on its own, in the order A, B: sums or differences of the two would let a sender aim at one chain. */
   #hashOf(packet: Packet, meta: number, ports: number, tunnel: number, forward: boolean): number {
     const m = this.#multiplier;
-    let h = mix(this.#seed ^ ports, meta ^ tunnel, m);
-    h = mix(h, forward ? packet.source0 : packet.destination0, m);
-    h = mix(h, forward ? packet.destination0 : packet.source0, m);
+    const secret = this.#secret;
+    let h = mix(this.#seed ^ ports, meta ^ tunnel, m, secret);
+    h = mix(h, forward ? packet.source0 : packet.destination0, m, secret);
+    h = mix(h, forward ? packet.destination0 : packet.source0, m, secret);
     if (packet.ipVersion !== 4) {
-      h = mix(h, forward ? packet.source1 : packet.destination1, m);
-      h = mix(h, forward ? packet.source2 : packet.destination2, m);
-      h = mix(h, forward ? packet.source3 : packet.destination3, m);
-      h = mix(h, forward ? packet.destination1 : packet.source1, m);
-      h = mix(h, forward ? packet.destination2 : packet.source2, m);
-      h = mix(h, forward ? packet.destination3 : packet.source3, m);
+      h = mix(h, forward ? packet.source1 : packet.destination1, m, secret);
+      h = mix(h, forward ? packet.source2 : packet.destination2, m, secret);
+      h = mix(h, forward ? packet.source3 : packet.destination3, m, secret);
+      h = mix(h, forward ? packet.destination1 : packet.source1, m, secret);
+      h = mix(h, forward ? packet.destination2 : packet.source2, m, secret);
+      h = mix(h, forward ? packet.destination3 : packet.source3, m, secret);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
@@ -370,13 +373,14 @@ export class FlowTable {
   #hashOfSlot(slot: number): number {
     const words = this.words;
     const m = this.#multiplier;
+    const secret = this.#secret;
     const k = slot * wordStride;
-    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!, m);
-    h = mix(h, words[k + keyA]!, m);
-    h = mix(h, words[k + keyB]!, m);
+    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!, m, secret);
+    h = mix(h, words[k + keyA]!, m, secret);
+    h = mix(h, words[k + keyB]!, m, secret);
     if (words[k + keyMeta]! >>> 8 !== 4) {
-      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestA + i]!, m);
-      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestB + i]!, m);
+      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestA + i]!, m, secret);
+      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestB + i]!, m, secret);
     }
     return (h ^ (h >>> 15)) & this.#mask;
   }
@@ -426,13 +430,15 @@ export class FlowTable {
 }
 
 /**
- * A round in the manner of murmur3, but with a secret odd multiplier behind the rotation: with murmur's constants two
- * words can be chosen whose differences cancel whatever the seed, and all of a sender's flows would share one chain.
+ * A round in the manner of murmur3, but each word is first scrambled with secret odd multipliers, before and behind the
+ * rotation. A difference in its highest bit passes the first unchanged; the rotation takes it to where the second spreads
+ * it. With public constants, two words can be chosen whose differences cancel whatever the seed and the last multiplier,
+ * and all of a sender's flows would share one chain.
  */
-function mix(h: number, value: number, multiplier: number): number {
-  let k = Math.imul(value, 0xcc9e2d51);
+function mix(h: number, value: number, multiplier: number, secret: number): number {
+  let k = Math.imul(value, secret);
   k = (k << 15) | (k >>> 17);
-  h ^= Math.imul(k, 0x1b873593);
+  h ^= Math.imul(k, multiplier ^ (secret << 1));
   h = (h << 13) | (h >>> 19);
   h = (Math.imul(h, multiplier) + 0x6546b64) | 0;
   return h ^ (h >>> 16);
