@@ -169,8 +169,9 @@ describe('doubtful flows', () => {
     wire.udp(nearlyDht);
     assert.equal(wire.reports.length, 0);
     wire.micros += 600e6;
-    for (let i = 0; i < 2000 && wire.reports.length === 0; i++) wire.udp(new Uint8Array(0), 1 + (i % 500));
+    for (let i = 0; i < 500; i++) wire.udp(new Uint8Array(0), 1 + i);
     const [report] = wire.reports;
+    assert.equal(wire.reports.length, 1);
     assert.equal(report!.action, 'pass');
     assert.equal(report!.timeMicros, startMicros + 1000);
     assert.deepEqual([report!.inInterface, report!.outInterface], [0, 0]);
