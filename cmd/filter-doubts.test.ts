@@ -148,6 +148,7 @@ describe('doubtful flows', () => {
     assert.equal(report!.action, 'pass');
     assert.deepEqual([report!.inInterface, report!.outInterface], [3, 4]);
     assert.equal(report!.flow.verdict, 'suspect');
+    assert.equal(report!.flow.ended, undefined);
     assert.equal(report!.flow.evidence[0]!.detector, 'mse');
     assert.equal(wire.count('flowsDoubtful'), 1);
     assert.equal(wire.counts[verdictsAt + Suspect], 1);
@@ -175,6 +176,7 @@ describe('doubtful flows', () => {
     assert.equal(report!.action, 'pass');
     assert.equal(report!.timeMicros, startMicros + 1000);
     assert.deepEqual([report!.inInterface, report!.outInterface], [0, 0]);
+    assert.equal(report!.flow.ended, 'idle');
     assert.equal(wire.count('flowsDoubtful'), 1);
   });
 

@@ -194,10 +194,10 @@ export class FilterLoop {
   }
 
   /** Its id is the number of its first packet: the same however often it is looked at, and unique in this worker. */
-  #reportOf(slot: number): FlowReport {
+  #reportOf(slot: number, hasEnded = false): FlowReport {
     this.#view.show(this.engine, slot);
-    const report = this.#view.report();
-    return { ...report, flow_id: report.first_packet };
+    const { ended, ...report } = this.#view.report();
+    return { ...report, ...(hasEnded ? { ended: ended! } : {}), flow_id: report.first_packet };
   }
 
   /** One packet: what it is, what is done with it. */
@@ -280,7 +280,7 @@ export class FilterLoop {
     this.#countVerdict(s);
     if (!allowed && this.#isDoubtful(slot, s)) {
       const { batch } = this.#queue;
-      this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!);
+      this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!, false);
     }
     // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here.
     if (!tunnelled) words[s + sFlags]! |= flagOffloaded;
@@ -371,7 +371,13 @@ export class FilterLoop {
     return this.#view.nearMissCount > 0;
   }
 
-  #doubt(slot: number, timeMicros: number, inInterface: number, outInterface: number): void {
+  #doubt(
+    slot: number,
+    timeMicros: number,
+    inInterface: number,
+    outInterface: number,
+    hasEnded: boolean,
+  ): void {
     const counts = this.#counts;
     counts[atDoubtful]! += 1;
     const { onDoubt } = this.#options;
@@ -381,7 +387,7 @@ export class FilterLoop {
       timeMicros,
       inInterface,
       outInterface,
-      flow: this.#reportOf(slot),
+      flow: this.#reportOf(slot, hasEnded),
     }));
     if (!taken) counts[atDoubtsLeftOut]! += 1;
   }
@@ -404,7 +410,7 @@ export class FilterLoop {
     this.#countVerdict(s);
     // A flow that is only forgotten begins anew, and ends another time.
     if (flows.ending === 'end-of-input' || !this.#isDoubtful(slot, s)) return;
-    this.#doubt(slot, flows.numbers[slot * numberStride + lastSeen]!, 0, 0);
+    this.#doubt(slot, flows.numbers[slot * numberStride + lastSeen]!, 0, 0, true);
   }
 
   /** Nothing came: flows age by the clock, which is the time of the packets here. */
