@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { ControlServer } from '../lib/control/server.js';
 import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
-import { fakeDecision, fakeStatus } from '../lib/report/status-testing.js';
+import { fakeDecision, fakeDoubt, fakeStatus } from '../lib/report/status-testing.js';
+import type { DoubtReport } from '../lib/report/status.js';
+import { fakeNear } from '../lib/report/testing.js';
 import { repositoryPath } from '../lib/testing.js';
 
 const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
@@ -47,12 +49,20 @@ const swarmgate = (...words: string[]): Promise<Run> => run(process.execPath, [p
 async function serve(t: TestContext, path = join(folder, `${nextPath++}.sock`)): Promise<string> {
   const decisions = new DecisionList();
   decisions.add(fakeDecision());
+  const doubtful = new DecisionList<DoubtReport>();
+  doubtful.add(fakeDoubt({ flow: fakeNear({ client_port: 4000 }) }));
   const server = await ControlServer.listen(path, {
     status: () => fakeStatus(),
     explain: (args) => {
       const ends = flowEndsOf(args);
       assert.ok(ends);
-      return { flow: null, decision: decisions.find(ends), worker: null };
+      return {
+        flow: null,
+        decision: decisions.find(ends),
+        doubt: doubtful.find(ends),
+        memory: [],
+        worker: null,
+      };
     },
   });
   t.after(() => server.close());
@@ -84,6 +94,10 @@ test('explain --live: the flow in either order', async (t) => {
   assert.match(found.stdout, /The flow was dropped at/);
   const json = await swarmgate('explain', '--json', '--live', flow, '--socket', socket);
   assert.equal((JSON.parse(json.stdout) as { decision: { action: string } }).decision.action, 'drop');
+  const doubt = await swarmgate(
+    ...['explain', '--live', 'udp:198.51.100.7:443-192.168.1.10:4000', '--socket', socket],
+  );
+  assert.match(doubt.stdout, /but without\s+transaction id[^]*The flow was let pass at/);
   const udp = await swarmgate('explain', '--live', `udp:${flow}`, '--socket', socket);
   assert.equal(udp.status, 1);
   assert.match(udp.stderr, /\[no-such-flow\]/);

@@ -162,12 +162,12 @@ async function runLive(options: ExplainArguments, flow: string): Promise<number>
   const ends = flowEnds(parseFlow(flow, '--live'));
   const answer = (await askInstance(options, 'explain', { ...ends })) as LiveExplanation;
   const text = options.json
-    ? answer.flow === null && answer.decision === null
+    ? answer.flow === null && answer.decision === null && answer.doubt === null
       ? null
       : `${jsonText(answer)}\n`
     : explainLive(answer, terminal());
   if (text === null) {
-    const why = `${flow}: the running swarmgate does not track this flow, and it is not among the last decisions`;
+    const why = `${flow}: the running swarmgate does not track this flow, and it is not among the last decisions or doubts`;
     throw new UserError('no-such-flow', why, exitIncomplete);
   }
   process.stdout.write(text);

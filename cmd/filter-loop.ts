@@ -8,13 +8,17 @@ import { Engine } from '../lib/engine/engine.js';
 import type { EncryptedMode } from '../lib/engine/policy.js';
 import type { SwarmWatch } from '../lib/engine/swarm-watch.js';
 import type { Registry } from '../lib/engine/registry.js';
-import { BitTorrent, Clear, Unknown, type VerdictCode } from '../lib/engine/verdict.js';
+import { BitTorrent, Clear, Suspect, Unknown, type VerdictCode } from '../lib/engine/verdict.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
 import {
   flagAction,
   flagClientIsA,
   flagOffloaded,
+  lastSeen,
+  numberStride,
   packetsOf,
+  payloadBeforeDecision,
+  sEvidence,
   sFlags,
   sNoted,
   sStragglers,
@@ -71,6 +75,8 @@ export interface FilterLoopOptions {
   readonly sourceName: string;
   /** Called for each decided flow; false when the report cannot be taken. */
   readonly onDecision: (decision: () => DecisionMessage) => boolean;
+  /** The same for each flow that passes although something spoke for BitTorrent; left out: nobody wants to know. */
+  readonly onDoubt?: (doubt: () => DecisionMessage) => boolean;
 }
 
 const at = counters.counterAt;
@@ -94,6 +100,10 @@ const atStale = at('staleVerdicts');
 const atMalformed = at('malformedMessages');
 const atVerdicts = at('verdictMessages');
 const atReportsLeftOut = at('reportsLeftOut');
+const atBeforeVerdict = at('payloadBeforeVerdict');
+const atFirstPacket = at('flowsFirstPacket');
+const atDoubtful = at('flowsDoubtful');
+const atDoubtsLeftOut = at('doubtsLeftOut');
 const atBusy = at('busySeconds');
 const atHeartbeat = at('heartbeat');
 
@@ -184,10 +194,10 @@ export class FilterLoop {
   }
 
   /** Its id is the number of its first packet: the same however often it is looked at, and unique in this worker. */
-  #reportOf(slot: number): FlowReport {
+  #reportOf(slot: number, hasEnded = false): FlowReport {
     this.#view.show(this.engine, slot);
-    const report = this.#view.report();
-    return { ...report, flow_id: report.first_packet };
+    const { ended, ...report } = this.#view.report();
+    return { ...report, ...(hasEnded ? { ended: ended! } : {}), flow_id: report.first_packet };
   }
 
   /** One packet: what it is, what is done with it. */
@@ -260,12 +270,18 @@ export class FilterLoop {
     const begins = packets === 1;
     if (begins) this.#counts[atFlowsBegun]! += 1;
     let action: ActionCode;
+    let allowed = false;
     if (this.#isFirstOfItsSide(s) && this.#isAllowed(i)) {
       this.#counts[atFlowsAllowed]! += 1;
       action = this.policy.allow(slot);
+      allowed = true;
     } else action = this.policy.judge(slot, verdict);
     if (action === Pass) return Pass;
     this.#countVerdict(s);
+    if (!allowed && this.#isDoubtful(slot, s)) {
+      const { batch } = this.#queue;
+      this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!, false);
+    }
     // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here.
     if (!tunnelled) words[s + sFlags]! |= flagOffloaded;
     return action;
@@ -328,6 +344,9 @@ export class FilterLoop {
     const standing = words[slot * wordStride + sVerdict]!;
     const kind = (standing >>> 16) & 0xff;
     counts[counters.kindsAt + kind]! += 1;
+    const passed = this.engine.flows.numbers[slot * numberStride + payloadBeforeDecision]!;
+    counts[atBeforeVerdict]! += passed;
+    if (passed === 0) counts[atFirstPacket]! += 1;
     const name = actions[action];
     if (name === 'pass') return;
     const i = this.#position;
@@ -342,6 +361,37 @@ export class FilterLoop {
     if (!taken) counts[atReportsLeftOut]! += 1;
   }
 
+  /** True for a flow that is let go with something in its evidence; asked once per flow. */
+  #isDoubtful(slot: number, s: number): boolean {
+    const { words } = this.engine.flows;
+    if (words[s + sEvidence]! < 0) return false;
+    const verdict = words[s + sVerdict]! & 0xff;
+    if (verdict === BitTorrent || verdict === Suspect) return verdict === Suspect;
+    this.#view.show(this.engine, slot);
+    return this.#view.nearMissCount > 0;
+  }
+
+  #doubt(
+    slot: number,
+    timeMicros: number,
+    inInterface: number,
+    outInterface: number,
+    hasEnded: boolean,
+  ): void {
+    const counts = this.#counts;
+    counts[atDoubtful]! += 1;
+    const { onDoubt } = this.#options;
+    if (onDoubt === undefined) return;
+    const taken = onDoubt(() => ({
+      action: 'pass',
+      timeMicros,
+      inInterface,
+      outInterface,
+      flow: this.#reportOf(slot, hasEnded),
+    }));
+    if (!taken) counts[atDoubtsLeftOut]! += 1;
+  }
+
   /** Counts what a flow is, once. */
   #countVerdict(s: number): void {
     const { words } = this.engine.flows;
@@ -354,8 +404,13 @@ export class FilterLoop {
 
   #ended(slot: number): void {
     const s = slot * wordStride;
+    const { flows } = this.engine;
     this.#counts[atFlowsEnded]! += 1;
-    if ((this.engine.flows.words[s + sFlags]! & flagAction) === 0) this.#countVerdict(s);
+    if ((flows.words[s + sFlags]! & flagAction) !== 0) return;
+    this.#countVerdict(s);
+    // A flow that is only forgotten begins anew, and ends another time.
+    if (flows.ending === 'end-of-input' || !this.#isDoubtful(slot, s)) return;
+    this.#doubt(slot, flows.numbers[slot * numberStride + lastSeen]!, 0, 0, true);
   }
 
   /** Nothing came: flows age by the clock, which is the time of the packets here. */

@@ -5,7 +5,7 @@ import { workerCount } from '../lib/config/load.js';
 import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { flowsMaxLowest } from '../lib/limits.js';
-import { makeSwarmMemory } from './swarm-memory.js';
+import { makeSwarmMemory, type SwarmMemory } from './swarm-memory.js';
 import type { WorkerPlan } from './worker-pool.js';
 
 export function ruleSetOf(config: Config): RuleSet {
@@ -28,9 +28,12 @@ export function ruleSetOf(config: Config): RuleSet {
 const helloBytes = 2560;
 
 /** One plan per worker: its own queue, its share of the flows, its own secret. */
-export function plansOf(config: Config, pass: Firewall['pass']): WorkerPlan[] {
+export function plansOf(
+  config: Config,
+  pass: Firewall['pass'],
+  swarm: SwarmMemory = makeSwarmMemory(),
+): WorkerPlan[] {
   const count = workerCount(config);
-  const swarm = makeSwarmMemory();
   return Array.from({ length: count }, (_, worker) => ({
     worker,
     queue: {

@@ -40,7 +40,7 @@ export const controlWords = 4;
 export const controlState = 0;
 /** Messages sent to the worker so far; it looks into its port when this has changed. */
 export const controlMessages = 1;
-/** Decision reports on their way to the control plane. */
+/** Reports of decided and doubtful flows on their way to the control plane. */
 export const controlReports = 2;
 
 export const stateRun = 0;
@@ -49,12 +49,15 @@ export const stateDrain = 1;
 /** End after this batch. */
 export const stateStop = 2;
 
-/** Decision reports on their way at most; further ones are counted only. */
+/** Reports on their way at most; further ones are counted only. */
 export const reportsMax = 2048;
+/** Reports of doubtful flows stop earlier: anybody can cause them at will, and decisions must find room. */
+export const doubtsMax = reportsMax / 2;
 
-/** A flow that was decided, on its way from a worker to the control plane. */
+/** A flow that was decided, or let go in doubt, on its way from a worker to the control plane. */
 export interface DecisionMessage {
-  readonly action: 'accept' | 'drop' | 'reject';
+  /** 'pass': no decision; the flow passes although something spoke for BitTorrent. */
+  readonly action: 'accept' | 'drop' | 'reject' | 'pass';
   readonly timeMicros: number;
   readonly inInterface: number;
   readonly outInterface: number;

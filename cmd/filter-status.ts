@@ -5,8 +5,9 @@ import type { Firewall, RulesState } from '../lib/firewall/firewall.js';
 import { decisionsMax, type DecisionList } from '../lib/report/decision-list.js';
 import { liveHostsMax, type LiveHosts } from '../lib/report/host-table.js';
 import { countOf, rates, statusParts, sumCounters } from '../lib/report/status-builder.js';
-import type { StatusReport, WorkerReport } from '../lib/report/status.js';
+import type { DoubtReport, StatusReport, WorkerReport } from '../lib/report/status.js';
 import { version } from '../lib/version.js';
+import type { SwarmReader } from './swarm-status.js';
 import type { WorkerPool } from './worker-pool.js';
 
 const hostsShown = 64;
@@ -20,6 +21,8 @@ export interface StatusSources {
   readonly firewall: Firewall | null;
   readonly rulesState: RulesState | 'unknown';
   readonly decisions: DecisionList;
+  readonly doubtful: DecisionList<DoubtReport>;
+  readonly swarm: SwarmReader;
   readonly hosts: LiveHosts;
 }
 
@@ -41,7 +44,8 @@ export class StatusMaker {
     this.#config = config;
   }
 
-  report({ all, pool, firewall, rulesState, decisions, hosts }: StatusSources): StatusReport {
+  report(sources: StatusSources): StatusReport {
+    const { all, pool, firewall, rulesState, decisions, doubtful, swarm, hosts } = sources;
     const states = pool?.states ?? [];
     const counts = states.map(({ worker }) => pool!.countsOf(worker));
     const sum = sumCounters(counts);
@@ -63,9 +67,11 @@ export class StatusMaker {
       },
       ...statusParts(sum),
       ...this.#rates,
+      swarm: swarm.report(),
       workers: workerReports(states, counts),
       hosts: hosts.top(all ? liveHostsMax : hostsShown),
       decisions: decisions.newest(all ? decisionsMax : decisionsShown),
+      doubtful: doubtful.newest(all ? decisionsMax : decisionsShown),
       memory_bytes: process.memoryUsage.rss(),
     };
   }

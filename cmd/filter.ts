@@ -19,13 +19,16 @@ import { EveLog } from '../lib/report/eve-log.js';
 import { LiveHosts } from '../lib/report/host-table.js';
 import type { Log } from '../lib/report/log.js';
 import { metricsText } from '../lib/report/metrics.js';
+import type { EndMemory, LiveExplanation } from '../lib/report/explain-live.js';
 import type { FlowReport } from '../lib/report/report.js';
-import type { DecisionReport, StatusReport } from '../lib/report/status.js';
+import type { DecisionReport, DoubtReport, StatusReport } from '../lib/report/status.js';
 import { timeText } from '../lib/report/ended-flow.js';
 import { UserError } from './errors.js';
 import type { DecisionMessage, FromWorker } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
 import { StatusMaker } from './filter-status.js';
+import { makeSwarmMemory } from './swarm-memory.js';
+import { SwarmReader } from './swarm-status.js';
 import { WorkerPool } from './worker-pool.js';
 
 const rulesCheckMillis = 2000;
@@ -44,10 +47,13 @@ function flowId(worker: number, id: number): number {
 export class Filter {
   readonly #log: Log;
   readonly #decisions = new DecisionList();
+  readonly #doubtful = new DecisionList<DoubtReport>();
   readonly #hosts = new LiveHosts();
   readonly #interfaces = new InterfaceNames();
   readonly #searches = new Map<number, Search>();
   readonly #status: StatusMaker;
+  readonly #memory = makeSwarmMemory();
+  readonly #swarm = new SwarmReader(this.#memory);
   #config: Config;
   #firewall: Firewall | null = null;
   #pool: WorkerPool | null = null;
@@ -84,7 +90,8 @@ export class Filter {
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
     this.#eve = this.#openEve(config.eve.file);
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
-    this.#pool = new WorkerPool(plansOf(config, this.#firewall?.pass ?? 'repeat'), this.#events());
+    const plans = plansOf(config, this.#firewall?.pass ?? 'repeat', this.#memory);
+    this.#pool = new WorkerPool(plans, this.#events());
     await this.#pool.start();
     await this.#listen(config.metrics.listen);
     if (this.#firewall !== null) {
@@ -266,6 +273,8 @@ export class Filter {
       firewall: this.#firewall,
       rulesState: this.#watch?.state ?? 'unknown',
       decisions: this.#decisions,
+      doubtful: this.#doubtful,
+      swarm: this.#swarm,
       hosts: this.#hosts,
     });
   }
@@ -291,15 +300,21 @@ export class Filter {
   }
 
   #hear(worker: number, message: DecisionMessage): void {
-    const blocks = this.#config.mode === 'enforce' || message.action === 'accept';
-    const decision: DecisionReport = {
-      time: timeText(message.timeMicros),
+    const { action, timeMicros, inInterface, outInterface, flow } = message;
+    const seen: DoubtReport = {
+      time: timeText(timeMicros),
       worker,
-      action: blocks ? message.action : (`monitor-${message.action}` as DecisionReport['action']),
-      in_interface: this.#interfaces.name(message.inInterface),
-      out_interface: this.#interfaces.name(message.outInterface),
-      flow: { ...message.flow, flow_id: flowId(worker, message.flow.flow_id) },
+      in_interface: this.#interfaces.name(inInterface),
+      out_interface: this.#interfaces.name(outInterface),
+      flow: { ...flow, flow_id: flowId(worker, flow.flow_id) },
     };
+    if (action === 'pass') {
+      this.#doubtful.add(seen);
+      if (this.#config.eve.suspects) this.#eve?.doubt(seen);
+      return;
+    }
+    const blocks = this.#config.mode === 'enforce' || action === 'accept';
+    const decision: DecisionReport = { ...seen, action: blocks ? action : `monitor-${action}` };
     this.#decisions.add(decision);
     this.#hosts.add(decision);
     this.#eve?.decision(decision);
@@ -315,17 +330,28 @@ export class Filter {
     };
   }
 
-  /** Looks a flow up: in the workers' tables, then among the last decisions. */
-  async #explain(args: Record<string, unknown>): Promise<unknown> {
+  /** Looks a flow up: in the workers' tables, then among the last decisions and doubts. */
+  async #explain(args: Record<string, unknown>): Promise<LiveExplanation> {
     const ends = flowEndsOf(args);
     if (ends === null)
       throw new UserError('bad-flow', 'name a flow by its two ends, each an address and a port');
     const found = await this.#search(ends);
+    const decision = this.#decisions.find(ends);
+    const doubt = this.#doubtful.find(ends);
+    const flow = found?.flow ?? decision?.flow ?? doubt?.flow;
     return {
       flow: found?.flow ?? null,
       worker: found?.worker ?? null,
-      decision: this.#decisions.find(ends),
+      decision,
+      doubt,
+      memory: flow === undefined ? [] : this.#remembered(flow),
     };
+  }
+
+  /** Client and server, as the memory of the swarm knows them now. */
+  #remembered({ client, client_port, server, server_port }: FlowReport): EndMemory[] {
+    const ends = [this.#swarm.about(client, client_port), this.#swarm.about(server, server_port)];
+    return ends.filter((end) => end !== null);
   }
 
   #search(

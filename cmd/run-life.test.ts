@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -11,6 +11,8 @@ import { IptablesFirewall } from '../lib/firewall/iptables.js';
 import { cannotMakeNamespaces, hasProgram, ruleSet } from '../lib/firewall/testing.js';
 import { Tools } from '../lib/firewall/tools.js';
 import { nativeProblem } from '../lib/native/index.js';
+import { doubtfulSignature, signatures } from '../lib/report/eve.js';
+import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 
 const skip =
@@ -123,6 +125,65 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     await heard('rules-restored');
     await stopped(running);
   });
+
+  test('a flow that passes in doubt is in the status, in the event log and explained; a leak is counted', async () => {
+    const log = join(folder, 'eve.json');
+    const running = await start(
+      `mode: enforce\ntraffic: { local: true }\nlimits: { inspected_packets: 4 }\neve: { file: ${log}, suspects: true }\n`,
+    );
+    // Loopback is never inspected; what goes out here is, to a neighbour who is not there.
+    inside('ip link add out0 type veth peer name out1');
+    inside('ip address add 10.9.0.1/24 dev out0');
+    inside('ip link set out0 up');
+    inside('ip link set out1 up');
+    inside('ip neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev out0');
+    writeFileSync(join(folder, 'talk.cjs'), talk);
+    inside(`${process.execPath} ${join(folder, 'talk.cjs')}`);
+    const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+    const ask = (...words: string[]): string =>
+      execFileSync(process.execPath, [program, ...words, '--socket', join(folder, 'control.sock')], {
+        encoding: 'utf8',
+      });
+    const status = JSON.parse(ask('status', '--json')) as StatusReport;
+    assert.equal(status.flows.doubtful, 1);
+    const [doubt] = status.doubtful;
+    assert.deepEqual(
+      [doubt!.flow.verdict, doubt!.flow.near_misses[0]!.detector, doubt!.flow.server_port],
+      ['unknown', 'dht', 5000],
+    );
+    assert.equal(status.decisions.length, 1);
+    assert.equal(status.flows.payload_bytes_before_verdict, 5);
+    assert.equal(status.swarm.learned, status.swarm.endpoints);
+    assert.match(
+      ask('status'),
+      /Doubtful flows that passed\n.* passed: udp 10\.9\.0\.1:4000 > 10\.9\.0\.2:5000/,
+    );
+    const explained = ask('explain', '--live', 'udp:10.9.0.1:4000-10.9.0.2:5000');
+    assert.match(explained, /What looked like BitTorrent and was not believed/);
+    assert.match(explained, /The flow was let pass at/);
+    assert.match(explained, /What is remembered of its two ends now\n {2}10\.9\.0\.1:4000: /);
+    await stopped(running);
+    const events = readFileSync(log, 'utf8').trimEnd().split('\n');
+    const ids = events.map(
+      (line) => (JSON.parse(line) as { alert: { signature_id: number } }).alert.signature_id,
+    );
+    assert.deepEqual(ids.sort(), [signatures.dht.id, doubtfulSignature.id].sort());
+  });
 });
+
+/** Eight datagrams that are nearly DHT, in one flow; in another five bytes of something, then DHT. */
+const talk = `
+  const { createSocket } = require('node:dgram');
+  const [from, other] = [4000, 4001].map((port) => createSocket('udp4').bind(port));
+  const near = 'd1:ad2:id20:abcdefghij0123456789e1:q4:ping1:y1:qe';
+  const dht = 'd1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe';
+  const said = [...Array(8).fill([from, near]), [other, 'hello'], [other, dht]];
+  const next = () => {
+    const [socket, text] = said.shift() ?? [];
+    if (socket === undefined) setTimeout(() => process.exit(), 300);
+    else socket.send(text, 5000, '10.9.0.2', () => setTimeout(next, 20));
+  };
+  setTimeout(next, 100);
+`;
 
 const withoutTimes = (listing: string): string => listing.replace(/^#.*$|\[\d+:\d+\]/gm, '');

@@ -15,18 +15,18 @@ import { threadId } from '../lib/native/index.js';
 import { FilterLoop } from './filter-loop.js';
 import {
   controlMessages,
-  controlReports,
   controlState,
+  doubtsMax,
   reportsMax,
   stateDrain,
   stateRun,
-  type DecisionMessage,
   type FromWorker,
   type PolicySettings,
   type ToWorker,
   type WorkerSettings,
 } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
+import { ReportBox } from './report-box.js';
 import { exemptBy, watchOver } from './swarm-memory.js';
 import { rehearse } from './rehearsal.js';
 
@@ -66,15 +66,7 @@ function actionOptions({ mode, action, limits, allow }: PolicySettings): ActionO
   };
 }
 
-const decisions: DecisionMessage[] = [];
-
-/** Takes a report if the control plane keeps up. */
-function report(make: () => DecisionMessage): boolean {
-  if (Atomics.load(control, controlReports) >= reportsMax) return false;
-  Atomics.add(control, controlReports, 1);
-  decisions.push(make());
-  return true;
-}
+const box = new ReportBox(control);
 
 function open(): NfqueueQueue {
   const { number, batchPackets, copyBytes, lengthMax, receiveBufferBytes } = settings.queue;
@@ -142,14 +134,16 @@ function run(queue: NfqueueQueue): void {
     swarm,
     counts: new Float64Array(settings.counters),
     sourceName: '',
-    onDecision: report,
+    onDecision: (make) => box.take(make, reportsMax),
+    onDoubt: (make) => box.take(make, doubtsMax),
   });
   tell({ kind: 'ready', threadId: threadId() });
   let heard = 0;
   let resolved = performance.now();
   while (Atomics.load(control, controlState) === stateRun) {
     loop.turn();
-    if (decisions.length > 0) tell({ kind: 'decisions', decisions: decisions.splice(0) });
+    const decisions = box.empty();
+    if (decisions !== null) tell({ kind: 'decisions', decisions });
     // An interface that comes back (ppp0, wg0) has another index.
     if (performance.now() - resolved > resolveMillis) {
       resolved = performance.now();

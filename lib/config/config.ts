@@ -85,6 +85,8 @@ export interface Config {
   readonly eve: {
     /** Path, "-" for standard output, or null for off. */
     readonly file: string | null;
+    /** Also flows that passed in doubt. */
+    readonly suspects: boolean;
   };
   readonly log: {
     readonly level: LogLevelName;

@@ -51,6 +51,8 @@ function pointless(config: Config, at: At): ConfigProblem[] {
   }
   if (config.detectorsOff.length === detectors.length)
     warnings.push(at(['detectors'], 'every detector is off: nothing will be found'));
+  if (config.eve.suspects && config.eve.file === null)
+    warnings.push(at(['eve.suspects'], 'needs eve.file: without it no records are written'));
   const both = config.traffic.interfaces.filter((name) => config.allow.interfaces.includes(name));
   if (both.length > 0) {
     const message = `${both.join(', ')}: also under traffic.interfaces; what is allowed is not inspected`;

@@ -58,7 +58,7 @@ test('defaults are the documented ones', () => {
     limits: { flows: 262_144, inspectedPackets: 32, inspectedPacketsClear: 8 },
     control: { socket: '/run/swarmgate/default.sock' },
     metrics: { listen: null },
-    eve: { file: null },
+    eve: { file: null, suspects: false },
     log: { level: 'info' },
   });
 });
@@ -212,6 +212,8 @@ test('what works and is hardly meant is a warning', () => {
   assert.match(warned('allow: { networks: ["::/1", "8000::/1"] }'), /all of IPv6/);
   assert.match(warned('allow: { ports: [1-65535] }'), /all ports/);
   assert.match(warned('limits: { inspected_packets: 4 }'), /larger than/);
+  assert.match(warned('eve: { suspects: true }'), /eve\.suspects: needs eve\.file/);
+  assert.equal(warned('eve: { suspects: true, file: "-" }'), '');
   assert.match(warned('', { SWARMGATE_MOED: 'x' }), /did you mean SWARMGATE_MODE/);
   assert.equal(warned('', { SWARMGATE_GOLDEN: 'write', SWARMGATE_FUZZ_SECONDS: '1' }), '');
 });

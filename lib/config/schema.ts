@@ -264,6 +264,12 @@ const rest: readonly Setting[] = [
   setting('eve.file', orWord('off', null, outputPath), null, 'File that EVE JSON records are appended to.', {
     flag: 'eve',
   }),
+  setting(
+    'eve.suspects',
+    yesNo,
+    false,
+    'Also a record of each flow that passed in doubt: something spoke for BitTorrent or nearly did, but not enough.',
+  ),
   setting('log.level', oneOf('error', 'warn', 'info', 'debug'), 'info', 'How much the program itself logs.', {
     flag: 'log-level',
     restart: 'the log was opened with it',

@@ -24,6 +24,12 @@ export const counterNames = [
   'flowsAllowed',
   'openingsTakenOver',
   'evidenceDropped',
+  /** Payload bytes of BitTorrent flows that had passed before the deciding packet. */
+  'payloadBeforeVerdict',
+  /** BitTorrent flows that were decided by the first packet that carried payload. */
+  'flowsFirstPacket',
+  /** Flows that passed, although something in them spoke for BitTorrent or nearly did. */
+  'flowsDoubtful',
   /** Packets that came in many segments, and that were copied in part. */
   'gsoPackets',
   'truncatedPackets',
@@ -36,6 +42,8 @@ export const counterNames = [
   'verdictMessages',
   /** Reports about decided flows that were left out because the control plane was behind. */
   'reportsLeftOut',
+  /** The same about doubtful flows. */
+  'doubtsLeftOut',
   /** Sum of the time from receive to settle, seconds. */
   'busySeconds',
   /** Grows with every turn of the loop, also without packets. */

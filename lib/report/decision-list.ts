@@ -1,6 +1,6 @@
-/** The last decisions of a running filter: a ring, so that it neither grows nor moves what it holds. */
+/** The last decisions, or doubtful flows, of a running filter: a ring, so that it neither grows nor moves what it holds. */
 import type { FlowReport } from './report.js';
-import type { DecisionReport } from './status.js';
+import type { DecisionReport, DoubtReport } from './status.js';
 
 export const decisionsMax = 256;
 
@@ -41,8 +41,8 @@ export function flowEndsOf(args: Readonly<Record<string, unknown>>): FlowEnds | 
   return { proto, a, a_port, b, b_port };
 }
 
-export class DecisionList {
-  readonly #ring: DecisionReport[] = [];
+export class DecisionList<Report extends DoubtReport = DecisionReport> {
+  readonly #ring: Report[] = [];
   readonly #max: number;
   #next = 0;
 
@@ -54,20 +54,20 @@ export class DecisionList {
     return this.#ring.length;
   }
 
-  add(decision: DecisionReport): void {
+  add(decision: Report): void {
     this.#ring[this.#next] = decision;
     this.#next = (this.#next + 1) % this.#max;
   }
 
   /** Newest first. */
-  newest(count = this.#max): DecisionReport[] {
-    const out: DecisionReport[] = [];
+  newest(count = this.#max): Report[] {
+    const out: Report[] = [];
     for (let back = 1; back <= Math.min(count, this.#ring.length); back++) out.push(this.#at(back));
     return out;
   }
 
   /** The newest decision about a flow between these ends. */
-  find(ends: FlowEnds): DecisionReport | null {
+  find(ends: FlowEnds): Report | null {
     for (let back = 1; back <= this.#ring.length; back++) {
       const decision = this.#at(back);
       if (isBetweenEnds(decision.flow, ends)) return decision;
@@ -75,7 +75,7 @@ export class DecisionList {
     return null;
   }
 
-  #at(back: number): DecisionReport {
+  #at(back: number): Report {
     return this.#ring[(this.#next - back + this.#max) % this.#max]!;
   }
 }

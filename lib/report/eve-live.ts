@@ -4,7 +4,7 @@
  */
 import { jsonText, printable } from './escape.js';
 import { alertEvent } from './eve.js';
-import type { DecisionReport } from './status.js';
+import type { DecisionReport, DoubtReport } from './status.js';
 
 const blocking: ReadonlySet<DecisionReport['action']> = new Set(['drop', 'reject']);
 
@@ -18,6 +18,24 @@ export function eveLine(decision: DecisionReport): string {
     time,
     inInterface: in_interface,
     tags,
+  });
+  return `${jsonText(event)}\n`;
+}
+
+/** The alert of a flow that passed in doubt, under a signature of its own; its tags say what spoke for BitTorrent. */
+export function doubtLine({ worker, in_interface, out_interface, flow, time }: DoubtReport): string {
+  const tags = ['action:pass', `verdict:${flow.verdict}`, `worker:${worker}`];
+  if (out_interface !== null) tags.push(`out_iface:${printable(out_interface)}`);
+  for (const { detector, finding } of flow.evidence)
+    tags.push(`evidence:${printable(`${detector}: ${finding}`)}`);
+  for (const { detector, finding } of flow.near_misses)
+    tags.push(`near_miss:${printable(`${detector}: ${finding}`)}`);
+  const event = alertEvent(flow, {
+    action: 'allowed',
+    time,
+    inInterface: in_interface,
+    tags,
+    doubtful: true,
   });
   return `${jsonText(event)}\n`;
 }

@@ -17,7 +17,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { repositoryPath } from '../testing.js';
 import { EveLog, type EveTrouble } from './eve-log.js';
-import { fakeDecision } from './status-testing.js';
+import { fakeDecision, fakeDoubt } from './status-testing.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-eve-'));
 after(() => {
@@ -27,7 +27,8 @@ after(() => {
 test('decisions are appended, whole lines, readable by the group', async () => {
   const path = join(folder, 'eve.json');
   const log = EveLog.open(path);
-  for (let i = 0; i < 500; i++) log.decision(fakeDecision());
+  for (let i = 0; i < 499; i++) log.decision(fakeDecision());
+  log.doubt(fakeDoubt());
   await log.close();
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
   assert.equal(lines.length, 500);

@@ -5,8 +5,8 @@
  * is well. A line is written whole or not at all, over errors and rotation.
  */
 import { close, constants, fstatSync, openSync, readSync, write } from 'node:fs';
-import { eveLine } from './eve-live.js';
-import type { DecisionReport } from './status.js';
+import { doubtLine, eveLine } from './eve-live.js';
+import type { DecisionReport, DoubtReport } from './status.js';
 
 export interface EveLogOptions {
   /** Called once when writing begins to fail. `code` is the system's, such as "ENOSPC". */
@@ -74,8 +74,16 @@ export class EveLog {
   }
 
   decision(decision: DecisionReport): void {
+    this.#event(() => eveLine(decision));
+  }
+
+  doubt(doubt: DoubtReport): void {
+    this.#event(() => doubtLine(doubt));
+  }
+
+  #event(text: () => string): void {
     try {
-      this.line(eveLine(decision));
+      this.line(text());
     } catch {
       this.lines++;
       this.dropped++;

@@ -39,10 +39,15 @@ export const signatures: Readonly<Record<Kind, Signature>> = {
   },
 };
 const signatureOfNoKind: Signature = { id: 1_660_000, text: 'SWARMGATE BitTorrent', appProto: 'bittorrent' };
+/** Not of a kind: the flow passed, because what spoke for BitTorrent was not enough. */
+export const doubtfulSignature = { id: 1_660_100, text: 'SWARMGATE flow passed in doubt' } as const;
 const signatureRevision = 1;
 /** Class and priority of Suricata's "policy-violation", which rule sets use for peer-to-peer traffic. */
 const alertCategory = 'Potential Corporate Privacy Violation';
 const alertSeverity = 1;
+/** The same of "misc-activity". */
+const doubtfulCategory = 'Misc activity';
+const doubtfulSeverity = 3;
 
 const severityWords: Readonly<Record<Confidence, string>> = {
   proof: 'Major',
@@ -99,6 +104,8 @@ export interface AlertExtras {
   readonly time?: string;
   readonly inInterface?: string | null;
   readonly tags?: readonly string[];
+  /** The flow passed in doubt. */
+  readonly doubtful?: boolean;
 }
 
 /** The alert of a flow; live flows have no capture file, so `file` is left out where it is empty. */
@@ -106,7 +113,9 @@ export function alertEvent(
   flow: FlowReport,
   extras: AlertExtras = { action: 'allowed' },
 ): Record<string, unknown> {
-  const signature = signatureOf(flow);
+  const doubtful = extras.doubtful === true;
+  const signature = doubtful ? doubtfulSignature : signatureOf(flow);
+  const app = appProto(flow);
   return {
     timestamp: eveTime(extras.time ?? decidedAt(flow)),
     flow_id: flow.flow_id,
@@ -118,7 +127,7 @@ export function alertEvent(
     dest_ip: flow.server,
     dest_port: flow.server_port,
     proto: flow.proto === 'tcp' ? 'TCP' : 'UDP',
-    app_proto: signature.appProto,
+    ...(doubtful ? (app === null ? {} : { app_proto: app }) : { app_proto: signatureOf(flow).appProto }),
     ...(flow.outer === undefined ? {} : { tunnel: tunnel(flow.outer) }),
     alert: {
       action: extras.action,
@@ -126,8 +135,8 @@ export function alertEvent(
       signature_id: signature.id,
       rev: signatureRevision,
       signature: signature.text,
-      category: alertCategory,
-      severity: alertSeverity,
+      category: doubtful ? doubtfulCategory : alertCategory,
+      severity: doubtful ? doubtfulSeverity : alertSeverity,
       metadata: {
         signature_severity: [severityWords[flow.confidence ?? 'hint']],
         tag: [...alertTags(flow), ...(extras.tags ?? [])],

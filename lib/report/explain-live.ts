@@ -1,9 +1,29 @@
 /** The chain of evidence of a flow that a running filter knows: what was done, then what explain says of any flow. */
+import type { Kind } from '../../detectors/detector.js';
 import { printable } from './escape.js';
-import { clockText, parseIsoMicros } from './format.js';
+import { clockText, durationText, endpointText, parseIsoMicros, plural } from './format.js';
 import { explainSeen, flowFilter, Page, type ExplainOptions } from './explain.js';
 import type { FlowReport } from './report.js';
-import type { DecisionReport } from './status.js';
+import type { DecisionReport, DoubtReport } from './status.js';
+
+/** What a host was proven to do a short while ago. */
+export interface ProofReport {
+  readonly kinds: readonly Kind[];
+  /** Different networks of its partners, estimated. */
+  readonly partners: number;
+  readonly age_seconds: number;
+}
+
+/** What is remembered of one end of a flow. */
+export interface EndMemory {
+  readonly address: string;
+  readonly port: number;
+  /** As a peer: unknown, named by somebody, or proven or named by several. */
+  readonly endpoint: 'unknown' | 'named' | 'trusted';
+  readonly host: ProofReport | null;
+  /** The same on exactly this port. */
+  readonly host_port: ProofReport | null;
+}
 
 /** Answer of the verb `explain`. */
 export interface LiveExplanation {
@@ -11,6 +31,10 @@ export interface LiveExplanation {
   readonly flow: FlowReport | null;
   /** Its decision, if it is among the last ones. */
   readonly decision: DecisionReport | null;
+  /** How it was when it passed in doubt, if it is among the last ones that did. */
+  readonly doubt: DoubtReport | null;
+  /** Client and server, as the memory of the swarm knows them now. */
+  readonly memory: readonly EndMemory[];
   readonly worker: number | null;
 }
 
@@ -24,17 +48,25 @@ const doneWords: Readonly<Record<DecisionReport['action'], string>> = {
 
 /** @returns null if nothing is known of the flow */
 export function explainLive(live: LiveExplanation, options: ExplainOptions): string | null {
-  const { decision } = live;
-  const found = live.flow ?? decision?.flow;
+  const { decision, doubt, memory } = live;
+  const found = live.flow ?? decision?.flow ?? doubt?.flow;
   if (found === undefined) return null;
   // Whatever the daemon calls its source, there are no frames to point to.
   const flow: FlowReport = { ...found, file: '' };
   const page = new Page(options);
   explainSeen(page, flow);
   page.heading('What was done');
-  page.say(decision === null ? nothingDone(flow) : done(decision));
-  if (live.flow === null) page.say('The flow is no longer tracked; this is how it was when it was decided.');
-  else if (live.worker !== null) page.say(`Worker ${live.worker} tracks the flow.`);
+  if (decision !== null) page.say(done(decision));
+  else page.say(doubt === null || flow.verdict === 'bittorrent' ? nothingDone(flow) : letPass(doubt));
+  if (live.flow === null) {
+    const when = decision === null ? 'let go' : 'decided';
+    page.say(`The flow is no longer tracked; this is how it was when it was ${when}.`);
+  }
+  if (live.flow !== null && live.worker !== null) page.say(`Worker ${live.worker} tracks the flow.`);
+  if (memory.length > 0) {
+    page.heading('What is remembered of its two ends now');
+    for (const end of memory) page.say(remembered(end), '  ', '    ');
+  }
   page.heading('In Wireshark');
   page.verbatim(flowFilter(flow));
   return page.text();
@@ -46,12 +78,41 @@ function nothingDone(flow: FlowReport): string {
     : 'The flow passes.';
 }
 
-function done({ action, time, worker, in_interface, out_interface }: DecisionReport): string {
+function done(decision: DecisionReport): string {
+  return `${doneWords[decision.action]}${whenAndWhere(decision)}.`;
+}
+
+function letPass(doubt: DoubtReport): string {
+  return `The flow was let pass${whenAndWhere(doubt)}: what was seen is not enough to decide.`;
+}
+
+const endpointWords: Readonly<Record<EndMemory['endpoint'], string>> = {
+  unknown: 'not known as a peer',
+  named: 'named as a peer',
+  trusted: 'known as a peer',
+};
+
+function remembered({ address, port, endpoint, host, host_port }: EndMemory): string {
+  const proofs = [
+    host_port === null ? '' : `; on this port ${proofText(host_port)}`,
+    host === null ? '; no BitTorrent of this host a short while ago' : `; the host ${proofText(host)}`,
+  ].join('');
+  return `${printable(endpointText(address, port))}: ${endpointWords[endpoint]}${proofs}.`;
+}
+
+function proofText({ kinds, partners, age_seconds }: ProofReport): string {
+  return (
+    `spoke ${kinds.length === 0 ? 'BitTorrent' : kinds.join(', ')} with about ` +
+    `${plural(partners, 'network')}, last ${durationText(age_seconds)} ago`
+  );
+}
+
+function whenAndWhere({ time, worker, in_interface, out_interface }: DoubtReport): string {
   const micros = parseIsoMicros(time);
   const when = Number.isNaN(micros) ? '' : ` at ${clockText(micros)}`;
   const way = [
     in_interface === null ? '' : `, in by ${printable(in_interface)}`,
     out_interface === null ? '' : `, out by ${printable(out_interface)}`,
   ].join('');
-  return `${doneWords[action]}${when} by worker ${worker}${way}.`;
+  return `${when} by worker ${worker}${way}`;
 }

@@ -7,7 +7,7 @@ import { reasons, verdicts } from '../engine/verdict.js';
 import { decodeOutcomes } from '../wire/packet.js';
 import { parseMetrics } from './metrics-testing.js';
 import { escapeHelp, escapeLabel, metricsText, numberText } from './metrics.js';
-import { fakeStatus } from './status-testing.js';
+import { fakeDoubt, fakeStatus } from './status-testing.js';
 import { fakeReport, hostileTexts } from './testing.js';
 
 const families = parseMetrics(metricsText(fakeStatus()));
@@ -26,6 +26,15 @@ test('figures arrive in base units', () => {
   assert.equal(value('swarmgate_flow_kinds_total', { kind: 'dht' }), 600);
   assert.equal(value('swarmgate_rules_state', { state: 'intact' }), 1);
   assert.equal(value('swarmgate_rules_state', { state: 'damaged' }), 0);
+  assert.equal(value('swarmgate_payload_bytes_before_verdict_total'), 45_678);
+  assert.equal(value('swarmgate_flows_first_packet_total'), 850);
+  assert.equal(value('swarmgate_flows_doubtful_total'), 123);
+  assert.equal(value('swarmgate_endpoints'), 4321);
+  assert.equal(value('swarmgate_endpoints_learned_total'), 5432);
+  assert.equal(value('swarmgate_endpoints_refused_total', { cause: 'listener' }), 22);
+  assert.equal(value('swarmgate_endpoints_evicted_total'), 44);
+  assert.equal(value('swarmgate_active_hosts'), 55);
+  assert.equal(value('swarmgate_swarm_memory_bytes'), 7_000_000);
   assert.equal(value('swarmgate_queue_kernel_dropped_total', { worker: '0' }), 17);
   assert.equal(value('swarmgate_queue_kernel_dropped_total', { worker: '1' }), undefined);
 });
@@ -50,6 +59,7 @@ test('labels are of fixed vocabularies; no address and nothing from the wire is 
     action: ['passed', 'accepted', 'dropped', 'rejected'],
     worker: ['0', '1'],
     mode: ['monitor', 'enforce'],
+    cause: ['speaker', 'listener', 'full'],
     state: ['intact', 'damaged', 'absent', 'unknown'],
     version: ['0.0.0-test'],
     instance: ['default'],
@@ -64,6 +74,7 @@ test('labels are of fixed vocabularies; no address and nothing from the wire is 
       ...fakeStatus().decisions[0]!,
       flow: fakeReport({ client: text }),
     })),
+    doubtful: hostileTexts.map((text) => fakeDoubt({ flow: fakeReport({ client: text }) })),
   });
   assert.equal(metricsText(hostile), metricsText(fakeStatus()));
 });

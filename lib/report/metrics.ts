@@ -42,6 +42,10 @@ const plainCounters: Readonly<Record<string, readonly [string, string]>> = {
     'reports_left_out_total',
     'Reports of decided flows left out because nobody took them in time.',
   ],
+  doubtsLeftOut: [
+    'doubts_left_out_total',
+    'Reports of doubtful flows left out because nobody took them in time.',
+  ],
 };
 
 /** A metric's text; nothing if it has no samples. */
@@ -108,6 +112,7 @@ export function metricsText(status: StatusReport): string {
   about(out, status);
   traffic(out, status);
   flows(out, status);
+  swarm(out, status);
   workers(out, status);
   out.add(
     'batch_duration_seconds',
@@ -173,6 +178,40 @@ function flows(out: Exposition, { flows: counts }: StatusReport): void {
   out.counters('flow_reasons_total', 'Flows by the reason of their verdict.', 'reason', counts.by_reason);
   out.counter('flows_allowed_total', 'Flows let go because a list allows them.', counts.allowed);
   out.counter('flows_evicted_total', 'Flows ended early because the table was full.', counts.evicted);
+  out.counter(
+    'payload_bytes_before_verdict_total',
+    'Payload bytes of BitTorrent flows that had passed before the deciding packet.',
+    counts.payload_bytes_before_verdict,
+  );
+  out.counter(
+    'flows_first_packet_total',
+    'BitTorrent flows decided by the first packet that carried payload.',
+    counts.first_packet,
+  );
+  out.counter(
+    'flows_doubtful_total',
+    'Flows that passed although something spoke for BitTorrent or nearly did.',
+    counts.doubtful,
+  );
+}
+
+function swarm(out: Exposition, { swarm: memory }: StatusReport): void {
+  out.gauge('endpoints', 'Addresses and ports remembered as peers.', memory.endpoints);
+  out.counter('endpoints_learned_total', 'Addresses and ports learned as peers.', memory.learned);
+  out.counters(
+    'endpoints_refused_total',
+    'Addresses and ports not learned: quota of the speaker or the listener, or no room.',
+    'cause',
+    memory.refused,
+  );
+  out.counter('endpoints_evicted_total', 'Peers forgotten before their time.', memory.evicted);
+  out.gauge('active_hosts', 'Hosts, and ports of hosts, proven a short while ago.', memory.hosts);
+  out.counter(
+    'active_hosts_evicted_total',
+    'Entries about hosts forgotten before their time.',
+    memory.hosts_evicted,
+  );
+  out.gauge('swarm_memory_bytes', 'Size of the memory of peers and hosts, all workers.', memory.bytes);
 }
 
 function workers(out: Exposition, { workers: list }: StatusReport): void {

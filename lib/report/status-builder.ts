@@ -37,6 +37,9 @@ const placed: ReadonlySet<CounterName> = new Set([
   'flowsNow',
   'flowsEvicted',
   'flowsAllowed',
+  'payloadBeforeVerdict',
+  'flowsFirstPacket',
+  'flowsDoubtful',
 ]);
 
 /** Element by element; an array that is too short counts as 0 where it ends. */
@@ -82,6 +85,9 @@ export function statusParts(sum: Float64Array): StatusParts {
       by_reason: byName(sum, reasons, reasonsAt),
       allowed: countOf(sum, 'flowsAllowed'),
       evicted: countOf(sum, 'flowsEvicted'),
+      payload_bytes_before_verdict: countOf(sum, 'payloadBeforeVerdict'),
+      first_packet: countOf(sum, 'flowsFirstPacket'),
+      doubtful: countOf(sum, 'flowsDoubtful'),
     },
     decode: byName(sum, decodeOutcomes, outcomesAt),
     counters: Object.fromEntries(

@@ -13,8 +13,8 @@ import {
 import { reasons } from '../engine/verdict.js';
 import { isoMicros } from './format.js';
 import { statusParts } from './status-builder.js';
-import type { DecisionReport, StatusReport } from './status.js';
-import { fakeReport, testStartMicros } from './testing.js';
+import type { DecisionReport, DoubtReport, StatusReport } from './status.js';
+import { fakeNear, fakeReport, testStartMicros } from './testing.js';
 
 const singleCounts: Readonly<Partial<Record<CounterName, number>>> = {
   packets: 1_234_567,
@@ -29,6 +29,9 @@ const singleCounts: Readonly<Partial<Record<CounterName, number>>> = {
   flowsNow: 1500,
   flowsEvicted: 3,
   flowsAllowed: 12,
+  payloadBeforeVerdict: 45_678,
+  flowsFirstPacket: 850,
+  flowsDoubtful: 123,
   busySeconds: 1.5,
   heartbeat: 4242,
 };
@@ -58,6 +61,18 @@ export function fakeDecision(changes: Partial<DecisionReport> = {}): DecisionRep
     in_interface: 'eth0',
     out_interface: 'eth1',
     flow: fakeReport(),
+    ...changes,
+  };
+}
+
+/** A flow that nearly looked like DHT and passed. */
+export function fakeDoubt(changes: Partial<DoubtReport> = {}): DoubtReport {
+  return {
+    time: isoMicros(testStartMicros + 43_000),
+    worker: 0,
+    in_interface: 'eth0',
+    out_interface: 'eth1',
+    flow: fakeNear(),
     ...changes,
   };
 }
@@ -104,6 +119,18 @@ export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
       },
     ],
     decisions: [fakeDecision(), fakeDecision({ worker: 0, action: 'monitor-reject', in_interface: null })],
+    doubtful: [fakeDoubt()],
+    swarm: {
+      endpoints: 4321,
+      endpoints_max: 131_072,
+      learned: 5432,
+      refused: { speaker: 11, listener: 22, full: 33 },
+      evicted: 44,
+      hosts: 55,
+      hosts_max: 16_384,
+      hosts_evicted: 66,
+      bytes: 7_000_000,
+    },
     memory_bytes: 123_456_789,
     ...changes,
   };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fakeDecision, fakeStatus } from './status-testing.js';
+import { fakeDecision, fakeDoubt, fakeStatus } from './status-testing.js';
 import { bitsText, microsText, renderStatus, verdictOf } from './status-view.js';
 import type { StatusReport } from './status.js';
-import { fakeEvidence, fakeReport, hostileTexts } from './testing.js';
+import { fakeEvidence, fakeNear, fakeReport, hostileTexts } from './testing.js';
 
 const plain = { width: 80, colour: false };
 const rules = (changes: Partial<StatusReport['rules']>): StatusReport['rules'] => ({
@@ -37,6 +37,34 @@ test('figures, hosts and decisions are there', () => {
   assert.match(text, /peer: peer handshake: length byte 19 and protocol string/);
 });
 
+test('the leak, the memory of the swarm, and what passed in doubt', () => {
+  const text = renderStatus(fakeStatus(), plain).replace(/\s+/g, ' ');
+  assert.match(
+    text,
+    / leaked 45\.7 kB of payload passed before the verdicts; 850 of 900 flows fell at the first packet with payload/,
+  );
+  assert.match(text, / doubtful 123 flows passed although something spoke for BitTorrent or nearly did/);
+  assert.match(text, / remembered 4,321 of at most 131,072 peers \(5,432 learned, 66 refused, 44 forgotten/);
+  assert.match(text, /early\); 55 hosts and ports; 7\.00 MB/);
+  assert.match(text, /Doubtful flows that passed 12:34:56 passed: udp 192\.168\.1\.10:51413 > /);
+  assert.match(text, /not believed, dht: a bencoded dictionary, but without transaction id/);
+});
+
+test('of a suspect the strongest evidence is shown; some flows, and all on demand', () => {
+  const evidence = [
+    fakeEvidence({ confidence: 'strong', detector: 'mse', finding: 'four messages' }),
+    fakeEvidence({ confidence: 'hint', finding: 'something else' }),
+  ];
+  const flow = fakeNear({ verdict: 'suspect', reason: 'single-strong', evidence });
+  const status = fakeStatus({ doubtful: Array.from({ length: 9 }, () => fakeDoubt({ flow })) });
+  const text = renderStatus(status, plain);
+  assert.equal(text.split('single-strong, mse: four messages').length, 4);
+  assert.match(text, /6 more doubtful flows: swarmgate status --all/);
+  assert.equal(renderStatus(status, { ...plain, all: true }).split('mse: four messages').length, 10);
+  const none = fakeStatus({ doubtful: [], flows: { ...fakeStatus().flows, doubtful: 0 } });
+  assert.doesNotMatch(renderStatus(none, plain), /[Dd]oubt/);
+});
+
 test('it fits into 80 columns and into the height of a terminal', () => {
   const address = 'fd00:1234:5678:9abc:def0:1234:5678:9abc';
   const decisions = Array.from({ length: 100 }, () =>
@@ -60,6 +88,10 @@ test('nothing from the wire acts on the terminal', () => {
       instance: text,
       version: text,
       decisions: [fakeDecision({ flow, in_interface: text, time: text })],
+      doubtful: [
+        fakeDoubt({ flow, in_interface: text, time: text }),
+        fakeDoubt({ flow: fakeNear({ near_misses: [fakeEvidence({ finding: text, detector: text })] }) }),
+      ],
       hosts: [{ ...fakeStatus().hosts[0]!, address: text, last_seen: text }],
       rules: rules({ problem: text }),
     });

@@ -13,7 +13,8 @@ import {
   parseIsoMicros,
   plural,
 } from './format.js';
-import type { DecisionReport, HostReport, StatusReport } from './status.js';
+import type { DecisionReport, DoubtReport, HostReport, StatusReport } from './status.js';
+import type { FlowReport } from './report.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
 
 export interface StatusViewOptions {
@@ -29,6 +30,7 @@ export interface StatusViewOptions {
 const widthMin = 40;
 const hostsShownMax = 10;
 const decisionsShownMax = 5;
+const doubtfulShownMax = 3;
 
 /** The page with a newline at the end; no line is wider than the terminal, except for what cannot be broken. */
 export function renderStatus(status: StatusReport, options: StatusViewOptions): string {
@@ -95,6 +97,7 @@ class StatusView {
     this.#workers();
     this.#hosts();
     this.#decisions();
+    this.#doubtful();
     this.#footer();
     return this.#lines;
   }
@@ -164,7 +167,7 @@ class StatusView {
   }
 
   #flows(): void {
-    const { now, begun, by_verdict, by_kind, allowed, evicted } = this.#status.flows;
+    const { now, begun, by_verdict, by_kind, allowed, evicted, doubtful } = this.#status.flows;
     this.#heading('Flows');
     this.#field('now', `${countText(now)} of ${countText(begun)} begun`);
     this.#field(
@@ -177,9 +180,38 @@ class StatusView {
       .sort((a, b) => b[1] - a[1]);
     if (kinds.length > 0)
       this.#field('BitTorrent', kinds.map(([kind, count]) => `${countText(count)} ${kind}`).join(', '));
+    this.#leak();
+    if (doubtful > 0)
+      this.#field(
+        'doubtful',
+        `${plural(doubtful, 'flow')} passed although something spoke for BitTorrent or nearly did`,
+      );
     if (allowed > 0) this.#field('allowed', `${plural(allowed, 'flow')} let go because a list allows them`);
     if (evicted > 0)
       this.#field('table full', `${plural(evicted, 'flow')} ended early; a larger limits.flows helps`);
+    this.#remembered();
+  }
+
+  #leak(): void {
+    const { by_kind, payload_bytes_before_verdict, first_packet } = this.#status.flows;
+    const decided = Object.values(by_kind).reduce((sum, count) => sum + count, 0);
+    if (decided === 0) return;
+    this.#field(
+      'leaked',
+      `${bytesText(payload_bytes_before_verdict)} of payload passed before the verdicts; ` +
+        `${countText(first_packet)} of ${plural(decided, 'flow')} fell at the first packet with payload`,
+    );
+  }
+
+  #remembered(): void {
+    const { endpoints, endpoints_max, learned, refused, evicted, hosts, bytes } = this.#status.swarm;
+    if (learned === 0 && hosts === 0) return;
+    this.#field(
+      'remembered',
+      `${countText(endpoints)} of at most ${plural(endpoints_max, 'peer')} (${countText(learned)} learned, ` +
+        `${countText(refused.speaker + refused.listener + refused.full)} refused, ` +
+        `${countText(evicted)} forgotten early); ${countText(hosts)} hosts and ports; ${bytesText(bytes)}`,
+    );
   }
 
   #workers(): void {
@@ -245,16 +277,34 @@ class StatusView {
     this.#more(decisions.length - shown.length, 'decision');
   }
 
-  #decision({ time, action, flow, in_interface, out_interface }: DecisionReport): void {
+  #doubtful(): void {
+    const { doubtful } = this.#status;
+    if (doubtful.length === 0) return;
+    this.#heading('Doubtful flows that passed');
+    const shown = this.#options.all === true ? doubtful : doubtful.slice(0, doubtfulShownMax);
+    for (const doubt of shown) {
+      this.#flow(doubt, 'passed');
+      this.#say(printable(doubtText(doubt.flow)), '    ', '2', '      ');
+    }
+    this.#more(doubtful.length - shown.length, 'doubtful flow');
+  }
+
+  /** When, what was done, from where to where. */
+  #flow({ time, flow, in_interface, out_interface }: DoubtReport, action: string): void {
     const ends = [endpointText(flow.client, flow.client_port), endpointText(flow.server, flow.server_port)];
     const way = [in_interface, out_interface].filter((name) => name !== null).join(' to ');
     this.#say(
-      `${timeText(time)} ${actionWords[action]}: ${flow.proto} ${ends.map((end) => printable(end)).join(' > ')}` +
+      `${timeText(time)} ${action}: ${flow.proto} ${ends.map((end) => printable(end)).join(' > ')}` +
         (way === '' ? '' : ` (${printable(way)})`),
       '  ',
       undefined,
       '    ',
     );
+  }
+
+  #decision(decision: DecisionReport): void {
+    const { flow } = decision;
+    this.#flow(decision, actionWords[decision.action]);
     const deciding =
       flow.evidence.find((item) => item.packet === flow.decided_packet) ?? flow.evidence.at(-1);
     const why = deciding === undefined ? 'no evidence was kept' : deciding.finding;
@@ -294,6 +344,14 @@ const actionWords: Readonly<Record<DecisionReport['action'], string>> = {
   'monitor-drop': 'would drop',
   'monitor-reject': 'would reject',
 };
+
+/** What spoke for BitTorrent, most of all what counts, or else what nearly did. */
+function doubtText({ evidence, near_misses, reason }: FlowReport): string {
+  const strongest = evidence.find(({ confidence }) => confidence === 'strong') ?? evidence.at(-1);
+  if (strongest !== undefined) return `${reason}, ${strongest.detector}: ${strongest.finding}`;
+  const near = near_misses.at(-1);
+  return near === undefined ? reason : `not believed, ${near.detector}: ${near.finding}`;
+}
 
 function kindsText(host: HostReport): string {
   return Object.entries(host.kinds)

@@ -6,16 +6,38 @@ import type { FlowReport } from './report.js';
 
 export type WorkerState = 'starting' | 'running' | 'restarting' | 'stopped';
 
-/** A flow that was decided, as it was at that moment. */
-export interface DecisionReport {
+/** A flow that passed although something spoke for BitTorrent or nearly did, as it was when it was let go. */
+export interface DoubtReport {
   /** ISO 8601 UTC. */
   readonly time: string;
   readonly worker: number;
-  /** What was done: 'monitor' means that it would have been dropped or rejected. */
-  readonly action: 'drop' | 'reject' | 'accept' | 'monitor-drop' | 'monitor-reject';
+  /** Null where they are not known, such as of a flow that ended before it was let go. */
   readonly in_interface: string | null;
   readonly out_interface: string | null;
   readonly flow: FlowReport;
+}
+
+/** A flow that was decided, as it was at that moment. */
+export interface DecisionReport extends DoubtReport {
+  /** What was done: 'monitor' means that it would have been dropped or rejected. */
+  readonly action: 'drop' | 'reject' | 'accept' | 'monitor-drop' | 'monitor-reject';
+}
+
+/** What is remembered of the swarm beyond single flows; see endpoint-memory.ts and host-evidence.ts. */
+export interface SwarmReport {
+  /** Addresses with a port known as peers now, and how many there is room for. */
+  readonly endpoints: number;
+  readonly endpoints_max: number;
+  readonly learned: number;
+  /** New ones not believed: too many from one speaker, too many told to one listener, no room beside proven ones. */
+  readonly refused: Readonly<Record<'speaker' | 'listener' | 'full', number>>;
+  /** Forgotten before their time, for others. */
+  readonly evicted: number;
+  /** Hosts, and ports of hosts, proven to speak BitTorrent a short while ago. */
+  readonly hosts: number;
+  readonly hosts_max: number;
+  readonly hosts_evicted: number;
+  readonly bytes: number;
 }
 
 export interface WorkerReport {
@@ -69,7 +91,14 @@ export interface StatusReport {
     readonly by_reason: Readonly<Partial<Record<Reason, number>>>;
     readonly allowed: number;
     readonly evicted: number;
+    /** Payload of BitTorrent flows that had passed before their deciding packet. */
+    readonly payload_bytes_before_verdict: number;
+    /** BitTorrent flows decided by the first packet that carried payload. */
+    readonly first_packet: number;
+    /** Flows that passed although something spoke for BitTorrent or nearly did. */
+    readonly doubtful: number;
   };
+  readonly swarm: SwarmReport;
   readonly decode: Readonly<Partial<Record<DecodeOutcomeName, number>>>;
   /** Every other count of counters.ts by name. */
   readonly counters: Readonly<Record<string, number>>;
@@ -81,5 +110,7 @@ export interface StatusReport {
   readonly hosts: readonly HostReport[];
   /** Newest first. */
   readonly decisions: readonly DecisionReport[];
+  /** Newest first. */
+  readonly doubtful: readonly DoubtReport[];
   readonly memory_bytes: number;
 }
