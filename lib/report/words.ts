@@ -51,8 +51,8 @@ export const reasonWords: Readonly<Record<Reason, string>> = {
 
 /** What no report of this tool can claim; shown with every HTML report, because a clean report is easily misread. */
 export const blindSpots: readonly string[] = [
-  'Encrypted peer connections (message stream encryption, also called protocol encryption) are not recognised by their content. They are among the flows that were not recognised.',
-  'Traffic inside a VPN, a SOCKS or HTTP proxy, Tor or TLS is hidden: HTTPS trackers, secure WebSocket trackers and WebRTC data channels cannot be read.',
+  'Encrypted peer connections (message stream encryption, also called protocol encryption) show only their form. Without other evidence about their hosts or addresses they are among the suspects, or among the flows that were not recognised.',
+  'Traffic inside a VPN, SSH, Tor or TLS is hidden: HTTPS trackers, secure WebSocket trackers and WebRTC data channels cannot be read. Of TLS only names are compared, and only with a list that was given.',
   'Flows whose first packets are missing from the capture are harder to recognise; only several consistent messages in the middle of a flow are believed.',
   'Captures with a short snap length, lost packets or one direction only show less than what was on the wire.',
   'An info-hash names a torrent, not its content, and a host address is a machine or a router, not a person.',
