@@ -215,7 +215,10 @@ describe('a live flow explained with the memory of the swarm', () => {
   const explained = (wire: Wire, memory: SwarmMemory): string => {
     const flow = wire.loop.find(packetBetween(ends)!);
     const reader = new SwarmReader(memory);
-    const about = [reader.about(ends.a, ends.a_port, seconds), reader.about(ends.b, ends.b_port, seconds)];
+    const about = [
+      reader.about(ends.a, ends.a_port, ends.b, seconds),
+      reader.about(ends.b, ends.b_port, ends.a, seconds),
+    ];
     const live: LiveExplanation = {
       ...{ flow, decision: null, doubt: null, worker: 0 },
       memory: about.filter((end) => end !== null),
@@ -228,14 +231,14 @@ describe('a live flow explained with the memory of the swarm', () => {
     const swarm = watchOver(memory);
     const wire = new Wire({ swarm }, 32);
     const view = new SwarmReader(memory);
-    assert.equal(view.about(ends.b, ends.b_port, seconds)!.endpoint, 'unknown');
+    assert.equal(view.about(ends.b, ends.b_port, ends.a, seconds)!.endpoint, 'unknown');
     nameByAnother(memory, seconds);
-    assert.equal(view.about(ends.b, ends.b_port, seconds)!.endpoint, 'named');
+    assert.equal(view.about(ends.b, ends.b_port, ends.a, seconds)!.endpoint, 'named');
     wire.handshake();
     wire.tcp('>', noise('a', 301));
     const text = explained(wire, memory);
     assert.match(text, /What was seen[^]*detector mse[^]*detector endpoint-memory: /);
-    assert.match(text, /this address and port were named as a peer by another BitTorrent message/);
+    assert.match(text, /this address and port were named as a peer to this host or its neighbours/);
     assert.match(text, /What is remembered of its two ends now/);
     assert.match(
       text,

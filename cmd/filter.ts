@@ -350,7 +350,10 @@ export class Filter {
 
   /** Client and server, as the memory of the swarm knows them now. */
   #remembered({ client, client_port, server, server_port }: FlowReport): EndMemory[] {
-    const ends = [this.#swarm.about(client, client_port), this.#swarm.about(server, server_port)];
+    const ends = [
+      this.#swarm.about(client, client_port, server),
+      this.#swarm.about(server, server_port, client),
+    ];
     return ends.filter((end) => end !== null);
   }
 

@@ -45,11 +45,11 @@ test('one end of a flow', () => {
   const reader = new SwarmReader(memory);
   const hosts = new HostEvidence(memory.hosts, memory.seed);
   hosts.note(4, host, 0, 0, 0, 6881, 2, speaker, now);
-  const end = reader.about('10.0.0.5', 6881, now + 12)!;
+  const end = reader.about('10.0.0.5', 6881, '10.0.0.9', now + 12)!;
   assert.equal(end.endpoint, 'unknown');
   assert.deepEqual(end.host_port, { kinds: ['dht'], partners: 1, age_seconds: 12 });
   assert.deepEqual(end.host, end.host_port);
-  assert.equal(reader.about('10.0.0.5', 1, now)!.host_port, null);
-  assert.equal(reader.about('2001:db8::5', 6881, now)!.host, null);
-  assert.equal(reader.about('nonsense', 6881, now), null);
+  assert.equal(reader.about('10.0.0.5', 1, '10.0.0.9', now)!.host_port, null);
+  assert.equal(reader.about('2001:db8::5', 6881, '2001:db8::9', now)!.host, null);
+  assert.equal(reader.about('nonsense', 6881, '10.0.0.9', now), null);
 });

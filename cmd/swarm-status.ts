@@ -48,8 +48,8 @@ export class SwarmReader {
     };
   }
 
-  /** What is remembered of one end of a flow; null if this is no address. */
-  about(address: string, port: number, seconds = Date.now() / 1000): EndMemory | null {
+  /** What is remembered of one end of a flow, for the other end `asker`; null if this is no address. */
+  about(address: string, port: number, asker: string, seconds = Date.now() / 1000): EndMemory | null {
     const parsed = parseAddress(address);
     if (parsed === null) return null;
     const version = parsed.length === 1 ? 4 : 6;
@@ -60,10 +60,15 @@ export class SwarmReader {
     return {
       address,
       port,
-      endpoint: gradeWords[this.#endpoints.grade(version, ...words, port, seconds)],
+      endpoint: gradeWords[this.#endpoints.grade(version, ...words, port, this.#networkOf(asker), seconds)],
       host: proofReport(host),
       host_port: proofReport(here),
     };
+  }
+
+  #networkOf(address: string): number {
+    const [word0 = 0, word1 = 0] = parseAddress(address) ?? [];
+    return this.#endpoints.speakerOf(address.includes(':') ? 6 : 4, word0, word1);
   }
 }
 

@@ -368,7 +368,8 @@ export class Inspector implements InnerStreams {
   /** A packet detector wants more of a segment in the middle: a new opening begins there. */
   #restart(packet: Packet, slot: number, s: number, side: number, more: number): void {
     const words = this.#flows.words;
-    if ((words[s + sFlags]! & flagDone) !== 0) return;
+    // A flow about which all is known keeps its numbers: they tell a new connection from a repeated one.
+    if ((words[s + sFlags]! & (flagDone | flagDetailed)) !== 0) return;
     words[s + sBase + side] = packet.sequence;
     words[s + sConsumed + side] = 0;
     this.#keep(slot, s, side, more, 0);
