@@ -332,7 +332,6 @@ export const httpTracker: Detector = {
   packetsMax: 24,
   firstBytes: [0x47],
   where: 'anywhere',
-  teaches: true,
   findings: [
     { text: 'HTTP tracker announce', kind: 'http-tracker', confidence: 'proof' },
     { text: 'HTTP tracker scrape', kind: 'http-tracker', confidence: 'proof' },

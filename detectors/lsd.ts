@@ -38,7 +38,6 @@ export const lsd: Detector = {
   packetsMax: 4,
   firstBytes: [0x42],
   where: 'anywhere',
-  teaches: true,
   findings: [{ text: 'local service discovery: BT-SEARCH (BEP 14)', kind: 'lsd', confidence: 'proof' }],
   nearMisses: ['BT-SEARCH without a port and an info-hash'],
   inspect(view: View): Outcome {

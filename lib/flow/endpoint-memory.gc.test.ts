@@ -23,11 +23,13 @@ function ask(endpoints: EndpointMemory, hosts: HostEvidence, count: number): num
     const speaker = endpoints.speakerOf(version, word0, rest);
     endpoints.name(version, word0, rest, rest, rest, port, speaker, i >> 4, now);
     if ((i & 7) === 0) endpoints.prove(version, word0, rest, rest, rest, port, speaker, now);
-    sum += endpoints.grade(version, word0, rest, rest, rest, port, 1, now);
-    sum += endpoints.grade(version, word0, rest, rest, rest, port + 1, 1, now);
+    sum += endpoints.grade(version, word0, rest, rest, rest, port, i >> 4, now);
+    sum += endpoints.grade(version, word0, rest, rest, rest, port + 1, i >> 4, now);
     hosts.note(version, word0, rest, rest, rest, port, i & 15, speaker, now);
     sum += hosts.grade(version, word0, rest, rest, rest, port, now);
     sum += hosts.shape(version, word0, rest, rest, rest, speaker, now);
+    if ((i & 7) === 1) hosts.unlike(version, word0, rest, rest, rest, speaker, now);
+    if (hosts.isUnlike(version, word0, rest, rest, rest, speaker, now)) sum++;
     if (hosts.key(version, word0, rest, rest, rest, i | 0, speaker, speaker, now)) sum++;
   }
   return sum;

@@ -42,8 +42,8 @@ class World {
     this.memory = memoryOf(capacity);
     this.listener = speaker(this.memory, '10.0.0.1');
   }
-  name(address: Address, port: number, from: string, seconds = start): void {
-    this.memory.name(...address, port, speaker(this.memory, from), this.listener, seconds);
+  name(address: Address, port: number, from: string, seconds = start, to = '10.0.0.1'): void {
+    this.memory.name(...address, port, speaker(this.memory, from), speaker(this.memory, to), seconds);
   }
   prove(address: Address, port: number, partner: string, seconds = start): void {
     this.memory.prove(...address, port, speaker(this.memory, partner), seconds);
@@ -51,24 +51,88 @@ class World {
   grade(address: Address, port: number, seconds = start): EndpointGrade {
     return this.memory.grade(...address, port, this.listener, seconds);
   }
+  /** As `grade`, asked by another local network. */
+  gradeFor(asker: string, address: Address, port: number, seconds = start): EndpointGrade {
+    return this.memory.grade(...address, port, speaker(this.memory, asker), seconds);
+  }
 }
 
 const peer = v4('198.51.100.7');
 const peer6 = v6(0x20010db8, 1, 2, 3);
 
-test('one speaker names, two who do not depend on each other or a proof make it trusted', () => {
+test('hearsay names, only a proof makes it trusted', () => {
   for (const address of [peer, peer6]) {
     const world = new World();
     assert.equal(world.grade(address, 6881), UnknownEndpoint);
     world.name(address, 6881, '192.0.2.1');
     assert.equal(world.grade(address, 6881), NamedEndpoint);
     world.name(address, 6881, '203.0.113.1');
-    assert.equal(world.grade(address, 6881), TrustedEndpoint);
+    assert.equal(world.grade(address, 6881), NamedEndpoint);
     world.prove(address, 6882, '10.0.0.1');
     assert.equal(world.grade(address, 6882), TrustedEndpoint);
     assert.equal(world.memory.learned, 2);
     assert.equal(world.memory.used(start), 2);
+    world.prove(address, 6881, '10.0.0.1');
+    assert.equal(world.grade(address, 6881), TrustedEndpoint);
+    assert.equal(world.memory.used(start), 3, 'what was said and what was proven are two rows');
   }
+});
+
+test('hearsay told to one network says nothing to another; a proof says it to all', () => {
+  for (const address of [peer, peer6]) {
+    for (const port of [6881, 3074]) {
+      const world = new World();
+      for (const from of ['192.0.2.1', '203.0.113.1', '198.18.0.1']) world.name(address, port, from);
+      assert.equal(world.grade(address, port), NamedEndpoint);
+      assert.equal(world.gradeFor('10.0.0.254', address, port), NamedEndpoint, 'a neighbour');
+      for (const other of ['10.0.1.1', '10.1.0.1', '192.0.2.1', '198.51.100.7'])
+        assert.equal(world.gradeFor(other, address, port), UnknownEndpoint, other);
+      for (const asker of [0, 1, -1])
+        assert.equal(world.memory.grade(...address, port, asker, start), UnknownEndpoint);
+      for (const partner of ['10.0.0.1', '10.0.3.1']) world.prove(address, port, partner);
+      for (const anyone of ['10.0.0.1', '10.0.1.1', '192.0.2.1'])
+        assert.equal(world.gradeFor(anyone, address, port), TrustedEndpoint, anyone);
+    }
+  }
+});
+
+test('attack: hearsay told to no network in particular is no proof', () => {
+  const world = new World();
+  world.memory.name(...peer, 6881, 5, 0, start);
+  assert.equal(world.memory.grade(...peer, 6881, 0, start), NamedEndpoint);
+  assert.equal(world.grade(peer, 6881), UnknownEndpoint);
+});
+
+test('on a service port the speakers to two networks are not added up', () => {
+  const world = new World();
+  world.name(peer, 3074, '192.0.2.1', start, '10.0.0.1');
+  world.name(peer, 3074, '203.0.113.1', start, '10.0.1.1');
+  for (const asker of ['10.0.0.1', '10.0.1.1'])
+    assert.equal(world.gradeFor(asker, peer, 3074), UnknownEndpoint);
+  world.name(peer, 3074, '192.0.2.1', start, '10.0.1.1');
+  assert.equal(world.gradeFor('10.0.0.1', peer, 3074), UnknownEndpoint);
+  assert.equal(world.gradeFor('10.0.1.1', peer, 3074), NamedEndpoint);
+  assert.equal(world.memory.learned, 2, 'a row for each network');
+  assert.equal(world.memory.used(start), 2);
+});
+
+test('attack: an endpoint that very many networks name stays hearsay, at any time and on any port', () => {
+  for (const port of [6881, 3074]) {
+    const world = new World();
+    for (let i = 0; i < 10_000; i++) {
+      world.memory.name(...peer, port, (i + 1) * 7919, world.listener, start + (i >> 2));
+      if (world.grade(peer, port, start + (i >> 2)) > NamedEndpoint) assert.fail(`trusted after ${i}`);
+    }
+    assert.equal(world.grade(peer, port, start + 2500), NamedEndpoint);
+    assert.equal(world.memory.learned, 1);
+  }
+});
+
+test('attack: a name told to many networks uses up its speaker as often', () => {
+  const world = new World(16_384);
+  for (let i = 0; i < 1000; i++) world.name(peer, 6881, '192.0.2.1', start, `10.${i >> 8}.${i & 255}.1`);
+  assert.equal(world.memory.used(start), speakerEndpointsMax);
+  assert.equal(world.memory.refusedSpeaker, 1000 - speakerEndpointsMax);
 });
 
 test('attack: two speakers in one /24, or in one /48, or behind one 6to4 network, count as one', () => {
@@ -79,16 +143,18 @@ test('attack: two speakers in one /24, or in one /48, or behind one 6to4 network
     [v6(0x2002c000, 0x02010000), v6(0x2002c000, 0x02ff0001)],
     [v4('192.0.2.1'), v6(0x2002c000, 0x02ff0001)],
   ] as const;
-  let port = 7000;
-  for (const [one, other] of same) {
-    port++;
+  const servicePorts = [22, 443, 3074, 25_565];
+  for (const [i, [one, other]] of same.entries()) {
+    const port = servicePorts[i]!;
     const numbers = [
       memory.speakerOf(one[0], one[1], one[2]),
       memory.speakerOf(other[0], other[1], other[2]),
     ];
     assert.equal(numbers[0], numbers[1]);
     for (const number of numbers) memory.name(...peer, port, number, listener, start);
-    assert.equal(memory.grade(...peer, port, listener, start), NamedEndpoint);
+    assert.equal(memory.grade(...peer, port, listener, start), UnknownEndpoint);
+    memory.name(...peer, port, speaker(memory, '192.0.3.1'), listener, start);
+    assert.equal(memory.grade(...peer, port, listener, start), NamedEndpoint, 'a second network');
   }
   assert.notEqual(speaker(memory, '192.0.2.1'), speaker(memory, '192.0.3.1'));
 });
@@ -108,12 +174,18 @@ test('version, each word and the port tell endpoints apart', () => {
   ];
   for (const [address, port] of others) assert.equal(world.grade(address, port), UnknownEndpoint);
   assert.equal(world.grade(peer6, 6881), TrustedEndpoint);
+  const said = new World();
+  said.name(peer6, 6881, '192.0.2.1');
+  for (const [address, port] of others) assert.equal(said.grade(address, port), UnknownEndpoint);
+  assert.equal(said.grade(peer6, 6881), NamedEndpoint);
 });
 
 test('words given as signed or as unsigned are the same address', () => {
   const world = new World();
   world.prove([4, 0xc6336407, 0, 0, 0], 6881, '10.0.0.1');
   assert.equal(world.grade([4, 0xc6336407 | 0, 0, 0, 0], 6881), TrustedEndpoint);
+  world.memory.name(4, 0xc6336407, 0, 0, 0, 6882, 5, 0xf0000001, start);
+  assert.equal(world.memory.grade(4, 0xc6336407 | 0, 0, 0, 0, 6882, 0xf0000001 | 0, start), NamedEndpoint);
 });
 
 test('addresses and ports that no peer can have are never learned', () => {
@@ -147,11 +219,23 @@ test('addresses and ports that no peer can have are never learned', () => {
 
 test('hearsay and proofs are forgotten after their own time, each speaker for itself', () => {
   const world = new World();
-  world.name(peer, 6881, '192.0.2.1', start);
-  world.name(peer, 6881, '203.0.113.1', start + 1000);
-  assert.equal(world.grade(peer, 6881, start + hearsaySeconds), TrustedEndpoint);
+  for (const port of [6881, 3074]) {
+    world.name(peer, port, '192.0.2.1', start);
+    world.name(peer, port, '203.0.113.1', start + 1000);
+    assert.equal(world.grade(peer, port, start + hearsaySeconds), NamedEndpoint);
+  }
+  assert.equal(world.grade(peer, 3074, start + hearsaySeconds + 1), UnknownEndpoint, 'one is left of two');
   assert.equal(world.grade(peer, 6881, start + hearsaySeconds + 1), NamedEndpoint);
+  assert.equal(world.grade(peer, 6881, start + hearsaySeconds + 1000), NamedEndpoint);
   assert.equal(world.grade(peer, 6881, start + hearsaySeconds + 1001), UnknownEndpoint);
+  for (const [partner, seconds] of [
+    ['10.0.0.1', start],
+    ['10.0.1.1', start + 1000],
+  ] as const)
+    world.prove(peer, 443, partner, seconds);
+  assert.equal(world.grade(peer, 443, start + provenSeconds), TrustedEndpoint);
+  assert.equal(world.grade(peer, 443, start + provenSeconds + 1), NamedEndpoint);
+  assert.equal(world.grade(peer, 443, start + provenSeconds + 1001), UnknownEndpoint);
   world.prove(peer, 6882, '10.0.0.1', start);
   assert.equal(world.grade(peer, 6882, start + provenSeconds), TrustedEndpoint);
   assert.equal(world.grade(peer, 6882, start + provenSeconds + 1), UnknownEndpoint);
@@ -160,9 +244,13 @@ test('hearsay and proofs are forgotten after their own time, each speaker for it
 
 test('a row that is renewed for days forgets what is old, and short times never come round again', () => {
   const world = new World();
-  world.name(peer, 6881, '203.0.113.1', start);
-  for (let t = 0; t < 3 * 86_400; t += 1500) world.name(peer, 6881, '192.0.2.1', start + t);
-  assert.equal(world.grade(peer, 6881, start + 3 * 86_400 - 1500), NamedEndpoint);
+  for (const port of [6881, 3074]) world.name(peer, port, '203.0.113.1', start);
+  for (let t = 0; t < 3 * 86_400; t += 1500) {
+    for (const port of [6881, 3074]) world.name(peer, port, '192.0.2.1', start + t);
+    assert.equal(world.grade(peer, 6881, start + t), NamedEndpoint);
+    // Of the first speaker nothing is left but for its half hour.
+    assert.equal(world.grade(peer, 3074, start + t), t <= hearsaySeconds ? NamedEndpoint : UnknownEndpoint);
+  }
   world.prove(peer, 6883, '10.0.0.1', start);
   for (let t = provenSeconds + 1; t < 140_000; t += 601)
     assert.equal(world.grade(peer, 6883, start + t), UnknownEndpoint);
@@ -173,14 +261,19 @@ test('a clock that runs backwards or is anywhere breaks nothing', () => {
   world.name(peer, 6881, '192.0.2.1', start);
   assert.equal(world.grade(peer, 6881, start - hearsaySeconds), NamedEndpoint);
   assert.equal(world.grade(peer, 6881, start - hearsaySeconds - 1), UnknownEndpoint);
-  world.name(peer, 6881, '203.0.113.1', start - 600);
-  assert.equal(world.grade(peer, 6881, start), TrustedEndpoint);
+  world.name(peer, 3074, '192.0.2.1', start);
+  world.name(peer, 3074, '203.0.113.1', start - 600);
+  assert.equal(world.grade(peer, 3074, start), NamedEndpoint);
+  assert.equal(world.grade(peer, 3074, start + hearsaySeconds), UnknownEndpoint);
   let port = 7000;
   for (const seconds of [0, 1, -1, -5000, 0x7fffffff, 0x80000000, 0xffffffff, 2 ** 40, 1e15, 1.5]) {
     world.prove(peer, ++port, '10.0.0.1', seconds);
     world.name(peer, port, '192.0.2.1', seconds);
     assert.equal(world.grade(peer, port, seconds), TrustedEndpoint, `at ${seconds}`);
     assert.equal(world.grade(peer, port, seconds + 10_000), UnknownEndpoint);
+    world.name(peer, port + 40_000, '192.0.2.1', seconds);
+    assert.equal(world.grade(peer, port + 40_000, seconds), NamedEndpoint, `at ${seconds}`);
+    assert.equal(world.grade(peer, port + 40_000, seconds + 10_000), UnknownEndpoint);
   }
 });
 
@@ -191,11 +284,15 @@ test('attack: a liar names a game server or another service on its well-known po
     assert.equal(world.grade(peer, port), UnknownEndpoint, 'one network says nothing');
     world.name(peer, port, '203.0.113.1');
     assert.equal(world.grade(peer, port), NamedEndpoint);
-    world.name(peer, port, '198.18.0.1');
-    assert.equal(world.grade(peer, port), TrustedEndpoint);
+    for (const from of ['198.18.0.1', '100.64.0.1', '10.0.0.1']) {
+      world.name(peer, port, from);
+      assert.equal(world.grade(peer, port), NamedEndpoint, 'nor do more networks say more');
+    }
     const proven = new World();
     proven.prove(peer, port, '10.0.0.1');
     assert.equal(proven.grade(peer, port), NamedEndpoint);
+    for (const from of ['192.0.2.1', '203.0.113.1', '198.18.0.1']) proven.name(peer, port, from);
+    assert.equal(proven.grade(peer, port), NamedEndpoint, 'hearsay is no second partner');
     proven.prove(peer, port, '10.0.0.99');
     assert.equal(
       proven.grade(peer, port),
@@ -257,6 +354,8 @@ test('attack: a million liars tell one local network a million names: its quota 
   assert.ok(world.memory.refusedListener > 900_000);
   world.memory.name(...peer, 7001, 5, speaker(world.memory, '10.0.9.1'), start);
   assert.ok(world.memory.learned > 300 + listenerMax, 'another local network still learns');
+  assert.equal(world.gradeFor('10.0.9.1', peer, 7001), NamedEndpoint);
+  assert.equal(world.grade(peer, 7001), UnknownEndpoint);
 });
 
 test('attack: liars with any number of networks and listeners never push out what is proven', () => {
@@ -275,14 +374,16 @@ test('attack: liars with any number of networks and listeners never push out wha
 test('when full, hearsay of one goes before hearsay of several, and a bucket of proven endpoints refuses hearsay', () => {
   const world = new World(8);
   const several = Array.from({ length: 4 }, (_, i) => publicAddress(i));
+  // On a service port, so that both speakers have to be left.
   for (const [i, address] of several.entries())
-    for (const number of [1, 2])
-      world.memory.name(...address, 6881, number * 1000, 50 + 2 * i + number, start);
+    for (const number of [1, 2]) world.memory.name(...address, 3074, number * 1000, 50 + i, start);
   for (let i = 100; i < 1000; i++) world.memory.name(...publicAddress(i), 6881, i, 5000 + i, start + i);
-  for (const address of several) assert.equal(world.grade(address, 6881, start + 1000), TrustedEndpoint);
+  assert.ok(world.memory.evicted > 800);
+  for (const [i, address] of several.entries())
+    assert.equal(world.memory.grade(...address, 3074, 50 + i, start + 1000), NamedEndpoint);
   for (let i = 0; i < 8; i++) world.prove(publicAddress(5000 + i), 6881, '10.0.0.1', start + 1000);
   world.memory.name(...peer, 6881, 3, 4, start + 1001);
-  assert.equal(world.grade(peer, 6881, start + 1001), UnknownEndpoint);
+  assert.equal(world.memory.grade(...peer, 6881, 4, start + 1001), UnknownEndpoint);
   assert.equal(world.memory.refusedFull, 1);
   world.prove(peer, 6881, '10.0.0.1', start + 1001);
   assert.equal(world.grade(peer, 6881, start + 1001), TrustedEndpoint);
@@ -295,6 +396,9 @@ test('two workers share what they learn; another seed is a defect', () => {
   const other = new EndpointMemory(shared, 5);
   one.prove(...peer, 6881, 1, start);
   assert.equal(other.grade(...peer, 6881, 1, start), TrustedEndpoint);
+  one.name(...peer, 6882, 1, 3, start);
+  assert.equal(other.grade(...peer, 6882, 3, start), NamedEndpoint);
+  assert.equal(other.grade(...peer, 6882, 4, start), UnknownEndpoint);
   assert.equal(other.speakerOf(peer[0], peer[1], peer[2]), one.speakerOf(peer[0], peer[1], peer[2]));
   assert.throws(() => new EndpointMemory(shared, 6), InvariantError);
   assert.throws(
@@ -303,114 +407,124 @@ test('two workers share what they learn; another seed is a defect', () => {
   );
 });
 
-/** The same promises as a map that keeps everything. */
+/** The same promises as a map that keeps everything, all times too: a clock that was set back may come to one again. */
 class Model {
-  readonly #speakers = new Map<string, Map<number, number>>();
-  readonly #partners = new Map<string, Map<number, number>>();
-  name(key: string, speaker: number, seconds: number): void {
-    this.#put(this.#speakers, key, speaker, seconds);
+  readonly #speakers = new Map<string, Map<number, number[]>>();
+  readonly #partners = new Map<string, Map<number, number[]>>();
+  name(endpoint: number, speaker: number, listener: number, seconds: number): void {
+    this.#put(this.#speakers, `${endpoint} ${listener}`, speaker, seconds);
   }
-  prove(key: string, partner: number, seconds: number): void {
-    this.#put(this.#partners, key, partner, seconds);
+  prove(endpoint: number, partner: number, seconds: number): void {
+    this.#put(this.#partners, String(endpoint), partner, seconds);
   }
-  grade(key: string, isService: boolean, seconds: number): number {
-    const live = (map: Map<string, Map<number, number>>, max: number): number =>
-      [...(map.get(key)?.values() ?? [])].filter((time) => Math.abs(seconds - time) <= max).length;
-    const speakers = live(this.#speakers, hearsaySeconds);
-    const partners = live(this.#partners, provenSeconds);
-    const more = isService ? 1 : 0;
-    if (partners > more || speakers > more + 1) return TrustedEndpoint;
+  grade(endpoint: number, asker: number, seconds: number): number {
+    const live = (all: Map<number, number[]> | undefined, max: number): number =>
+      [...(all?.values() ?? [])].filter((times) => times.some((t) => Math.abs(seconds - t) <= max)).length;
+    const speakers = live(this.#speakers.get(`${endpoint} ${asker}`), hearsaySeconds);
+    const partners = live(this.#partners.get(String(endpoint)), provenSeconds);
+    const more = portOf(endpoint) === 3074 ? 1 : 0;
+    if (partners > more) return TrustedEndpoint;
     return partners > 0 || speakers > more ? NamedEndpoint : UnknownEndpoint;
   }
-  #put(map: Map<string, Map<number, number>>, key: string, who: number, seconds: number): void {
-    const inner = map.get(key) ?? new Map<number, number>();
-    map.set(key, inner.set(who, seconds));
+  #put(map: Map<string, Map<number, number[]>>, key: string, who: number, seconds: number): void {
+    const inner = map.get(key) ?? new Map<number, number[]>();
+    map.set(key, inner.set(who, [...(inner.get(who) ?? []), seconds]));
   }
 }
 
-const operations = fc.array(
-  fc.record({
-    what: fc.constantFrom('name', 'name', 'prove', 'grade'),
-    endpoint: fc.nat(99),
-    who: fc.nat(5),
-    step: fc.oneof(fc.nat(30), fc.nat(2000)),
-  }),
-  { maxLength: 300 },
-);
 const someAddresses: Address[] = Array.from({ length: 50 }, (_, i) =>
   i % 2 === 0 ? publicAddress(i * 37) : v6(0x20010db8, i, i % 7, i % 11),
 );
+/** Endpoints of the properties: 50 addresses with two ports each, told to or asked by three networks. */
+const addressOf = (endpoint: number): Address => someAddresses[endpoint >> 1]!;
+const portOf = (endpoint: number): number => ((endpoint & 1) === 0 ? 6881 : 3074);
+const networks = [0, 1, 2];
+
+/** Many of few endpoints, so that several speak of one before it is forgotten. */
+const anEndpoint = fc.oneof(fc.nat(5), fc.nat(99));
+const operations = fc.array(
+  fc.record({
+    what: fc.constantFrom('name', 'name', 'prove', 'grade'),
+    endpoint: anEndpoint,
+    who: fc.nat(5),
+    listener: fc.constantFrom(...networks),
+    step: fc.oneof(fc.nat(30), fc.nat(30), fc.nat(2000)),
+  }),
+  { maxLength: 300, size: 'max' },
+);
 
 test('property: agrees with a map that keeps everything, while the table is far from full', () => {
+  const seen = [0, 0, 0];
   fc.assert(
     fc.property(operations, (all) => {
       const memory = memoryOf(4096);
       const model = new Model();
       let now = start;
-      for (const { what, endpoint, who, step } of all) {
+      const check = (endpoint: number, asker: number): void => {
+        const grade = memory.grade(...addressOf(endpoint), portOf(endpoint), asker, now);
+        assert.equal(grade, model.grade(endpoint, asker, now), `${endpoint} for ${asker}`);
+        seen[grade]!++;
+      };
+      for (const { what, endpoint, who, listener, step } of all) {
         now += step;
-        const address = someAddresses[endpoint >> 1]!;
-        const port = (endpoint & 1) === 0 ? 6881 : 3074;
         if (what === 'name') {
-          memory.name(...address, port, 1000 + who, 1, now);
-          model.name(String(endpoint), who, now);
+          memory.name(...addressOf(endpoint), portOf(endpoint), 1000 + who, listener, now);
+          model.name(endpoint, who, listener, now);
         } else if (what === 'prove') {
-          memory.prove(...address, port, 2000 + who, now);
-          model.prove(String(endpoint), who, now);
+          memory.prove(...addressOf(endpoint), portOf(endpoint), 2000 + who, now);
+          model.prove(endpoint, who, now);
         }
-        assert.equal(
-          memory.grade(...address, port, 1, now),
-          model.grade(String(endpoint), port === 3074, now),
-        );
+        for (const asker of networks) check(endpoint, asker);
       }
-      for (let i = 0; i < 100; i++) {
-        const port = (i & 1) === 0 ? 6881 : 3074;
-        const expected = model.grade(String(i), port === 3074, now);
-        assert.equal(memory.grade(...someAddresses[i >> 1]!, port, 1, now), expected);
-      }
+      for (let i = 0; i < 100; i++) for (const asker of networks) check(i, asker);
     }),
     { numRuns: 150 },
   );
+  assert.ok(Math.min(...seen) > 1000, `grades seen: ${seen.join(' ')}`);
 });
 
 test('property: in a table far too small, and with a clock that jumps, no grade is above the model and none invented', () => {
   const jumping = fc.array(
     fc.record({
       isProof: fc.boolean(),
-      endpoint: fc.nat(99),
+      endpoint: anEndpoint,
       who: fc.nat(5),
-      step: fc.integer({ min: -5000, max: 5000 }),
+      listener: fc.constantFrom(...networks),
+      step: fc.oneof(fc.integer({ min: -300, max: 300 }), fc.integer({ min: -5000, max: 5000 })),
     }),
-    { maxLength: 300 },
+    { maxLength: 300, size: 'max' },
   );
+  const seen = [0, 0, 0];
   fc.assert(
     fc.property(jumping, (all) => {
       const memory = memoryOf(16);
       const model = new Model();
-      const told = new Set<number>();
+      const told = new Set<string>();
       let now = start;
-      for (const { isProof, endpoint, who, step } of all) {
+      for (const { isProof, endpoint, who, listener, step } of all) {
         now += step;
-        const address = someAddresses[endpoint >> 1]!;
-        const port = (endpoint & 1) === 0 ? 6881 : 3074;
-        told.add(endpoint);
         if (isProof) {
-          memory.prove(...address, port, 2000 + who, now);
-          model.prove(String(endpoint), who, now);
+          memory.prove(...addressOf(endpoint), portOf(endpoint), 2000 + who, now);
+          model.prove(endpoint, who, now);
+          for (const asker of networks) told.add(`${endpoint} ${asker}`);
         } else {
-          memory.name(...address, port, 1000 + who, who, now);
-          model.name(String(endpoint), who, now);
+          memory.name(...addressOf(endpoint), portOf(endpoint), 1000 + who, listener, now);
+          model.name(endpoint, who, listener, now);
+          told.add(`${endpoint} ${listener}`);
         }
-        for (let i = 0; i < 100; i += 7) {
-          const p = (i & 1) === 0 ? 6881 : 3074;
-          const grade = memory.grade(...someAddresses[i >> 1]!, p, 1, now);
-          assert.ok(grade <= model.grade(String(i), p === 3074, now));
-          if (!told.has(i)) assert.equal(grade, UnknownEndpoint);
+        for (const i of [0, 1, 2, 3, 4, 5, 6, 21, 36, 51, 66, 81, 96, endpoint]) {
+          for (const asker of networks) {
+            const grade = memory.grade(...addressOf(i), portOf(i), asker, now);
+            assert.ok(grade <= model.grade(i, asker, now));
+            if (!told.has(`${i} ${asker}`)) assert.equal(grade, UnknownEndpoint);
+            seen[grade]!++;
+          }
         }
       }
     }),
     { numRuns: 150 },
   );
+  assert.ok(Math.min(...seen) > 1000, `grades seen: ${seen.join(' ')}`);
 });
 
 test('a full table never takes a stranger for somebody it knows', () => {

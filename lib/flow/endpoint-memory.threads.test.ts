@@ -1,13 +1,20 @@
 /**
  * Workers on one memory at the same time, far too small for what they tell it, so that they cross in every row: no reader
- * ever sees an endpoint or a host that nobody told of, nor a grade above what was told.
+ * ever sees an endpoint or a host that nobody told of, or told another network of, nor a grade above what was told.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { EndpointMemory } from './endpoint-memory.js';
 import { HostEvidence } from './host-evidence.js';
-import { ActivePort, NamedEndpoint, QuietHost, TrustedEndpoint, UnknownEndpoint } from './swarm.js';
+import {
+  ActiveHost,
+  ActivePort,
+  NamedEndpoint,
+  QuietHost,
+  TrustedEndpoint,
+  UnknownEndpoint,
+} from './swarm.js';
 
 const workers = 3;
 const runMillis = 1000;
@@ -34,7 +41,14 @@ interface Seen {
 
 /** Endpoint i: 0 nobody tells of it, 1 one network names it, 2 two name it, 3 it is proven, which few are. */
 const toldOf = (i: number): number => ((i & 3) < 3 || (i & 15) === 3 ? i & 3 : 0);
-const highest = [UnknownEndpoint, NamedEndpoint, TrustedEndpoint, TrustedEndpoint] as const;
+/** By what was told. On the service port one network says nothing, and all proofs here are of one partner. */
+const port = 6881;
+const highest = [UnknownEndpoint, NamedEndpoint, NamedEndpoint, TrustedEndpoint] as const;
+const servicePort = 3074;
+const highestService = [UnknownEndpoint, UnknownEndpoint, NamedEndpoint, NamedEndpoint] as const;
+/** Networks that are told of endpoint i, and of no other: many, because each may be told only so much. */
+const listenersEach = 16;
+const listenerOf = (i: number, which: number): number => 1 + i * listenersEach + (which % listenersEach);
 
 class Hammer {
   readonly seen: Seen = { operations: 0, grades: [0, 0, 0], hostGrades: [0, 0, 0], wrong: 0 };
@@ -57,23 +71,30 @@ class Hammer {
     // Whatever was told is forgotten within 8 ms and a quota window is over after 2, so that rows always change hands.
     const now = start + (Date.now() - this.#beginMillis) * 500;
     const told = toldOf(i);
+    const at = (this.#next() & 1) === 0 ? port : servicePort;
     if (told === 3) {
-      this.#endpoints.prove(4, address, 0, 0, 0, 6881, 5, now);
-      this.#hosts.note(4, address, 0, 0, 0, 6881, 1, 5, now);
+      this.#endpoints.prove(4, address, 0, 0, 0, at, 5, now);
+      this.#hosts.note(4, address, 0, 0, 0, at, 1, 5, now);
     } else if (told > 0) {
       const speaker = 1000 + i * 2 + (told === 2 ? this.#next() & 1 : 0);
-      this.#endpoints.name(4, address, 0, 0, 0, 6881, speaker, this.#next(), now);
+      this.#endpoints.name(4, address, 0, 0, 0, at, speaker, listenerOf(i, this.#next()), now);
     }
     for (let looks = 0; looks < 2; looks++) this.#look(this.#next() % universe, now);
   }
 
   #look(i: number, now: number): void {
     const address = 0x2e000000 + i * 77;
-    const grade = this.#endpoints.grade(4, address, 0, 0, 0, 6881, 1, now);
+    const told = toldOf(i);
+    const at = (this.#next() & 1) === 0 ? port : servicePort;
+    const isTold = (this.#next() & 3) !== 0;
+    const asker = listenerOf(isTold ? i : (i + 1) % universe, this.#next());
+    const grade = this.#endpoints.grade(4, address, 0, 0, 0, at, asker, now);
     this.seen.grades[grade]++;
-    const host = this.#hosts.grade(4, address, 0, 0, 0, 6881, now);
+    const host = this.#hosts.grade(4, address, 0, 0, 0, at, now);
     this.seen.hostGrades[host]++;
-    if (grade > highest[toldOf(i)]! || host > (toldOf(i) === 3 ? ActivePort : QuietHost)) this.seen.wrong++;
+    const most = isTold || told === 3 ? told : 0;
+    if (grade > (at === port ? highest : highestService)[most]!) this.seen.wrong++;
+    if (host > (told !== 3 ? QuietHost : at === port ? ActivePort : ActiveHost)) this.seen.wrong++;
   }
 
   /** xorshift32: the same for each run of a worker. */

@@ -3,18 +3,20 @@
  * listening end; for a while, in one bounded memory for all workers, without locks (shared-rows.ts says why that is safe).
  *
  *     | header 48 bytes | quota of speakers | quota of listeners | buckets of 8 rows |
- *     values of a row:  speaker | speaker | speaker | partner | partner
+ *     a row of hearsay, per endpoint and listener network:  speaker | speaker | speaker | - | -
+ *     a row of a proven endpoint:                           - | - | - | partner | partner
  *
  * Addresses are not kept, only fingerprints of 64 bits under a secret (keyed-hash.ts); IPv6 costs what IPv4 costs. A
  * speaker or partner is 16 bits of fingerprint of a network with its own time; two networks of one fingerprint count as
  * one (once in 65,536), which only lowers a grade.
  *
- * What is said is worth little, because anybody can say anything to a host that asks: one network alone never makes an
- * endpoint trusted, nor several names from one network; each network may place only so many new endpoints in ten minutes,
- * and all of them together only so many with the hosts of one local network.
+ * What is said is worth little, because anybody can say anything to a host that asks: hearsay never makes an endpoint
+ * trusted, however many networks agree, and counts only for hosts of the network that was told, so that a lie told to one
+ * says nothing about others. Each network may place only so many new rows of hearsay in ten minutes (an endpoint told to
+ * two networks is two), and all of them together only so many with the hosts of one local network.
  *
  * When a bucket is full, the row that is worth least gives way: expired, then named by one network, by more, proven with
- * one partner, with two; of equals the one that nobody mentioned for longest. Hearsay never takes the place of a proven
+ * one partner, with two; of equals the one that was not renewed for longest (hearsay does not renew a proof). Hearsay never takes the place of a proven
  * endpoint: it is refused.
  */
 import { invariant } from '../invariant.js';
@@ -76,7 +78,7 @@ const rankProvenTwice = 4;
 const hearsayWord = 0x6865_6172;
 
 export class EndpointMemory implements Endpoints {
-  /** Endpoints that fit, and the bytes for them. */
+  /** Rows that fit, and the bytes for them: an endpoint has one if it is proven, and one for each network told of it. */
   readonly capacity: number;
   readonly byteLength: number;
   readonly #header: Int32Array;
@@ -87,7 +89,7 @@ export class EndpointMemory implements Endpoints {
   /** Of networks: other secrets than those of endpoints. */
   readonly #networks: KeyedHash;
 
-  /** Memory for `capacity` endpoints, bytes. */
+  /** Memory for `capacity` rows, bytes: 4,259,888 by default. */
   static byteLength(capacity: number = endpointsMax): number {
     return rowsAt + SharedRows.byteLength(capacity);
   }
@@ -112,12 +114,12 @@ export class EndpointMemory implements Endpoints {
     invariant(found === 0 || found === mark, 'all workers use an endpoint memory with one seed');
   }
 
-  /** New endpoints since the start, modulo 2^32; an endpoint that was forgotten is new again. */
+  /** New rows since the start, modulo 2^32; one that was forgotten is new again. */
   get learned(): number {
     return this.#counter(hLearned);
   }
 
-  /** New endpoints not learned because their speaker, or their listener, had used up its quota. */
+  /** New hearsay not learned because their speaker, or their listener, had used up its quota. */
   get refusedSpeaker(): number {
     return this.#counter(hRefusedSpeaker);
   }
@@ -131,12 +133,12 @@ export class EndpointMemory implements Endpoints {
     return this.#counter(hRefusedFull);
   }
 
-  /** Endpoints forgotten before their time, for others. */
+  /** Rows forgotten before their time, for others. */
   get evicted(): number {
     return this.#counter(hEvicted);
   }
 
-  /** Endpoints known at a time, seconds since 1970. Reads the whole memory: for status, not per packet. */
+  /** Rows of endpoints known at a time, seconds since 1970. Reads the whole memory: for status, not per packet. */
   used(seconds: number): number {
     let used = 0;
     for (let place = 0; place < this.capacity / rowsPerBucket; place++) {

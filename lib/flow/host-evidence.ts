@@ -5,11 +5,14 @@
  *
  *     | header 48 bytes | proofs | shapes | keys | unlikes |
  *     proofs, per host and per host and port:  kinds proven, one bit each | partners, one bit in 32 each
- *     shapes, per host:                        four remotes, each with its time
+ *     shapes, per host:                        four remotes, each with its time; a second row for those of another shape
  *     keys, per host and key:                  two remotes, each with its time
- *     unlikes, per host and remote:            that a random stream between them had another shape
+ *     unlikes, per host and remote:            the remote with its time: a random stream of theirs had another shape
  *
- * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes.
+ * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes. All
+ * hosts of one such network are one. Two partners of which chance made the bits equal (once in 32) count as one, and so
+ * may not open the port of a service; of more than four remotes a row keeps the latest, so that four of another shape
+ * outweigh any number of this one.
  *
  * When a bucket is full, an expired row gives way, then the oldest of those with one partner or remote (an outside peer,
  * or a port that was used once), then the oldest of all. Hosts that matter renew their rows with every proven flow, so those stay.
@@ -53,7 +56,7 @@ const remotes = value0;
 const shapeRemotes = 4;
 const keyRemotes = 2;
 
-/** Sets the rows about remotes of another shape apart from those about keys. */
+/** Sets the rows about remotes of another shape apart from those of this one, which share a table. */
 const unlikeWord = 0x756e_6c69;
 
 export class HostEvidence implements Hosts {
@@ -67,7 +70,7 @@ export class HostEvidence implements Hosts {
   readonly #unlikes: SharedRows;
   readonly #hash: KeyedHash;
 
-  /** Memory for `capacity` rows in each of the three tables, bytes. */
+  /** Memory for `capacity` rows in each of the four tables, bytes: 2,097,200 by default. */
   static byteLength(capacity: number = hostRowsMax): number {
     return headerBytes + tables * SharedRows.byteLength(capacity);
   }
@@ -97,7 +100,7 @@ export class HostEvidence implements Hosts {
     invariant(found === 0 || found === mark, 'all workers use a host evidence with one seed');
   }
 
-  /** Rows of all three tables forgotten before their time, for others, since the start, modulo 2^32. */
+  /** Rows of all four tables forgotten before their time, for others, since the start, modulo 2^32. */
   get evicted(): number {
     return Atomics.load(this.#header, hEvicted) >>> 0;
   }
@@ -155,7 +158,7 @@ export class HostEvidence implements Hosts {
     return this.#findProof(version, word0, word1, word2, word3, 0, seconds) ? ActiveHost : QuietHost;
   }
 
-  /** @returns 0 to 4; 0 if the remote was seen with another shape */
+  /** @returns 0 to 4; 0 if the remote was seen with another shape, or if as many others were, both within their time */
   shape(
     version: number,
     word0: number,
