@@ -26,6 +26,8 @@ export interface ClientOptions {
   readonly magnet?: boolean;
   /** Connect to these (libtorrent only: the others have no such option). */
   readonly peers?: readonly Endpoint[];
+  /** Speak by MSE with RC4 only (libtorrent). */
+  readonly encrypted?: boolean;
   /** Turns DHT on, which is bootstrapped with these. */
   readonly nodes?: readonly Endpoint[];
 }
@@ -64,6 +66,12 @@ function folders(
 
 const libtorrentDriver = repositoryPath('fixtures', 'record', 'tools', 'peer.py');
 
+/** libtorrent's policies: 0 forced, 2 disabled; levels: 2 is RC4. */
+const encryption = (forced: boolean): object =>
+  forced
+    ? { out_enc_policy: 0, in_enc_policy: 0, allowed_enc_level: 2, prefer_rc4: true }
+    : { out_enc_policy: 2, in_enc_policy: 2 };
+
 function libtorrent(lab: Lab, options: ClientOptions): Client {
   const { save, file } = folders(lab, options);
   const { torrent, transport } = options;
@@ -79,8 +87,7 @@ function libtorrent(lab: Lab, options: ClientOptions): Client {
     nodes: options.nodes ?? [],
     ...(options.magnet === true ? { magnet: torrent.magnet } : { torrent: torrent.file }),
     settings: {
-      out_enc_policy: 2,
-      in_enc_policy: 2,
+      ...encryption(options.encrypted === true),
       enable_dht: options.nodes !== undefined,
       ...only('tcp'),
       ...only('utp'),

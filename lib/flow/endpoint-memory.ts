@@ -16,8 +16,8 @@
  * two networks is two), and all of them together only so many with the hosts of one local network.
  *
  * When a bucket is full, the row that is worth least gives way: expired, then named by one network, by more, proven with
- * one partner, with two; of equals the one that was not renewed for longest (hearsay does not renew a proof). Hearsay never takes the place of a proven
- * endpoint: it is refused.
+ * one partner, with two; of equals the one that was not renewed for longest (hearsay does not renew a proof). Hearsay
+ * never takes the place of a proven endpoint: it is refused.
  */
 import { invariant } from '../invariant.js';
 import {

@@ -15,7 +15,8 @@
  * outweigh any number of this one.
  *
  * When a bucket is full, an expired row gives way, then the oldest of those with one partner or remote (an outside peer,
- * or a port that was used once), then the oldest of all. Hosts that matter renew their rows with every proven flow, so those stay.
+ * or a port that was used once), then the oldest of all. Hosts that matter renew their rows with every proven flow, so
+ * those stay.
  */
 import { invariant } from '../invariant.js';
 import { hostEvidenceSeconds, hostRowsMax, keySeconds, shapeSeconds } from '../limits.js';
