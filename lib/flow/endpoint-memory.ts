@@ -9,9 +9,9 @@
  * speaker or partner is 16 bits of fingerprint of a network with its own time; two networks of one fingerprint count as
  * one (once in 65,536), which only lowers a grade.
  *
- * What is said is worth little, because anybody can say anything to a host that asks: one network alone never makes an
- * endpoint trusted, nor several names from one network; each network may place only so many new endpoints in ten minutes,
- * and all of them together only so many with the hosts of one local network.
+ * What is said is worth little, because anybody can say anything to a host that asks: however many say it, it is a hint,
+ * and only for the network that was told. Each network may place only so many new endpoints in ten minutes, and all of
+ * them together only so many with the hosts of one local network.
  *
  * When a bucket is full, the row that is worth least gives way: expired, then named by one network, by more, proven with
  * one partner, with two; of equals the one that nobody mentioned for longest. Hearsay never takes the place of a proven

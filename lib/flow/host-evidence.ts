@@ -67,7 +67,7 @@ export class HostEvidence implements Hosts {
   readonly #unlikes: SharedRows;
   readonly #hash: KeyedHash;
 
-  /** Memory for `capacity` rows in each of the three tables, bytes. */
+  /** Memory for `capacity` rows in each of the four tables, bytes. */
   static byteLength(capacity: number = hostRowsMax): number {
     return headerBytes + tables * SharedRows.byteLength(capacity);
   }
@@ -97,7 +97,7 @@ export class HostEvidence implements Hosts {
     invariant(found === 0 || found === mark, 'all workers use a host evidence with one seed');
   }
 
-  /** Rows of all three tables forgotten before their time, for others, since the start, modulo 2^32. */
+  /** Rows of all four tables forgotten before their time, for others, since the start, modulo 2^32. */
   get evicted(): number {
     return Atomics.load(this.#header, hEvicted) >>> 0;
   }

@@ -44,8 +44,10 @@ export interface Endpoints {
     partner: number,
     seconds: number,
   ): void;
-  /** What is known of an endpoint at this time; any address and port may be asked about. */
-  /** `asker`: the network (see `speakerOf`) of who talks to this end. What others were told is not for him. */
+  /**
+   * What is known of an endpoint at this time; any address and port may be asked about. `asker`: the network (see
+   * `speakerOf`) of who talks to this end. What others were told is not for him.
+   */
   grade(
     version: number,
     word0: number,
