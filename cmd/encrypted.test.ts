@@ -174,6 +174,17 @@ describe('encrypted connections', () => {
     for (const end of servers) assert.equal(town.verdict(me, end), 'suspect');
   });
 
+  test('shape: who was cut off once and tries again falls at once', () => {
+    const town = new Town('shape');
+    town.tcp(own(40001), peer, wholeMse());
+    town.tcp(own(40002), peer, inTurn([300, 400, 61, 141]));
+    assert.equal(town.flow(me, peer).reason, 'strong-and-hint');
+    assert.equal(town.flow(me, peer).payload_bytes_before_decision, 0);
+    town.now += 300;
+    town.tcp(own(40003), peer, inTurn([300, 400, 61, 141]));
+    assert.equal(town.verdict(me, peer), 'suspect');
+  });
+
   test('a public key that was used towards another remote supports the shape', () => {
     const key = random(96);
     const from = (pad: number): Said[] => [['>', concat(key, random(pad))], ...wholeMse().slice(1)];
@@ -325,6 +336,7 @@ describe('poisoning', () => {
       grade: () => 0,
       shape: () => 1,
       unlike: () => undefined,
+      isLike: () => false,
       isUnlike: () => false,
       key: () => false,
     };

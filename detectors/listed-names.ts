@@ -57,7 +57,7 @@ function tls(lists: ListedNames): Detector {
     reference: 'RFC 8446, RFC 6066 (SNI), RFC 7301 (ALPN)',
     summary: "Host names and protocols on the operator's list, in the hello of a TLS client",
     limits:
-      'Where the hello is encrypted (ECH) only the outer name is seen; TLS inside a proxy or behind STARTTLS is not read.',
+      'Where the hello is encrypted (ECH) only the outer name is seen; TLS behind STARTTLS is not read.',
     scope: 'opening',
     packetsMax: 32,
     firstBytes: [0x16],

@@ -9,7 +9,16 @@ import { gradeStrong } from './evidence.js';
 import type { Notes } from './notes.js';
 import { gradeOf } from './registry.js';
 import { endpointNamed, endpointTrusted, hostActive, portActive, type SwarmWatch } from './swarm-watch.js';
-import { byEndpoint, byHost, bySwarm, sameKey, sureFinding, threeRemotes, witnesses } from './witnesses.js';
+import {
+  byEndpoint,
+  byHost,
+  bySwarm,
+  sameKey,
+  sameRemote,
+  sureFinding,
+  threeRemotes,
+  witnesses,
+} from './witnesses.js';
 
 /** Length of a public key of MSE, bytes. */
 const publicKeyBytes = 96;
@@ -33,10 +42,16 @@ export class Doubts {
     this.#witnessesAt = witnessesAt;
   }
 
-  /** Notes what the memory says about the two ends of a flow; true if that is news. */
-  ask(slot: number, s: number): boolean {
+  /**
+   * Notes what the memory says about the two ends of a flow; true if that is news. With `byShape`, that the same two had a
+   * connection of the whole shape is enough: a client that is cut off tries again and again, and once in a hundred times
+   * its lengths are no evidence.
+   */
+  ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
     let news = false;
+    if (byShape && this.swarm.isLike(this.#flows, slot, this.#seconds()))
+      news = this.#testify(s, bySwarm, sameRemote);
     if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
     else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
     if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;

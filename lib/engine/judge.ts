@@ -182,7 +182,7 @@ export class Judge {
 
   /** Adds what the memory says about the two ends of a flow, and weighs again. */
   askMemory(slot: number, s: number): void {
-    if (this.doubts?.ask(slot, s) === true) this.#weigh(slot, s);
+    if (this.doubts?.ask(slot, s, this.weighing.encrypted === 'shape') === true) this.#weigh(slot, s);
   }
 
   /** No more questions about this flow. */

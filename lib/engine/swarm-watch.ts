@@ -165,6 +165,14 @@ export class SwarmWatch {
     this.#hosts.unlike(this.#version, word0, word1, word2, word3, server.network, seconds);
   }
 
+  /** True if the client had a connection of the whole shape with the server shortly before. */
+  isLike(flows: FlowTable, slot: number, seconds: number): boolean {
+    this.#readEnds(flows, slot);
+    const [client, server] = this.#ends;
+    const { word0, word1, word2, word3 } = client;
+    return this.#hosts.isLike(this.#version, word0, word1, word2, word3, server.network, seconds);
+  }
+
   /** Notes the public key with which the client began; true if it used the same one towards another remote. */
   noteKey(flows: FlowTable, slot: number, key0: number, key1: number, seconds: number): boolean {
     this.hasLearned = true;

@@ -18,9 +18,10 @@ export const bySwarm = 2;
 
 /** Findings of the first two: 0 is the hint, 1 the strong one. */
 export const sureFinding = 1;
-/** Findings of the third: the first is strong, the second a hint. */
+/** Findings of the third: a strong one, a hint, and a strong one of the mode shape. */
 export const threeRemotes = 0;
 export const sameKey = 1;
+export const sameRemote = 2;
 
 export const witnesses: readonly Speaker[] = [
   {
@@ -67,6 +68,11 @@ export const witnesses: readonly Speaker[] = [
         text: 'the same host sent the same public key to another remote',
         kind: 'encrypted',
         confidence: 'hint',
+      },
+      {
+        text: 'the same host had a connection of the whole shape to this remote within two minutes',
+        kind: 'encrypted',
+        confidence: 'strong',
       },
     ],
     nearMisses: [],

@@ -234,7 +234,6 @@ export class EndpointMemory implements Endpoints {
     if (rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds) >= 0) {
       const partners = countWitnesses(rows.row, firstPartner, lastPartner, now, provenSeconds);
       if (partners > more) return TrustedEndpoint;
-      if (partners > 0) return NamedEndpoint;
     }
     hash.address(version, word0, word1, word2, word3, port, asker, hearsayWord);
     if (rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds) < 0) return UnknownEndpoint;

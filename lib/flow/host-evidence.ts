@@ -212,6 +212,25 @@ export class HostEvidence implements Hosts {
     rows.store(handle, hash.tag0, hash.tag1);
   }
 
+  isLike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): boolean {
+    const now = seconds | 0;
+    const hash = this.#hash;
+    const rows = this.#shapes;
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, 0);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
+    const before = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+    dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) < before;
+  }
+
   isUnlike(
     version: number,
     word0: number,
@@ -308,7 +327,8 @@ export class HostEvidence implements Hosts {
       rows.load(handle);
       const row = rows.row;
       const age = distance(row[latest]!, now);
-      const isFree = age > secondsMax || (row[value0]! | row[value0 + 1]!) === 0;
+      const isFree =
+        age > secondsMax || (row[value0]! | row[value0 + 1]! | row[value0 + 2]! | row[value0 + 3]!) === 0;
       const isSlight = rows === this.#proofs ? isOneBit(row[partnersValue]!) : row[remotes + 1] === 0;
       const score = isFree ? 0x7fffffff : isSlight ? 0x10000 + age : age;
       if (score <= victimScore) continue;

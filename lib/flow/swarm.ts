@@ -44,8 +44,10 @@ export interface Endpoints {
     partner: number,
     seconds: number,
   ): void;
-  /** What is known of an endpoint at this time; any address and port may be asked about. */
-  /** `asker`: the network (see `speakerOf`) of who talks to this end. What others were told is not for him. */
+  /**
+   * What is known of an endpoint at this time; any address and port may be asked about. `asker`: the network (see
+   * `speakerOf`) of who talks to this end. What others were told is not for him.
+   */
   grade(
     version: number,
     word0: number,
@@ -125,6 +127,16 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): void;
+  /** True if `shape` was said of this host and remote within the last two minutes. */
+  isLike(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    remote: number,
+    seconds: number,
+  ): boolean;
   /** True if `unlike` was said of this host and remote within the last ten minutes. */
   isUnlike(
     version: number,

@@ -18,7 +18,7 @@ export interface ProofReport {
 export interface EndMemory {
   readonly address: string;
   readonly port: number;
-  /** As a peer: unknown, named by somebody, or proven or named by several. */
+  /** As a peer, for the other end: unknown, named (or proven by one partner on a service port), or proven. */
   readonly endpoint: 'unknown' | 'named' | 'trusted';
   readonly host: ProofReport | null;
   /** The same on exactly this port. */
