@@ -87,6 +87,17 @@ export class Town {
     }
   }
 
+  /** A connection of which the messages are said one by one. */
+  open(from: End, to: End): (said: Said) => void {
+    this.tcp(from, to, []);
+    const next = { '>': 1000, '<': 2000 };
+    return ([side, payload]) => {
+      const ends = side === '>' ? { from, to } : { from: to, to: from };
+      this.#send({ ...ends, flags: pshAck, sequence: next[side], payload });
+      next[side] += payload.length;
+    };
+  }
+
   udp(from: End, to: End, said: readonly Said[]): void {
     for (const [side, payload] of said) {
       const ends = side === '>' ? { from, to } : { from: to, to: from };

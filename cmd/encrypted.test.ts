@@ -165,6 +165,16 @@ describe('encrypted connections', () => {
     assert.equal(slow.verdict(me, third), 'suspect', 'spread over more than two minutes');
   });
 
+  test('the third remote also decides about the first two, while they are looked at', () => {
+    const town = new Town();
+    const flows = [peer, other, third].map((end, i) => town.open(own(40001 + i), end));
+    for (const said of wholeMse()) for (const say of flows) say(said);
+    for (const end of [peer, other, third]) {
+      assert.equal(town.verdict(me, end), 'bittorrent', end[0]);
+      assert.ok(town.flow(me, end).payload_bytes_before_decision! < 4096);
+    }
+  });
+
   test('remotes to which the host speaks otherwise as well are no peers: a tunnel with three servers', () => {
     const town = new Town();
     const servers = [peer, other, third];

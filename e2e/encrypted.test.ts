@@ -97,6 +97,16 @@ describe('encrypted clients', { skip: withoutLab || withoutFilter, timeout: 300_
     }
   });
 
+  test('three seeders: not one block in the default either', async (t) => {
+    const filter = await Filter.start(lab, { mode: 'enforce' });
+    const leecher = await download(3);
+    await sleep(watchSeconds * 1000);
+    const status = await filter.status();
+    await filter.stop();
+    for (const { flow } of status.decisions) t.diagnostic(`${flow.server}: ${flow.reason}`);
+    assert.equal(leecher.blocks(), 0);
+  });
+
   test('encrypted: off: it completes', async () => {
     const filter = await Filter.start(lab, { mode: 'enforce', words: ['--encrypted', 'off'] });
     const leecher = await download(1);

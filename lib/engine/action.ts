@@ -15,6 +15,9 @@ import {
   flagNegotiates,
   flagReported,
   flagReportedAccepts,
+  flagShape,
+  firstSeen,
+  lastSeen,
   keyMeta,
   sEvidence,
   sFlags,
@@ -30,6 +33,7 @@ import {
   wrappedLayers,
 } from '../flow/table.js';
 import { protocolTcp } from '../wire/packet.js';
+import { shapeSeconds } from '../limits.js';
 import { gradeHint } from './evidence.js';
 import type { Engine } from './engine.js';
 import { BitTorrent, Suspect, type VerdictCode } from './verdict.js';
@@ -60,6 +64,9 @@ const partlyPatience = 4;
  */
 const oneWayBytes = 256 * 1024;
 const packetsPerInspected = 16;
+
+/** Packets of a flow that has the whole shape of an encrypted connection until it is let go all the same. */
+const shapePacketsMax = 65_536;
 
 /** Packets that a proven flow may send on until its info-hash is seen, if info-hashes are on the allow-list. */
 const infoHashPatience = 4;
@@ -125,6 +132,10 @@ export class ActionPolicy {
     const standing = (flags & flagAction) >> flagActionShift;
     if (standing !== Pass) return standing as ActionCode;
     if (verdict === BitTorrent) return this.#decide(slot, s, flags);
+    if (verdict === Suspect && (flags & flagShape) !== 0 && this.#awaitsRemotes(slot, s)) {
+      const now = this.#engine.flows.numbers[slot * numberStride + lastSeen]!;
+      return this.#engine.inspector.reconsider(slot, now) ? this.#decide(slot, s, words[s + sFlags]!) : Pass;
+    }
     if ((flags & flagDone) !== 0 || this.#lookedEnough(slot, s, verdict)) return this.allow(slot);
     return Pass;
   }
@@ -134,6 +145,14 @@ export class ActionPolicy {
     this.#engine.inspector.letGo(slot);
     this.#keep(slot * wordStride, Accept);
     return Accept;
+  }
+
+  /** A flow with the whole shape of an encrypted connection is kept until its host had time to try other remotes. */
+  #awaitsRemotes(slot: number, s: number): boolean {
+    const { words, numbers } = this.#engine.flows;
+    const n = slot * numberStride;
+    const age = numbers[n + lastSeen]! - numbers[n + firstSeen]!;
+    return age < shapeSeconds * 1e6 && words[s + packetsOf]! + words[s + packetsOf + 1]! < shapePacketsMax;
   }
 
   #lookedEnough(slot: number, s: number, verdict: VerdictCode): boolean {

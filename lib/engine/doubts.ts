@@ -50,8 +50,10 @@ export class Doubts {
   ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
     let news = false;
+    // The third remote may have come after this flow had its shape.
+    if ((this.#notes.words[s + sFlags]! & flagShape) !== 0) news = this.#countRemotes(slot, s);
     if (byShape && this.swarm.isLike(this.#flows, slot, this.#seconds()))
-      news = this.#testify(s, bySwarm, sameRemote);
+      news = this.#testify(s, bySwarm, sameRemote) || news;
     if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
     else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
     if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
@@ -71,8 +73,13 @@ export class Doubts {
     this.#noteKey(slot, s);
     if (grade !== gradeStrong || (words[s + sFlags]! & flagShape) !== 0) return;
     words[s + sFlags]! |= flagShape;
-    if (this.swarm.noteShape(this.#flows, slot, this.#seconds()) >= remotesThatDecide)
-      this.#testify(s, bySwarm, threeRemotes);
+    this.#countRemotes(slot, s);
+  }
+
+  /** True if it is news that this flow's remote is one of three of the same shape. */
+  #countRemotes(slot: number, s: number): boolean {
+    const remotes = this.swarm.noteShape(this.#flows, slot, this.#seconds());
+    return remotes >= remotesThatDecide && this.#testify(s, bySwarm, threeRemotes);
   }
 
   /** A proxy was stepped over: remotes are told apart by where it leads to. */

@@ -147,25 +147,39 @@ export class SwarmWatch {
     return said;
   }
 
-  /** Notes that the client opened a connection of the whole shape; different remotes of the last two minutes. */
+  /**
+   * Notes that the two ends had a connection of the whole shape, for each of them.
+   * @returns different remotes of the last two minutes, of the end that has more
+   */
   noteShape(flows: FlowTable, slot: number, seconds: number): number {
     this.hasLearned = true;
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
-    const { word0, word1, word2, word3 } = client;
-    return this.#hosts.shape(this.#version, word0, word1, word2, word3, server.network, seconds);
+    const dialled = this.#shapeOf(client, server, seconds);
+    // What is behind a proxy is told apart by where it leads to; the proxy itself is no peer.
+    return this.#wrapped ? dialled : Math.max(dialled, this.#shapeOf(server, client, seconds));
   }
 
-  /** Notes that the client opened a connection of random bytes to the server that is none of this shape. */
+  #shapeOf(host: End, remote: End, seconds: number): number {
+    const { word0, word1, word2, word3 } = host;
+    return this.#hosts.shape(this.#version, word0, word1, word2, word3, remote.network, seconds);
+  }
+
+  /** Notes that the two ends had a connection of random bytes that is none of this shape. */
   noteUnlike(flows: FlowTable, slot: number, seconds: number): void {
     this.hasLearned = true;
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
-    const { word0, word1, word2, word3 } = client;
-    this.#hosts.unlike(this.#version, word0, word1, word2, word3, server.network, seconds);
+    this.#unlikeOf(client, server, seconds);
+    if (!this.#wrapped) this.#unlikeOf(server, client, seconds);
   }
 
-  /** True if the client had a connection of the whole shape with the server shortly before. */
+  #unlikeOf(host: End, remote: End, seconds: number): void {
+    const { word0, word1, word2, word3 } = host;
+    this.#hosts.unlike(this.#version, word0, word1, word2, word3, remote.network, seconds);
+  }
+
+  /** True if the two ends had a connection of the whole shape shortly before, whoever opened it. */
   isLike(flows: FlowTable, slot: number, seconds: number): boolean {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;

@@ -60,7 +60,7 @@ export const witnesses: readonly Speaker[] = [
     name: 'swarm-shape',
     findings: [
       {
-        text: 'the same host opened connections of this shape to three different remotes within two minutes, and none of another shape to them',
+        text: 'one of the two hosts had connections of this shape with three different remotes within two minutes, and with fewer any of another shape',
         kind: 'encrypted',
         confidence: 'strong',
       },
@@ -70,7 +70,7 @@ export const witnesses: readonly Speaker[] = [
         confidence: 'hint',
       },
       {
-        text: 'the same host had a connection of the whole shape to this remote within two minutes',
+        text: 'the same two hosts had a connection of the whole shape within two minutes',
         kind: 'encrypted',
         confidence: 'strong',
       },
