@@ -455,8 +455,10 @@ export class Inspector implements InnerStreams {
     // Of a flow about which all is known, what was not believed is no news.
     const notesNear = (this.#flows.words[s + sFlags]! & flagDetailed) === 0;
     // Whose first bytes are still missing may yet turn out to be what is followed.
+    const own = s + where.side;
+    const waits = set === this.#tcp && this.#flows.words[own + sConsumed] === 0;
     const hasGap =
-      view.openingEnd === view.openingStart && this.#flows.words[s + sOpening + where.side]! >= 0;
+      view.openingEnd === view.openingStart && (waits || this.#flows.words[own + sOpening]! >= 0);
     let more = 0;
     let finished = 0;
     for (let rest = mask; rest !== 0;) {
