@@ -151,6 +151,24 @@ describe('lies about a server', () => {
     }
   });
 
+  test('nor do segments in its name of a connection that never was, with or without a forged SYN-ACK', () => {
+    for (const port of [8388, 443])
+      for (const forged of [0x18, 0x12]) {
+        const victim: End = ['203.0.113.7', port];
+        const town = new Town();
+        for (const node of ['10.0.0.77', '10.0.7.77']) {
+          const to: End = [node, 51413];
+          const nothing = new Uint8Array(0);
+          town.segment(victim, to, '>', -1, nothing, forged);
+          town.segment(victim, to, '<', 0, nothing, 0x14);
+          town.segment(victim, to, '>', 0, handshake);
+          town.segment(victim, to, '<', 0, nothing, 0x14);
+        }
+        town.tcp([me, 40001], victim, tunnel());
+        goesOn(town, me, victim, `port ${port}, flags ${forged}`);
+      }
+  });
+
   test('who answers is proven: the same pings the other way round', () => {
     const node: End = ['203.0.113.7', 8388];
     const town = new Town();

@@ -89,9 +89,9 @@ export class Town {
   }
 
   /** One segment at its place in the stream of its side; `from` is the opener. */
-  segment(from: End, to: End, side: '>' | '<', offset: number, payload: Uint8Array): void {
+  segment(from: End, to: End, side: '>' | '<', offset: number, payload: Uint8Array, flags = pshAck): void {
     const ends = side === '>' ? { from, to } : { from: to, to: from };
-    this.#send({ ...ends, flags: pshAck, sequence: (side === '>' ? 1000 : 2000) + offset, payload });
+    this.#send({ ...ends, flags, sequence: (side === '>' ? 1000 : 2000) + offset, payload });
   }
 
   udp(from: End, to: End, said: readonly Said[]): void {

@@ -3,7 +3,8 @@
  *
  * Who is believed: only what a side itself sent says something about that side, and a port counts only where both
  * directions of the flow were seen, because one datagram may bear anybody's address. So may all datagrams of whoever opens
- * a UDP flow, and a real node answers them: there only the port of the one who answers counts. Verdicts that rest on the memory
+ * a UDP flow, and a real node answers them; so may segments of a TCP connection that there never was, and they are reset.
+ * Only the port of the one who was asked counts, in TCP with a SYN. Verdicts that rest on the memory
  * teach nothing, so that an error does not feed itself.
  */
 import { kinds, type Kind, type View } from '../../detectors/detector.js';
@@ -265,9 +266,11 @@ export class SwarmWatch {
     const tcp = (meta & 0xff) === protocolTcp;
     client.lastingPort = tcp && started ? 0 : client.port;
     server.lastingPort = server.port;
-    client.surePort = tcp ? client.lastingPort : 0;
-    const answers = server.port >= wellKnownPorts || client.port < wellKnownPorts;
-    server.surePort = tcp || answers ? server.port : 0;
+    const answers = tcp
+      ? (flags & flagSynClient) !== 0
+      : server.port >= wellKnownPorts || client.port < wellKnownPorts;
+    client.surePort = 0;
+    server.surePort = answers ? server.port : 0;
     if (this.#wrapped && words[s + sInner] !== 0) server.network = words[s + sInner]!;
   }
 
