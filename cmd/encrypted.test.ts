@@ -5,7 +5,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { concat, fromText } from '../lib/testing.js';
-import { handshake, inTurn, random, Town, wholeMse, type End, type Said } from './encrypted-testing.js';
+import {
+  findNode,
+  handshake,
+  inTurn,
+  learnsOf,
+  nodesAnswer,
+  ping,
+  pong,
+  random,
+  Town,
+  wholeMse,
+  type End,
+  type Said,
+} from './encrypted-testing.js';
 import { exemptBy } from './swarm-memory.js';
 import { AllowList } from '../lib/config/allow.js';
 import { SwarmWatch } from '../lib/engine/swarm-watch.js';
@@ -17,51 +30,6 @@ const other: End = ['198.51.100.20', 40123];
 const third: End = ['192.0.2.99', 28555];
 
 const own = (port: number): End => [me, port];
-const bytesOf = (address: string): number[] => address.split('.').map(Number);
-const compact = ([address, port]: End): Uint8Array =>
-  Uint8Array.from([...bytesOf(address), port >> 8, port & 255]);
-
-const announce = fromText(
-  `GET /announce?info_hash=${'%aa'.repeat(20)}&peer_id=-TR3000-abcdefghijkl&port=51413&uploaded=0&downloaded=0&left=1&compact=1 HTTP/1.1\r\nHost: t.example\r\n\r\n`,
-);
-
-/** A tracker's answer in compact form (BEP 23). */
-function trackerAnswer(peers: readonly End[]): Uint8Array {
-  const list = concat(...peers.map(compact));
-  const body = concat(fromText(`d8:intervali1800e5:peers${list.length}:`), list, fromText('e'));
-  const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`;
-  return concat(fromText(head), body);
-}
-
-const tracker: End = ['198.51.100.1', 6969];
-const learnsOf = (town: Town, who: string, peers: readonly End[], from: End = tracker): void => {
-  town.tcp([who, 41000], from, [
-    ['>', announce],
-    ['<', trackerAnswer(peers)],
-  ]);
-};
-
-const id = (letter: string): Uint8Array => fromText(letter.repeat(20));
-const ping = concat(fromText('d1:ad2:id20:'), id('a'), fromText('e1:q4:ping1:t2:xx1:y1:qe'));
-const pong = concat(fromText('d1:rd2:id20:'), id('b'), fromText('e1:t2:xx1:y1:re'));
-const findNode = concat(
-  fromText('d1:ad2:id20:'),
-  id('a'),
-  fromText('6:target20:'),
-  id('c'),
-  fromText('e1:q9:find_node1:t2:yy1:y1:qe'),
-);
-function nodesAnswer(nodes: readonly End[]): Uint8Array {
-  const list = concat(...nodes.flatMap((node, i) => [id(String.fromCharCode(101 + i)), compact(node)]));
-  return concat(
-    fromText('d1:rd2:id20:'),
-    id('b'),
-    fromText(`5:nodes${list.length}:`),
-    list,
-    fromText('e1:t2:yy1:y1:re'),
-  );
-}
-
 const tlsHello = concat(
   Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3),
   random(32),

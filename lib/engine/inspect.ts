@@ -38,7 +38,7 @@ import { gradeNear, type EvidenceStore, type Sighting } from './evidence.js';
 import { Judge } from './judge.js';
 import type { EncryptedMode } from './policy.js';
 import { DetectorSet, type Registry } from './registry.js';
-import { showPayload } from './show.js';
+import { openingOf, showPayload } from './show.js';
 import { awaitTurns, beginTurns, followTurns, showTurn } from './turns.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
@@ -430,21 +430,8 @@ export class Inspector implements InnerStreams {
     this.#flows.words[s + sConsumed + side] = Math.max(1, Math.min(consumed, consumedMax));
   }
 
-  /** The opening of a side, taken from the pool if it has none; may take over the oldest of another flow. */
   openingOf(slot: number, side: number): number {
-    const words = this.#flows.words;
-    const s = slot * wordStride;
-    if (words[s + sOpening + side]! >= 0) return words[s + sOpening + side]!;
-    const pool = this.openings;
-    const victim = pool.next();
-    if (victim >= 0) {
-      const owner = pool.owner[victim]! * wordStride;
-      words[owner + sOpening + pool.side[victim]!] = -1;
-      words[owner + sConsumed + pool.side[victim]!] = 1;
-    }
-    const own = pool.take(slot, side);
-    words[s + sOpening + side] = own;
-    return own;
+    return openingOf(this.openings, this.#flows.words, slot, side);
   }
 
   /** Asks `mask`; returns who wants more. Opening detectors that said No are not asked again about this side. */
@@ -455,8 +442,10 @@ export class Inspector implements InnerStreams {
     // Of a flow about which all is known, what was not believed is no news.
     const notesNear = (this.#flows.words[s + sFlags]! & flagDetailed) === 0;
     // Whose first bytes are still missing may yet turn out to be what is followed.
+    const own = s + where.side;
+    const waits = set === this.#tcp && this.#flows.words[own + sConsumed] === 0;
     const hasGap =
-      view.openingEnd === view.openingStart && this.#flows.words[s + sOpening + where.side]! >= 0;
+      view.openingEnd === view.openingStart && (waits || this.#flows.words[own + sOpening]! >= 0);
     let more = 0;
     let finished = 0;
     for (let rest = mask; rest !== 0;) {

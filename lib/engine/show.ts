@@ -1,7 +1,7 @@
-/** What detectors are shown of a packet. */
+/** What detectors are shown of a packet, and where its bytes are kept. */
 import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
-import { flagSynClient, sFlags, sInspected, sOpening } from '../flow/table.js';
+import { flagSynClient, sConsumed, sFlags, sInspected, sOpening, wordStride } from '../flow/table.js';
 import { protocolTcp, type Packet } from '../wire/packet.js';
 
 /** Fills the view with a packet's payload and with what is kept of both sides; `s` is the flow's row in words. */
@@ -34,4 +34,19 @@ export function showPayload(
   view.openingStart = own < 0 ? 0 : pool.start(own);
   view.openingEnd = own < 0 ? 0 : view.openingStart + pool.length[own]!;
   view.openingWireLength = own < 0 ? 0 : pool.wireLength[own]!;
+}
+
+/** The opening of a side, taken from the pool if it has none; may take over the oldest of another flow. */
+export function openingOf(pool: OpeningPool, words: Int32Array, slot: number, side: number): number {
+  const s = slot * wordStride;
+  if (words[s + sOpening + side]! >= 0) return words[s + sOpening + side]!;
+  const victim = pool.next();
+  if (victim >= 0) {
+    const owner = pool.owner[victim]! * wordStride;
+    words[owner + sOpening + pool.side[victim]!] = -1;
+    words[owner + sConsumed + pool.side[victim]!] = 1;
+  }
+  const own = pool.take(slot, side);
+  words[s + sOpening + side] = own;
+  return own;
 }

@@ -2,7 +2,9 @@
  * Between the flows and the memory of the swarm: what one flow teaches, and what the memory says about another.
  *
  * Who is believed: only what a side itself sent says something about that side, and a port counts only where both
- * directions of the flow were seen, because one datagram may bear anybody's address. Verdicts that rest on the memory
+ * directions of the flow were seen, because one datagram may bear anybody's address. So may all datagrams of whoever opens
+ * a UDP flow, and a real node answers them; so may segments of a TCP connection that there never was, and they are reset.
+ * Only the port of the one who was asked counts, in TCP with a SYN. Verdicts that rest on the memory
  * teach nothing, so that an error does not feed itself.
  */
 import { kinds, type Kind, type View } from '../../detectors/detector.js';
@@ -71,7 +73,12 @@ class End {
   network = 0;
   /** The port, if it is one on which this end can be met again, else 0. */
   lastingPort = 0;
+  /** The same, if the one who speaks there is at this address for sure as far as a flow can tell. */
+  surePort = 0;
 }
+
+/** See sourceIsClient of table.ts: with such a port on one side only, it is not known who opened the flow. */
+const wellKnownPorts = 1024;
 
 export class SwarmWatch {
   isExempt: IsExempt = nobodyIsExempt;
@@ -122,7 +129,7 @@ export class SwarmWatch {
       // What proves uTP is that the two directions fit each other.
       this.#note(receiver, kind, sender, seconds);
       this.#prove(receiver, sender, seconds);
-    } else if (receiver.lastingPort > 0) this.#name(receiver, receiver.lastingPort, sender, sender, seconds);
+    } else if (receiver.surePort > 0) this.#name(receiver, receiver.surePort, sender, sender, seconds);
   }
 
   /** What the memory says about the two ends of a flow: bits as above. */
@@ -244,14 +251,14 @@ export class SwarmWatch {
   }
 
   #prove(end: End, partner: End, seconds: number): void {
-    const { word0, word1, word2, word3, lastingPort } = end;
-    if (lastingPort === 0 || this.isExempt(this.#version, word0, word1, word2, word3, lastingPort)) return;
-    this.#endpoints.prove(this.#version, word0, word1, word2, word3, lastingPort, partner.network, seconds);
+    const { word0, word1, word2, word3, surePort } = end;
+    if (surePort === 0 || this.isExempt(this.#version, word0, word1, word2, word3, surePort)) return;
+    this.#endpoints.prove(this.#version, word0, word1, word2, word3, surePort, partner.network, seconds);
   }
 
   #note(end: End, kind: number, partner: End, seconds: number): void {
     const { word0, word1, word2, word3 } = end;
-    const port = this.#bothSpoke ? end.lastingPort : 0;
+    const port = this.#bothSpoke ? end.surePort : 0;
     this.#hosts.note(this.#version, word0, word1, word2, word3, port, kind, partner.network, seconds);
   }
 
@@ -278,8 +285,14 @@ export class SwarmWatch {
     this.#readAddress(b, words, s + keyB, s + keyRestB);
     // A TCP client's port is one of the moment, if it is known who the client is.
     const started = (flags & (flagSynClient | (flagSynClient << 1))) !== 0;
-    client.lastingPort = (meta & 0xff) === protocolTcp && started ? 0 : client.port;
+    const tcp = (meta & 0xff) === protocolTcp;
+    client.lastingPort = tcp && started ? 0 : client.port;
     server.lastingPort = server.port;
+    const answers = tcp
+      ? (flags & flagSynClient) !== 0
+      : server.port >= wellKnownPorts || client.port < wellKnownPorts;
+    client.surePort = 0;
+    server.surePort = answers ? server.port : 0;
     if (this.#wrapped && words[s + sInner] !== 0) server.network = words[s + sInner]!;
   }
 
