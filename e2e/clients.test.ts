@@ -192,9 +192,12 @@ describe('BitTorrent clients', { skip: withoutLab, timeout: 900_000 }, () => {
   }
 });
 
-/** aria2 and transmission have DHT nodes of their own which the known nodes ping; uTP and DHT share a port. */
+/**
+ * aria2 and transmission have DHT nodes of their own which the known nodes ping; uTP and DHT share a port. aria2 tries
+ * with encryption first.
+ */
 function possibleKinds({ scenario }: Prepared, first: string, peer: string): string[] {
-  return scenario.way === 'dht' ? [first, peer, 'peer', 'utp'] : [first, peer];
+  return [first, peer, 'encrypted', ...(scenario.way === 'dht' ? ['peer', 'utp'] : [])];
 }
 
 function slowness({ scenario }: Prepared): number {
