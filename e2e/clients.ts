@@ -28,6 +28,8 @@ export interface ClientOptions {
   readonly peers?: readonly Endpoint[];
   /** Speak by MSE with RC4 only (libtorrent). */
   readonly encrypted?: boolean;
+  /** Bytes per second that it sends at most (libtorrent). */
+  readonly uploadRate?: number;
   /** Turns DHT on, which is bootstrapped with these. */
   readonly nodes?: readonly Endpoint[];
 }
@@ -88,6 +90,7 @@ function libtorrent(lab: Lab, options: ClientOptions): Client {
     ...(options.magnet === true ? { magnet: torrent.magnet } : { torrent: torrent.file }),
     settings: {
       ...encryption(options.encrypted === true),
+      upload_rate_limit: options.uploadRate ?? 0,
       enable_dht: options.nodes !== undefined,
       ...only('tcp'),
       ...only('utp'),
