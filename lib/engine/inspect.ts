@@ -146,8 +146,7 @@ export class Inspector implements InnerStreams {
 
   through(slot: number, negotiation: Negotiation): void {
     this.#judge.doubts?.noteInner(slot, negotiation);
-    // The inner streams are a second numbering: a handshake in them is followed by position too.
-    const words = this.#flows.words;
+    const { words } = this.#flows;
     const s = slot * wordStride;
     const client = (words[s + sFlags]! & flagClientIsA) !== 0 ? 0 : 1;
     this.beginnings.syn(slot, client, (words[s + sBase]! + negotiation.clientAt) | 0);
