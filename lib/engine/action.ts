@@ -12,6 +12,7 @@ import {
   flagAction,
   flagActionShift,
   flagDone,
+  flagDoubtful,
   flagNegotiates,
   flagReported,
   flagReportedAccepts,
@@ -132,7 +133,9 @@ export class ActionPolicy {
     const standing = (flags & flagAction) >> flagActionShift;
     if (standing !== Pass) return standing as ActionCode;
     if (verdict === BitTorrent) return this.#decide(slot, s, flags);
-    if (verdict === Suspect && (flags & flagShape) !== 0 && this.#awaitsRemotes(slot, s)) {
+    // One whose shape was refuted since is not waited for.
+    const hasShape = (flags & (flagShape | flagDoubtful)) === (flagShape | flagDoubtful);
+    if (verdict === Suspect && hasShape && this.#awaitsRemotes(slot, s)) {
       const now = this.#engine.flows.numbers[slot * numberStride + lastSeen]!;
       return this.#engine.inspector.reconsider(slot, now) ? this.#decide(slot, s, words[s + sFlags]!) : Pass;
     }
