@@ -410,6 +410,19 @@ describe('inline', () => {
     return line;
   };
 
+  test('a flow with the whole shape waits for other remotes, one that was refuted then does not', () => {
+    for (const refuted of [false, true]) {
+      const line = opened();
+      for (const [side, payload] of inTurn([300, 360, 124, 82]))
+        assert.equal(line.say(side, payload), 'pass');
+      // Then all lengths are words of four bytes.
+      if (refuted) line.say('<', random(2));
+      let sent = 0;
+      while (sent < 1200 && line.say(sent % 2 === 0 ? '>' : '<', random(700)) === 'pass') sent++;
+      assert.equal(line.action, refuted ? 'accept' : 'pass', `${sent} packets`);
+    }
+  });
+
   test('retransmissions without end do not hold a flow', () => {
     const own = random(300);
     const answer = random(300);
