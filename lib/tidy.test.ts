@@ -83,6 +83,7 @@ const rules: readonly { from: string; may: readonly string[]; modules: boolean }
     modules: true,
   },
   { from: 'lib/control/', may: ['lib/control/', 'lib/report/', ...shared], modules: true },
+  { from: 'lib/numa/', may: ['lib/numa/', ...shared], modules: true },
   { from: 'lib/', may: ['lib/'], modules: true },
   { from: 'cmd/', may: ['cmd/', 'lib/', 'detectors/'], modules: true },
   { from: 'bench/', may: ['bench/', 'cmd/', 'lib/', 'detectors/'], modules: true },
