@@ -6,7 +6,7 @@ import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { flowsMaxLowest } from '../lib/limits.js';
 import { makeSwarmMemory, type SwarmMemory } from './swarm-memory.js';
-import type { WorkerPlan } from './worker-pool.js';
+import type { QueuePlan } from './filter-settings.js';
 
 export function ruleSetOf(config: Config): RuleSet {
   return {
@@ -32,7 +32,7 @@ export function plansOf(
   config: Config,
   pass: Firewall['pass'],
   swarm: SwarmMemory = makeSwarmMemory(),
-): WorkerPlan[] {
+): QueuePlan[] {
   const count = workerCount(config);
   return Array.from({ length: count }, (_, worker) => ({
     worker,
@@ -43,6 +43,7 @@ export function plansOf(
       lengthMax: config.queue.length,
       receiveBufferBytes: config.queue.receiveBufferBytes,
     },
+    rings: null,
     markMask: config.markMask,
     pass,
     flowsMax: Math.max(flowsMaxLowest, Math.ceil(config.limits.flows / count)),
