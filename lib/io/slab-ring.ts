@@ -63,7 +63,11 @@ const slotWords = slotBytes / 4;
 export function makeSlabRing({ slabBytes, packetsMax }: SlabRingSize): SlabRingMemory {
   const isSlab = slabBytes >= slotBytes && slabBytes <= slabBytesMax && slabBytes % slotBytes === 0;
   invariant(isSlab, `a slab has a multiple of 32 bytes up to 1 GiB, and not ${slabBytes}`);
-  const isPower = packetsMax >= 1 && packetsMax <= packetsMaxHighest && (packetsMax & (packetsMax - 1)) === 0;
+  const isPower =
+    Number.isInteger(packetsMax) &&
+    packetsMax >= 1 &&
+    packetsMax <= packetsMaxHighest &&
+    (packetsMax & (packetsMax - 1)) === 0;
   invariant(isPower, `a ring holds a power of two of packets up to 4,194,304, and not ${packetsMax}`);
   return {
     slab: new SharedArrayBuffer(slabBytes),
