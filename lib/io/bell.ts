@@ -32,11 +32,15 @@ export class Bell {
     if (Atomics.compareExchange(word, 0, asleep, awake) === asleep) Atomics.notify(word, 0, 1);
   }
 
-  /** Sleeps until it rings or the time is over, or not at all when `hasWork` says so; may also wake up without a reason. */
-  wait(hasWork: () => boolean, timeoutMillis: number): void {
+  /**
+   * Sleeps until it rings, or not at all when `hasWork` says so; may also wake up without a reason. False when the time
+   * was over.
+   */
+  wait(hasWork: () => boolean, timeoutMillis: number): boolean {
     const word = this.#word;
     Atomics.store(word, 0, asleep);
-    if (!hasWork()) Atomics.wait(word, 0, asleep, timeoutMillis);
+    const isOver = !hasWork() && Atomics.wait(word, 0, asleep, timeoutMillis) === 'timed-out';
     Atomics.store(word, 0, awake);
+    return !isOver;
   }
 }

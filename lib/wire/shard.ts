@@ -79,10 +79,10 @@ function ofIpv4(bytes: Uint8Array, at: number, end: number): number {
   if (end - at < ipv4Header || bytes[at]! >> 4 !== 4) return noAddress;
   const source = word(bytes, at + ipv4SourceAt);
   const destination = word(bytes, at + ipv4SourceAt + 4);
-  // Compared as signed words: any order will do.
-  return source < destination
-    ? scramble(keys[0]! + hashWord(1, source) + hashWord(3, destination))
-    : scramble(keys[0]! + hashWord(1, destination) + hashWord(3, source));
+  // Compared as signed words: any order will do. Sums are cut to 32 bits at once: larger ones would be boxed.
+  const isFirst = source < destination;
+  const sum = (keys[0]! + hashWord(1, isFirst ? source : destination)) | 0;
+  return scramble((sum + hashWord(3, isFirst ? destination : source)) | 0);
 }
 
 function ofIpv6(bytes: Uint8Array, at: number, end: number): number {
@@ -114,8 +114,7 @@ function hashWord(key: number, value: number): number {
 
 /** The finisher of murmur3 without the highest bit: sums in a row, of addresses in a row, are spread over all workers. */
 function scramble(sum: number): number {
-  let h = sum | 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  let h = Math.imul(sum ^ (sum >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 1;
 }
