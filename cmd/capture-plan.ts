@@ -4,6 +4,7 @@ import { ringsOf, type Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
 import { makeBell, type BellMemory } from '../lib/io/bell.js';
 import type { LiveOptions } from '../lib/io/live-source.js';
+import { ringSizes, type RingSizes } from '../lib/io/ring-source.js';
 import { makeSlabRing, type SlabRingMemory, type SlabRingSize } from '../lib/io/slab-ring.js';
 import { flowsMaxLowest } from '../lib/limits.js';
 import type { RingPlan } from './filter-settings.js';
@@ -45,7 +46,8 @@ export function makeCaptureMemory(config: Config): CaptureMemory {
   const saved = capture.save.directory === null ? null : each();
   const all = [...rings.flat(), ...(saved ?? [])];
   const bytes = all.reduce(
-    (sum, { slab, descriptors, indexes }) => sum + slab.byteLength + descriptors.byteLength + indexes.byteLength,
+    (sum, { slab, descriptors, indexes }) =>
+      sum + slab.byteLength + descriptors.byteLength + indexes.byteLength,
     0,
   );
   return { rings, saved, bells: Array.from({ length: workers }, makeBell), bytes };
@@ -71,6 +73,11 @@ export function ringPlansOf(config: Config, memory: CaptureMemory, swarm: SwarmM
     policy: config,
     swarm,
   }));
+}
+
+/** The kernel's ring as the configuration has it. */
+export function ringSizesOf({ capture }: Config): RingSizes {
+  return { blocks: Math.floor(capture.kernelBytes / ringSizes.blockBytes) };
 }
 
 export function liveOptionsOf({ capture, batch }: Config, name: string): LiveOptions {

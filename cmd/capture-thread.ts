@@ -25,7 +25,7 @@ function begins(loop: CaptureLoop): boolean {
   }
 }
 
-const loop = new CaptureLoop({ settings, open: () => openRing(settings.live), tell });
+const loop = new CaptureLoop({ settings, open: () => openRing(settings.live, settings.sizes), tell });
 if (begins(loop)) {
   tell({ kind: 'ready', threadId: threadId() });
   try {

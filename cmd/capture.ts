@@ -8,7 +8,7 @@ import { workerCount } from '../lib/config/load.js';
 import { counterAt } from '../lib/engine/counters.js';
 import { capProblem, ringProblem } from '../lib/io/open-live.js';
 import type { Log } from '../lib/report/log.js';
-import { liveOptionsOf, makeCaptureMemory, ringPlansOf } from './capture-plan.js';
+import { liveOptionsOf, makeCaptureMemory, ringPlansOf, ringSizesOf } from './capture-plan.js';
 import { exitUnavailable, UserError } from './errors.js';
 import type { RingPlan } from './filter-settings.js';
 import type { Attempt, Intake, IntakeStatus } from './intake.js';
@@ -57,10 +57,12 @@ export class Capture implements Intake {
       const options = { ...save, directory: save.directory, instance: config.instance };
       this.#saver = await Saver.open(options, memory.saved, this.#log);
     }
+    const sizes = ringSizesOf(config);
     const seed = randomInt(0x7fffffff);
     this.#watched = interfaces.map((name, place) => {
       const live = liveOptionsOf(config, name);
-      return new Watch({ live, memories: memory.rings[place]!, bells: memory.bells, seed }, this.#log);
+      const memories = memory.rings[place]!;
+      return new Watch({ live, sizes, memories, bells: memory.bells, seed }, this.#log);
     });
     return ringPlansOf(config, memory, swarm);
   }

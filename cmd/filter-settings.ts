@@ -3,6 +3,7 @@ import type { Config } from '../lib/config/config.js';
 import type { FlowEnds } from '../lib/report/decision-list.js';
 import type { BellMemory } from '../lib/io/bell.js';
 import type { LiveOptions } from '../lib/io/live-source.js';
+import type { RingSizes } from '../lib/io/ring-source.js';
 import type { SlabRingMemory } from '../lib/io/slab-ring.js';
 import type { FlowReport } from '../lib/report/report.js';
 import type { SwarmMemory } from './swarm-memory.js';
@@ -126,6 +127,7 @@ export type FromWorker =
 /** What a capture thread is started with. */
 export interface CaptureSettings {
   readonly live: LiveOptions;
+  readonly sizes: RingSizes;
   /** The rings of this interface, one to each worker, and the workers' bells. */
   readonly memories: readonly SlabRingMemory[];
   readonly bells: readonly BellMemory[];
@@ -140,5 +142,4 @@ export interface CaptureSettings {
 }
 
 export type FromCapture =
-  | { readonly kind: 'waiting'; readonly problem: string }
-  | { readonly kind: 'watching' };
+  { readonly kind: 'waiting'; readonly problem: string } | { readonly kind: 'watching' };

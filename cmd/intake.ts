@@ -8,11 +8,7 @@ import type { SwarmMemory } from './swarm-memory.js';
 export type IntakeStatus = Pick<StatusReport, 'rules' | 'capture'>;
 
 /** One step of a stop: whatever it throws is logged with its code, and the others follow. False when it failed. */
-export type Attempt = (
-  what: string,
-  code: string,
-  step: () => Promise<void> | undefined,
-) => Promise<boolean>;
+export type Attempt = (what: string, code: string, step: () => Promise<void> | undefined) => Promise<boolean>;
 
 export interface Intake {
   /** What each worker will read from. Nothing is visible outside yet. @throws an error with a code */

@@ -31,7 +31,11 @@ function build(yargs: Argv): Argv<MonitorArguments> {
 /** A file may be shared with `run`, so what is only for that is no error here. */
 function passive(config: Config): Config {
   if (config.capture.interfaces.length === 0) {
-    throw new UserError('no-interface', 'which interface? name it, e.g. swarmgate monitor -i eth0', exitUsage);
+    throw new UserError(
+      'no-interface',
+      'which interface? name it, e.g. swarmgate monitor -i eth0',
+      exitUsage,
+    );
   }
   return { ...config, mode: 'monitor' };
 }

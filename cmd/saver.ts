@@ -62,7 +62,10 @@ export class Saver {
         this.#drain();
       },
       onTrouble: (message) => {
-        log.warn(`packets of detected flows cannot be saved (${message}); tried again each second`, 'save-failed');
+        log.warn(
+          `packets of detected flows cannot be saved (${message}); tried again each second`,
+          'save-failed',
+        );
       },
       onHealed: () => {
         log.warn('packets of detected flows can be saved again', 'save-failed');

@@ -93,7 +93,7 @@ export class Supervised<Message extends { readonly kind: string }> {
 
   /** Begins a life; resolves when the thread is ready. @throws WorkerStartError */
   launch(): Promise<void> {
-    const { what, countsLength, make } = this.#plan;
+    const { what, countsLength } = this.#plan;
     const counters = new SharedArrayBuffer(countsLength * Float64Array.BYTES_PER_ELEMENT);
     const control = new SharedArrayBuffer(controlWords * Int32Array.BYTES_PER_ELEMENT);
     this.#counts = new Float64Array(counters);
@@ -103,7 +103,7 @@ export class Supervised<Message extends { readonly kind: string }> {
     this.#startedMillis = Date.now();
     let thread: Worker;
     try {
-      thread = make(counters, control);
+      thread = this.#plan.make(counters, control);
     } catch (error) {
       // No memory, or no thread permitted (TasksMax): like a thread that ended at once.
       const why = error instanceof Error ? error.message : String(error);
@@ -115,7 +115,7 @@ export class Supervised<Message extends { readonly kind: string }> {
   }
 
   #started(thread: Worker): Promise<void> {
-    const { what, hear } = this.#plan;
+    const { what } = this.#plan;
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => {
         reject(new WorkerStartError('worker-start', `${what} did not start within 20 seconds`));
@@ -123,7 +123,7 @@ export class Supervised<Message extends { readonly kind: string }> {
       }, startMillis);
       let problem: Error | null = null;
       thread.on('message', (message: Message | StartMessage) => {
-        if (!isStart(message)) hear(message);
+        if (!isStart(message)) this.#plan.hear(message);
         else if (message.kind === 'failed') problem = new WorkerStartError(message.code, message.message);
         else {
           clearTimeout(limit);

@@ -7,6 +7,7 @@ import type { BellMemory } from '../lib/io/bell.js';
 import { capturedPacketsAt, Dispatcher, skippedPacketsAt } from '../lib/io/dispatcher.js';
 import type { EventLiveSource, LiveOptions, LiveSourceError } from '../lib/io/live-source.js';
 import { openCap } from '../lib/io/open-live.js';
+import type { RingSizes } from '../lib/io/ring-source.js';
 import { RingWriter, type SlabRingMemory } from '../lib/io/slab-ring.js';
 import type { Log } from '../lib/report/log.js';
 import type { InterfaceReport } from '../lib/report/status.js';
@@ -32,6 +33,8 @@ export interface Watched {
 /** What an interface's capture needs of the monitor. */
 export interface WatchPlan {
   readonly live: LiveOptions;
+  /** Of the kernel's ring. */
+  readonly sizes: RingSizes;
   /** Its rings, one to each worker, and their bells. */
   readonly memories: readonly SlabRingMemory[];
   readonly bells: readonly BellMemory[];
@@ -85,7 +88,7 @@ export class RingWatch implements Watched {
 
   /** @param makeThread for tests */
   constructor(plan: WatchPlan, log: Log, makeThread = startThread) {
-    const { live, memories, bells, seed } = plan;
+    const { live, sizes, memories, bells, seed } = plan;
     this.#name = live.interface;
     this.#workers = memories.length;
     this.#telling = new Telling(live.interface, log);
@@ -96,7 +99,8 @@ export class RingWatch implements Watched {
       standing: [captureBeatAt(memories.length)],
       make: (counters, control) => {
         this.#waits = false;
-        return makeThread({ live, memories, bells, seed, mayWait: life.restarts > 0, counters, control });
+        const mayWait = life.restarts > 0;
+        return makeThread({ live, sizes, memories, bells, seed, mayWait, counters, control });
       },
       hear: (message) => {
         this.#hear(message);

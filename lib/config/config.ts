@@ -45,6 +45,8 @@ export interface Config {
     readonly promiscuous: boolean;
     /** Of all rings between captures and workers together. */
     readonly ringBytes: number;
+    /** Of the ring that the kernel fills, per interface. */
+    readonly kernelBytes: number;
     readonly save: {
       /** Null: packets are not saved. */
       readonly directory: string | null;

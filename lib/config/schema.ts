@@ -233,6 +233,13 @@ const capture: readonly Setting[] = [
     { flag: 'ring-bytes', restart: opensCapture, command: 'monitor' },
   ),
   setting(
+    'capture.kernel_bytes',
+    wholeNumber(1024 * 1024, 1024 ** 3, 'bytes'),
+    16 * 1024 * 1024,
+    "Memory of the ring that the kernel fills, for each interface; cap's buffer has 16 MiB.",
+    { restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
     `${save}.directory`,
     orWord('off', null, directoryPath),
     null,
@@ -382,10 +389,7 @@ export const sections: ReadonlyMap<string, string> = new Map([
   ['queue', "The kernel's packet queues (NFQUEUE)."],
   ['traffic', 'Which traffic is inspected.'],
   ['capture', 'What swarmgate monitor watches, and how. It captures copies and can block nothing.'],
-  [
-    'capture.save',
-    'Files with the packets of detected flows. They take file_bytes times files at the most.',
-  ],
+  ['capture.save', 'Files with the packets of detected flows. They take file_bytes times files at the most.'],
   ['action', 'What happens to BitTorrent in mode enforce.'],
   ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],
   ['allow', 'What Swarmgate leaves alone. Connections inside these are never looked at.'],

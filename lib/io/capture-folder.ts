@@ -220,7 +220,9 @@ export class CaptureFolder {
     const names = (await readdir(directory)).filter((name) => this.#pattern.test(name)).sort();
     const sizes = await Promise.all(names.map((name) => sizeOf(join(directory, name))));
     // A file that is being written counts as it will be.
-    const counted = sizes.map((size, index) => (this.#isOpen(join(directory, names[index]!)) ? fileBytes : size));
+    const counted = sizes.map((size, index) =>
+      this.#isOpen(join(directory, names[index]!)) ? fileBytes : size,
+    );
     let bytes = counted.reduce((sum, size) => sum + size, 0);
     let left = names.length;
     for (const [index, name] of names.entries()) {
