@@ -42,7 +42,8 @@ export class CaptureLoop {
   #source: BlockingLiveSource | null = null;
   /** Dropped packets of the sources before this one. */
   #droppedBefore = 0;
-  #problem = '';
+  /** Why it waits, '' while it does not. */
+  #reason = '';
 
   constructor(options: CaptureLoopOptions) {
     const { memories, bells, seed, counters, control } = options.settings;
@@ -66,7 +67,7 @@ export class CaptureLoop {
       this.#source = this.#options.open();
     } catch (error) {
       if (!(this.#options.settings.mayWait && isAbsence(error))) throw error;
-      this.#waitFor(error as LiveSourceError);
+      this.#waitFor(error);
     }
   }
 
@@ -93,7 +94,7 @@ export class CaptureLoop {
       if (!isAbsence(error)) throw error;
       this.#droppedBefore = this.#counts[this.#droppedAt]!;
       this.close();
-      this.#waitFor(error as LiveSourceError);
+      this.#waitFor(error);
     }
   }
 
@@ -103,22 +104,22 @@ export class CaptureLoop {
     try {
       this.#source = this.#options.open();
       this.#counts[this.#reopenedAt]! += 1;
-      this.#problem = '';
+      this.#reason = '';
       this.#options.tell({ kind: 'watching' });
     } catch (error) {
       if (!isAbsence(error)) throw error;
-      this.#waitFor(error as LiveSourceError);
+      this.#waitFor(error);
     }
   }
 
   /** Says why once, and again when it is another reason. */
-  #waitFor({ message }: LiveSourceError): void {
-    if (message === this.#problem) return;
-    this.#problem = message;
-    this.#options.tell({ kind: 'waiting', problem: message });
+  #waitFor({ code }: LiveSourceError): void {
+    if (code === this.#reason) return;
+    this.#reason = code;
+    this.#options.tell({ kind: 'waiting', code });
   }
 }
 
-export function isAbsence(error: unknown): boolean {
+export function isAbsence(error: unknown): error is LiveSourceError {
   return error instanceof LiveSourceError && absences.has(error.code);
 }

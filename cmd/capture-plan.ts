@@ -15,6 +15,8 @@ const descriptorBytes = 32;
 const smallPacketBytes = 128;
 /** The indexes, on cache lines of their own. */
 const indexBytes = 256;
+/** A slab is a multiple of it. */
+const slabUnitBytes = 32;
 const packetsMaxHighest = 1 << 22;
 const slabBytesHighest = 1 << 30;
 
@@ -22,7 +24,8 @@ const slabBytesHighest = 1 << 30;
 export function ringSize(bytes: number): SlabRingSize {
   const wanted = Math.floor(bytes / (descriptorBytes + smallPacketBytes));
   const packetsMax = Math.min(packetsMaxHighest, 2 ** Math.floor(Math.log2(wanted)));
-  const slab = Math.floor((bytes - packetsMax * descriptorBytes - indexBytes) / 8) * 8;
+  const left = bytes - packetsMax * descriptorBytes - indexBytes;
+  const slab = Math.floor(left / slabUnitBytes) * slabUnitBytes;
   return { packetsMax, slabBytes: Math.min(slab, slabBytesHighest) };
 }
 

@@ -14,6 +14,7 @@ import {
   flagAction,
   flagClientIsA,
   flagOffloaded,
+  flagReported,
   lastSeen,
   numberStride,
   packetsOf,
@@ -79,7 +80,7 @@ export interface FilterLoopOptions {
    * because no kernel was told about them.
    */
   readonly passive?: boolean;
-  /** Called for each packet of a flow that is BitTorrent, as it stands in the batch. Passive only. */
+  /** Called for each packet of a flow that was reported as BitTorrent, as it stands in the batch. Passive only. */
   readonly onDetected?: (batch: QueueBatch, i: number) => void;
   /** Called for each decided flow; false when the report cannot be taken. */
   readonly onDecision: (decision: () => DecisionMessage) => boolean;
@@ -247,15 +248,17 @@ export class FilterLoop {
     const tunnelled = packet.depth > 0;
     if (tunnelled) counts[atTunnelled]! += 1;
     const action = this.#judge(i, slot, verdict, tunnelled);
-    if (this.#passive) this.#watch(i, verdict, action);
+    if (this.#passive) this.#watch(i, slot, action);
     else if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
     else this.#answer(i, action, tunnelled);
   }
 
   /** What would be blocked goes on like everything else, and so does the flow: it is only counted. */
-  #watch(i: number, verdict: VerdictCode, action: ActionCode): void {
+  #watch(i: number, slot: number, action: ActionCode): void {
     this.#counts[atActions[action === Accept ? Accept : Pass]]! += 1;
-    if (verdict === BitTorrent) this.#options.onDetected?.(this.#queue.batch, i);
+    // A flow that an allow-list names may be BitTorrent too, but is not reported, and nobody keeps it.
+    const reported = (this.engine.flows.words[slot * wordStride + sFlags]! & flagReported) !== 0;
+    if (reported) this.#options.onDetected?.(this.#queue.batch, i);
   }
 
   /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */

@@ -142,4 +142,5 @@ export interface CaptureSettings {
 }
 
 export type FromCapture =
-  { readonly kind: 'waiting'; readonly problem: string } | { readonly kind: 'watching' };
+  /** For its interface, with a code of LiveSourceError. */
+  { readonly kind: 'waiting'; readonly code: string } | { readonly kind: 'watching' };

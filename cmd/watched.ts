@@ -41,24 +41,37 @@ export interface WatchPlan {
   readonly seed: number;
 }
 
+const absenceWords: Readonly<Record<string, string>> = {
+  'interface-missing': 'it is gone',
+  'interface-down': 'it is down',
+};
+
 /** What is told about an interface, once each time that it changes. */
 class Telling {
   problem: string | null = null;
   readonly #name: string;
   readonly #log: Log;
+  #waits = false;
 
   constructor(name: string, log: Log) {
     this.#name = name;
     this.#log = log;
   }
 
-  waiting(problem: string): void {
-    if (this.problem === problem) return;
-    this.problem = problem;
-    this.#log.warn(`${this.#name} is not watched: ${problem}; waiting for it`, 'interface-lost');
+  /** A second reason (down first, then gone) is in the status only. */
+  waiting(code: string): void {
+    const why = absenceWords[code] ?? code;
+    this.problem = why;
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#log.warn(
+      `${this.#name} is not watched: ${why}; it will be again as soon as it is back`,
+      'interface-lost',
+    );
   }
 
   lost(why: string, pauseMillis: number): void {
+    this.#waits = false;
     this.problem = `its capture was lost (${why})`;
     this.#log.warn(
       `the capture of ${this.#name} was lost (${why}); its packets are not seen until it is back in ${pauseMillis} ms`,
@@ -67,6 +80,7 @@ class Telling {
   }
 
   back(): void {
+    this.#waits = false;
     this.problem = null;
     this.#log.info(`watching ${this.#name} again`);
   }
@@ -144,7 +158,7 @@ export class RingWatch implements Watched {
 
   #hear(message: FromCapture): void {
     this.#waits = message.kind === 'waiting';
-    if (message.kind === 'waiting') this.#telling.waiting(message.problem);
+    if (message.kind === 'waiting') this.#telling.waiting(message.code);
     else this.#telling.back();
   }
 }
@@ -240,9 +254,9 @@ export class CapWatch implements Watched {
     else this.#pauseAfter(error);
   }
 
-  #waitFor({ message }: Error): void {
+  #waitFor({ code }: LiveSourceError): void {
     this.#state = 'waiting';
-    this.#telling.waiting(message);
+    this.#telling.waiting(code);
     this.#againIn(absentMillis);
   }
 
@@ -265,7 +279,7 @@ export class CapWatch implements Watched {
       await this.#begin();
     } catch (error) {
       if (this.#stopped) return;
-      if (isAbsence(error)) this.#waitFor(error as Error);
+      if (isAbsence(error)) this.#waitFor(error);
       else this.#pauseAfter(error instanceof Error ? error : new Error(String(error)));
       return;
     }
