@@ -70,7 +70,11 @@ class Threads {
   barrier(number: number): void {
     const word = this.#workers + number;
     if (Atomics.add(this.words, word, 1) + 1 === this.#parties) Atomics.notify(this.words, word);
-    for (let seen = Atomics.load(this.words, word); seen < this.#parties; seen = Atomics.load(this.words, word))
+    for (
+      let seen = Atomics.load(this.words, word);
+      seen < this.#parties;
+      seen = Atomics.load(this.words, word)
+    )
       Atomics.wait(this.words, word, seen, barrierMillis);
   }
 
@@ -96,7 +100,11 @@ function packetBlock(packetBytes: number): { bytes: Uint8Array; stride: number }
   return { bytes, stride };
 }
 
-function produce(settings: RingSettings, threads: Threads, dispatcher: Dispatcher): (packets: number) => void {
+function produce(
+  settings: RingSettings,
+  threads: Threads,
+  dispatcher: Dispatcher,
+): (packets: number) => void {
   const batch = new PacketBatch(settings.batchPackets);
   const { bytes, stride } = packetBlock(settings.packetBytes);
   batch.bytes = bytes;
@@ -174,11 +182,14 @@ async function run(role: RingRole): Promise<RingFigures> {
   const threads = new Threads(role);
   const counts = new Float64Array(dispatcherCountsLength(role.rings.length));
   const delays = new Float64Array(role.burst > 0 ? role.warmUp + role.packets : 0);
-  let work: (packets: number) => number | undefined;
+  let work: (packets: number) => number;
   if (role.role === 'producer') {
     const writers = role.rings.map((memory, i) => new RingWriter(memory, role.bells[i]!));
     const send = produce(role, threads, new Dispatcher({ writers, seed: 4711, counts }));
-    work = (packets) => void send(packets);
+    work = (packets) => {
+      send(packets);
+      return 0;
+    };
   } else {
     const take = consume(role, threads, delays);
     let last = 0;
@@ -191,7 +202,7 @@ async function run(role: RingRole): Promise<RingFigures> {
   await sleep(100);
   threads.barrier(1);
   const begin = performance.now();
-  const sum = work(role.packets) ?? 0;
+  const sum = work(role.packets);
   const end = performance.now();
   await sleep(100);
   const own = Atomics.load(threads.words, role.worker);
