@@ -77,8 +77,8 @@ class Trial {
       bells: this.memories.map(() => makeBell()),
       seed: 1,
       mayWait,
-      counters: this.counts.buffer as SharedArrayBuffer,
-      control: this.control.buffer as SharedArrayBuffer,
+      counters: this.counts.buffer,
+      control: this.control.buffer,
     };
     this.loop = new CaptureLoop({
       settings,

@@ -21,6 +21,8 @@ import {
 import type { CaptureSettings, FromCapture } from './filter-settings.js';
 import { Supervised } from './supervised.js';
 
+export type WatchLog = Pick<Log, 'info' | 'warn'>;
+
 export interface Watched {
   /** @throws an error with a code when the interface cannot be watched now */
   start(): Promise<void>;
@@ -50,10 +52,10 @@ const absenceWords: Readonly<Record<string, string>> = {
 class Telling {
   problem: string | null = null;
   readonly #name: string;
-  readonly #log: Log;
+  readonly #log: WatchLog;
   #waits = false;
 
-  constructor(name: string, log: Log) {
+  constructor(name: string, log: WatchLog) {
     this.#name = name;
     this.#log = log;
   }
@@ -101,7 +103,7 @@ export class RingWatch implements Watched {
   #waits = false;
 
   /** @param makeThread for tests */
-  constructor(plan: WatchPlan, log: Log, makeThread = startThread) {
+  constructor(plan: WatchPlan, log: WatchLog, makeThread = startThread) {
     const { live, sizes, memories, bells, seed } = plan;
     this.#name = live.interface;
     this.#workers = memories.length;
@@ -185,7 +187,7 @@ export class CapWatch implements Watched {
   #openedMillis = 0;
 
   /** @param open for tests */
-  constructor(plan: WatchPlan, log: Log, open = openCap) {
+  constructor(plan: WatchPlan, log: WatchLog, open = openCap) {
     const { live, memories, bells, seed } = plan;
     this.#plan = plan;
     this.#open = open;

@@ -264,7 +264,7 @@ test('every setting has its own environment variable and flag, and a place in Co
   const { config } = read('');
   assert.equal(new Set(settings.map(({ path }) => environmentName(path))).size, settings.length);
   for (const of of ['run', 'monitor'] as const) {
-    const flags = settings.flatMap(({ flag, command }) => ((command ?? of) === of && flag) || []);
+    const flags = settings.filter(({ command }) => (command ?? of) === of).flatMap(({ flag }) => flag ?? []);
     assert.equal(new Set(flags).size, flags.length);
   }
   for (const { path } of settings) assert.notEqual(valueIn(config, path), undefined, path);

@@ -199,7 +199,8 @@ test('a full disk: told once, no file ends in half a record, and all is saved wh
     onHealed: () => told.push('healed'),
   });
   const batch = batchOf([packet(1, 1400)]);
-  while (folder.problem === null) {
+  const trouble = (): string | null => folder.problem;
+  while (trouble() === null) {
     if (folder.add(batch, 0)) continue;
     folder.flush();
     await sleep(1);
@@ -208,9 +209,9 @@ test('a full disk: told once, no file ends in half a record, and all is saved wh
   assert.match(told.join(), /^ENOSPC[^,]*,[^,]*$/);
   for (const name of saved(path)) await read(join(path, name));
   rmSync(join(path, saved(path)[0]!));
-  for (let i = 0; folder.problem !== null && i < 200; i++) await sleep(10);
+  for (let i = 0; trouble() !== null && i < 200; i++) await sleep(10);
   await folder.close();
-  assert.deepEqual([folder.problem, folder.dropped, told.at(-1)], [null, 0, 'healed']);
+  assert.deepEqual([trouble(), folder.dropped, told.at(-1)], [null, 0, 'healed']);
   for (const name of saved(path)) await read(join(path, name));
 });
 

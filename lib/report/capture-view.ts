@@ -75,6 +75,6 @@ function warningsOf({ interfaces, ring_bytes, saved }: CaptureReport): string[] 
   }
   if (saved !== null && saved.dropped > 0)
     warnings.push(`${plural(saved.dropped, 'packet')} of detected flows are in no file.`);
-  if (saved?.problem != null) warnings.push(`Saving fails: ${printable(saved.problem)}`);
+  if (saved !== null && saved.problem !== null) warnings.push(`Saving fails: ${printable(saved.problem)}`);
   return warnings;
 }
