@@ -19,6 +19,8 @@ export interface WorkerSettings {
     readonly lengthMax: number;
     readonly receiveBufferBytes: number;
   };
+  /** Processors that it may run on; null: as its thread was started. */
+  readonly processors: readonly number[] | null;
   readonly markMask: number;
   /** How an undecided packet goes on; see Firewall. */
   readonly pass: 'accept' | 'repeat';

@@ -23,6 +23,7 @@ import type { EndMemory, LiveExplanation } from '../lib/report/explain-live.js';
 import type { FlowReport } from '../lib/report/report.js';
 import type { DecisionReport, DoubtReport, StatusReport } from '../lib/report/status.js';
 import { timeText } from '../lib/report/ended-flow.js';
+import { confineControl } from './affinity.js';
 import { UserError } from './errors.js';
 import type { DecisionMessage, FromWorker } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
@@ -90,7 +91,8 @@ export class Filter {
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
     this.#eve = this.#openEve(config.eve.file);
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
-    const plans = plansOf(config, this.#firewall?.pass ?? 'repeat', this.#memory);
+    const processors = confineControl(config);
+    const plans = plansOf(config, this.#firewall?.pass ?? 'repeat', this.#memory, processors);
     this.#pool = new WorkerPool(plans, this.#events());
     await this.#pool.start();
     await this.#listen(config.metrics.listen);

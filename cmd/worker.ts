@@ -12,6 +12,7 @@ import { wantsNames } from '../lib/config/config.js';
 import { interfaceIndex } from '../lib/io/interfaces.js';
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
 import { threadId } from '../lib/native/index.js';
+import { confineData } from './affinity.js';
 import { FilterLoop } from './filter-loop.js';
 import {
   controlMessages,
@@ -164,6 +165,7 @@ function run(queue: NfqueueQueue): void {
 /** Opens the queue; what stands in the way is told with its code. */
 function start(): NfqueueQueue | null {
   try {
+    confineData(settings.processors);
     return open();
   } catch (error) {
     const { code, message } = error as Error & { code?: string };

@@ -1,6 +1,6 @@
 /** What is wrong between settings that are right by themselves. */
-import { availableParallelism } from 'node:os';
 import { detectors } from '../../detectors/index.js';
+import { automaticWorkers, processorsProblem } from '../numa/workers.js';
 import { AllowList } from './allow.js';
 import type { Config, ConfigProblem } from './config.js';
 
@@ -23,23 +23,34 @@ export function findContradictions(config: Config, placeOf: PlaceOf): Contradict
     const place = placeOf(path) ?? { source: 'defaults', line: null };
     return { ...place, path, message };
   };
-  return { problems: wrongSums(config, at), warnings: [...pointless(config, at), ...holes(config, at)] };
+  return {
+    problems: [...wrongSums(config, at), ...wrongProcessors(config, at)],
+    warnings: [...pointless(config, at), ...holes(config, at)],
+  };
 }
 
 type At = (paths: readonly string[], message: string) => ConfigProblem;
 
-function wrongSums({ traffic, queue, workers }: Config, at: At): ConfigProblem[] {
+function wrongSums({ traffic, queue, workers, affinity }: Config, at: At): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (!traffic.forwarded && !traffic.local) {
     const message = 'neither forwarded nor local traffic is inspected; set one of them to true';
     problems.push(at(['traffic.forwarded', 'traffic.local'], message));
   }
-  const count = workers === 'auto' ? 2 * availableParallelism() : workers;
+  const count = workers === 'auto' ? automaticWorkers(affinity.data) : workers;
   if (queue.first + count - 1 > 65_535) {
     const message = `${count} workers need the queues ${queue.first} to ${queue.first + count - 1}, and the last queue is 65535; begin at ${65_536 - count} or lower`;
     problems.push(at(['queue.first', 'workers'], message));
   }
   return problems;
+}
+
+function wrongProcessors({ affinity }: Config, at: At): ConfigProblem[] {
+  return (['data', 'control'] as const).flatMap((name) => {
+    const processors = affinity[name];
+    const problem = processors === null ? null : processorsProblem(processors);
+    return problem === null ? [] : [at([`affinity.${name}`], problem)];
+  });
 }
 
 function pointless(config: Config, at: At): ConfigProblem[] {

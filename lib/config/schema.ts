@@ -12,6 +12,7 @@ import {
   infoHash,
   instanceName,
   interfaceName,
+  interfacePair,
   listenAddress,
   listFile,
   macAddress,
@@ -21,6 +22,7 @@ import {
   orWord,
   outputPath,
   portRange,
+  processorList,
   socketPath,
   switched,
   wholeNumber,
@@ -99,7 +101,7 @@ const general: readonly Setting[] = [
     'workers',
     orWord('auto', 'auto', wholeNumber(1, 256)),
     'auto',
-    'Worker threads, each with its own queue; auto is two per processor.',
+    'Worker threads, each with its own queue; auto is two per core, four on Arm. Only the large cores of a hybrid processor count, and only those that affinity.data names.',
     { flag: 'workers', restart: opensQueues },
   ),
   setting('batch', wholeNumber(1, 256), 64, 'Packets taken from the kernel at once.', {
@@ -165,6 +167,33 @@ const traffic: readonly Setting[] = [
     interfaceName,
     'Inspect only packets that come in or go out by one of these network interfaces; empty: all.',
     { flag: 'interface' },
+  ),
+  list(
+    'traffic.pairs',
+    interfacePair,
+    'Inspect what goes between the two interfaces of such a pair, whatever interfaces and leave_interfaces say. For several instances on one machine (swarmgate numa).',
+  ),
+  list(
+    'traffic.leave_interfaces',
+    interfaceName,
+    'Leave packets that come in or go out by one of these to other instances on this machine.',
+  ),
+];
+
+const affinity: readonly Setting[] = [
+  setting(
+    'affinity.data',
+    orWord('any', null, processorList),
+    null,
+    'Processors that the workers may run on. Each may use the whole list; the kernel spreads them.',
+    { restart: 'the number of queues goes by it' },
+  ),
+  setting(
+    'affinity.control',
+    orWord('any', null, processorList),
+    null,
+    'Processors of the main thread, which answers status, writes logs and watches the rules.',
+    { restart: 'threads take it over when they start' },
   ),
 ];
 
@@ -280,6 +309,7 @@ export const settings: readonly Setting[] = [
   ...general,
   ...queue,
   ...traffic,
+  ...affinity,
   ...actions,
   ...allow,
   ...names,
@@ -293,6 +323,7 @@ export const settingAt: ReadonlyMap<string, Setting> = new Map(settings.map((ent
 export const sections: ReadonlyMap<string, string> = new Map([
   ['queue', "The kernel's packet queues (NFQUEUE)."],
   ['traffic', 'Which traffic is inspected.'],
+  ['affinity', 'On which processors the threads run (as swarmgate numa plans them).'],
   ['action', 'What happens to BitTorrent in mode enforce.'],
   ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],
   ['allow', 'What Swarmgate leaves alone. Connections inside these are never looked at.'],
