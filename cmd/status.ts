@@ -80,7 +80,7 @@ function build(yargs: Argv): Argv<StatusArguments> {
         ...(instance === controlOptions.instance.default ? [] : ['instance']),
         ...(socket === undefined ? [] : ['socket']),
       ];
-      refuseBoth(options as unknown as StatusArguments, isGiven);
+      refuseBoth(options, isGiven);
       return true;
     })
     .example('$0 status', 'is it blocking, how much traffic, which hosts')

@@ -150,8 +150,8 @@ function noteShares(
   if (nodes.length < 2) return;
   const dealt = shares.some(({ pairs }) => pairs.length > 0);
   for (const [index, { pairs }] of shares.entries()) {
-    const text = pairs.map((pair) => pair.join(' and ')).join(', ');
-    if (text !== '') notes.push(`node${nodes[index]!} inspects what goes between ${text}`);
+    if (dealt && pairs.length === 0)
+      notes.push(`node${nodes[index]!} inspects nothing that goes between two nodes: the pairs are few`);
   }
   const crossing = groups.slice(1).some(({ length }) => length > 0);
   if (!dealt && crossing)

@@ -17,6 +17,8 @@
  * in `leave`, then takes what comes in or goes out by its `interfaces` (all when there are none).
  */
 
+import { invariant } from '../invariant.js';
+
 export type Pair = readonly [string, string];
 
 export interface Share {
@@ -29,8 +31,13 @@ export interface Share {
 /** Two rules each in iptables, which are walked one by one for each packet of an undecided flow. */
 export const pairsHighest = 64;
 
-/** @param groups interfaces of each instance; no name twice */
+/** @param groups interfaces of each instance, only the first may have none; no name twice */
 export function sharesOf(groups: readonly (readonly string[])[]): Share[] {
+  // No interfaces means all of them.
+  invariant(
+    groups.slice(1).every(({ length }) => length > 0),
+    'an instance has interfaces',
+  );
   const crossing = groups.flatMap((_, high) => groups.slice(0, high).map((_, low) => ({ low, high })));
   const count = crossing.reduce((sum, { low, high }) => sum + groups[low]!.length * groups[high]!.length, 0);
   const dealt = count <= pairsHighest;
