@@ -36,17 +36,19 @@ function interfaceText(each: NetworkInterface): string {
   return printable(`${name}: ${parts.join(', ')}`);
 }
 
-function instanceLines(instance: InstancePlan, isFirst: boolean): string[] {
+function instanceLines(instance: InstancePlan, index: number, count: number): string[] {
   const { name, node, interfaces, share, queueFirst, workers } = instance;
   const data = cpuListText(instance.dataProcessors);
   const control = cpuListText(instance.controlProcessors);
   const memory =
     instance.memoryNodes.length === 0 ? 'not bound' : `node ${cpuListText(instance.memoryNodes)}`;
-  const rest = isFirst ? ', and all that no other instance takes' : '';
+  const named = interfaces.join(', ') || 'none';
+  const others = index === 0 ? `${named}, and all that no other instance takes` : named;
+  const taken = count > 1 ? others : share.interfaces.join(', ') || `all (now ${named})`;
   const field = (title: string, text: string): string => `  ${title.padEnd(11)}${text}`;
   return [
     `Instance ${name}, on node ${node}`,
-    field('interfaces', printable((interfaces.join(', ') || 'none') + rest)),
+    field('interfaces', printable(taken)),
     ...(share.pairs.length === 0
       ? []
       : [field('between', printable(share.pairs.map((pair) => pair.join(' and ')).join(', ')))]),
@@ -66,7 +68,10 @@ export function planText(topology: Topology, plan: Plan): string {
     ...nodes.map((node) => `  ${nodeText(topology, node)}`),
     plural(interfaces.length, 'network interface'),
     ...interfaces.map((each) => `  ${interfaceText(each)}`),
-    ...plan.instances.flatMap((instance, index) => ['', ...instanceLines(instance, index === 0)]),
+    ...plan.instances.flatMap((instance, index) => [
+      '',
+      ...instanceLines(instance, index, plan.instances.length),
+    ]),
     ...(plan.notes.length === 0 ? [] : ['', 'Notes', ...plan.notes.map((note) => `  ${printable(note)}`)]),
     ...(hints.length === 0
       ? []

@@ -69,20 +69,18 @@ const columns = [
   { title: 'Mode' },
   { title: 'Packets/s', right: true },
   { title: 'Traffic', right: true },
-  { title: 'Packets', right: true },
   { title: 'BitTorrent', right: true },
   { title: 'Flows', right: true },
   { title: 'Workers', right: true },
   { title: 'Lost', right: true },
-  { title: 'Memory', right: true },
 ];
 
 function row(name: string, mode: string, sum: StatusSum): string[] {
   return [
     ...[name, mode, countText(sum.packets_per_second), `${bitsText(sum.bits_per_second)}/s`],
-    ...[countText(sum.packets), countText(sum.flows.by_verdict.bittorrent), countText(sum.flows.now)],
+    ...[countText(sum.flows.by_verdict.bittorrent), countText(sum.flows.now)],
     `${sum.workers.running}/${sum.workers.configured}`,
-    ...[countText(sum.lost), bytesText(sum.memory_bytes)],
+    countText(sum.lost),
   ];
 }
 
@@ -107,7 +105,9 @@ export function renderSum(statuses: readonly StatusReport[], { width, colour }: 
   rows.push(row('all', modes.size === 1 ? [...modes][0]! : 'mixed', sum));
   lines.push('', ...textTable(columns, rows, width, (text) => paint('2', text)));
   const { dropped, rejected } = sum.actions;
-  const done = `${plural(dropped, 'packet')} dropped, ${countText(rejected)} rejected; swarmgate status --instance NAME says more.`;
+  const done =
+    `${plural(sum.packets, 'packet')} inspected, ${countText(dropped)} dropped, ${countText(rejected)} rejected; ` +
+    `${bytesText(sum.memory_bytes)} of memory. One instance: swarmgate status --instance NAME.`;
   lines.push(
     '',
     ...wrap(done, width)
