@@ -5,8 +5,10 @@ import type { Config } from '../lib/config/config.js';
 import { fileFrom } from '../lib/config/flags.js';
 import { combine, defaultFile } from '../lib/config/load.js';
 import { readConfigFile } from '../lib/config/yaml-file.js';
+import { cpuListText } from '../lib/numa/cpu-list.js';
 import { makePlan, type Plan } from '../lib/numa/plan.js';
 import { readTopology, type Topology } from '../lib/numa/topology.js';
+import { thisMachine } from '../lib/numa/workers.js';
 import { jsonText } from '../lib/report/escape.js';
 import { exitUnavailable, UserError } from './errors.js';
 import { filesOf, tableFile, type PlannedFile } from './numa-files.js';
@@ -27,10 +29,21 @@ function baseConfig({ config, root }: NumaArguments): Config {
   return combine(readConfigFile(file, named === null), file, { env: {}, flags: new Map() }).config;
 }
 
+/** In a container the kernel shows more processors than may be used. */
+function permittedOf(topology: Topology): Topology {
+  const { permitted } = thisMachine();
+  const processors = topology.processors.filter(({ id }) => permitted.has(id));
+  const without = topology.processors.filter(({ id }) => !permitted.has(id)).map(({ id }) => id);
+  if (without.length === 0 || processors.length === 0) return topology;
+  const problem = `processors ${cpuListText(without)} may not be used here (container, or started with taskset): left out`;
+  return { ...topology, processors, problems: [...topology.problems, problem] };
+}
+
 function planned(words: NumaArguments): Planned {
   const base = baseConfig(words);
-  const isArm = words.sys === undefined ? process.arch === 'arm64' || process.arch === 'arm' : null;
-  const topology = readTopology(words.sys ?? '/sys', { isArm });
+  const isArm = process.arch === 'arm64' || process.arch === 'arm';
+  const topology =
+    words.sys === undefined ? permittedOf(readTopology('/sys', { isArm })) : readTopology(words.sys);
   if (words.sys !== undefined && topology.interfaces.length === 0 && topology.problems.length > 2)
     throw new UserError(
       'numa-no-tree',
