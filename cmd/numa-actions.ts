@@ -7,7 +7,9 @@ import { combine, defaultFile } from '../lib/config/load.js';
 import { readConfigFile } from '../lib/config/yaml-file.js';
 import { cpuListText } from '../lib/numa/cpu-list.js';
 import { makePlan, type Plan } from '../lib/numa/plan.js';
+import { SysTree } from '../lib/numa/sys-tree.js';
 import { readTopology, type Topology } from '../lib/numa/topology.js';
+import { uplinksIn } from '../lib/numa/uplinks.js';
 import { thisMachine } from '../lib/numa/workers.js';
 import { jsonText } from '../lib/report/escape.js';
 import { exitUnavailable, UserError } from './errors.js';
@@ -27,6 +29,11 @@ function baseConfig({ config, root }: NumaArguments): Config {
   const named = fileFrom({ config });
   const file = named ?? join(root ?? '/', defaultFile);
   return combine(readConfigFile(file, named === null), file, { env: {}, flags: new Map() }).config;
+}
+
+function uplinksHere(): string[] {
+  const proc = new SysTree('/proc/net');
+  return uplinksIn(proc.text('route') ?? '', proc.text('ipv6_route') ?? '');
 }
 
 /** In a container the kernel shows more processors than may be used. */
@@ -54,6 +61,7 @@ function planned(words: NumaArguments): Planned {
     batch: base.batch,
     markMask: base.markMask,
     interfaces: base.traffic.interfaces,
+    uplinks: words.uplink ?? (words.sys === undefined ? uplinksHere() : []),
     workers: base.workers === 'auto' ? null : base.workers,
   });
   return { topology, plan, base };

@@ -167,7 +167,14 @@ control: { socket: /tmp/x/default.sock }`,
     none,
   ).config;
   const plan = makePlan(readTopology(treeOf('epyc-2-nodes')), {
-    ...{ queueFirst: base.queue.first, batch: 32, markMask: base.markMask, interfaces: [], workers: 1 },
+    ...{
+      queueFirst: base.queue.first,
+      batch: 32,
+      markMask: base.markMask,
+      interfaces: [],
+      uplinks: [],
+      workers: 1,
+    },
   });
   const configs = plan.instances.map((instance, index) => configOf(instance, base, index));
   assert.deepEqual(

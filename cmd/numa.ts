@@ -9,6 +9,7 @@ export interface NumaArguments {
   sys: string | undefined;
   config: string | undefined;
   root: string | undefined;
+  uplink: string[] | undefined;
   'dry-run': boolean;
   force: boolean;
 }
@@ -29,6 +30,13 @@ function build(yargs: Argv): Argv<NumaArguments> {
       path('what all instances have in common (default: /etc/swarmgate/config.yaml if it is there)'),
     )
     .option('root', path('install, remove: folder that stands for /'))
+    .option('uplink', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      requiresArg: true,
+      describe: 'interface to the Internet; may be repeated (default: those with a default route)',
+    })
     .option('dry-run', { type: 'boolean', default: false, describe: 'install: print the files instead' })
     .option('force', {
       type: 'boolean',

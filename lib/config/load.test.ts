@@ -278,7 +278,7 @@ test('processors that are not there, or not permitted, are refused with place an
     () => read('affinity: { control: "8191" }'),
     /affinity\.control: no processor 8191 is online on this machine/,
   );
-  for (const wrong of ['3-1', 'a', '1,,2', '-1', '0x1', '99999', '[0, 1]', '0-'])
+  for (const wrong of ['"3-1"', 'a', '"1,,2"', '-1', '0x1', '99999', '[0, 1]', '"0-"', '""'])
     assert.throws(() => read(`affinity: { data: ${wrong} }`), /affinity\.data/, wrong);
   const { config } = read('affinity: { data: 0, control: "0" }');
   assert.deepEqual(config.affinity, { data: [0], control: [0] });

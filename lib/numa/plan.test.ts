@@ -16,6 +16,7 @@ const settings: PlanSettings = {
   batch: 64,
   markMask: 0x7000_0000,
   interfaces: [],
+  uplinks: [],
   workers: null,
 };
 
@@ -82,6 +83,25 @@ test('four interfaces on two nodes: either node has half of what goes between th
   const [first, second] = plan.instances;
   assert.ok(takes(second!.share, 'enp193s0f0', 'enp193s0f1') && takes(second!.share, 'wg0', 'enp193s0f0'));
   assert.ok(takes(first!.share, 'enp65s0f0', 'wg0') && takes(first!.share, 'wg0', 'ppp0'));
+});
+
+test('with uplinks known, all that a LAN sends by any of them is for one instance', () => {
+  const given = topology(2, [
+    ...['lan0', 'lan1', 'lan2'].map((name) => anInterface(name, 0)),
+    ...['up0', 'up1', 'lan3', 'lan4'].map((name) => anInterface(name, 1)),
+  ]);
+  const plan = makePlan(given, { ...settings, uplinks: ['up0', 'up1', 'ppp0'] });
+  const owner = (a: string, b: string): string =>
+    plan.instances.find(({ share }) => takes(share, a, b))!.name;
+  for (const lan of ['lan0', 'lan1', 'lan2']) assert.equal(owner(lan, 'up0'), owner('up1', lan), lan);
+  assert.notEqual(owner('lan0', 'up0'), owner('lan1', 'up0'), 'both are busy');
+  assertShared(plan, [...given.interfaces.map(({ name }) => name), 'ppp0']);
+  const turned = topology(2, [anInterface('up0', 0), anInterface('up1', 0), anInterface('lan0', 1)]);
+  const other = makePlan(turned, { ...settings, uplinks: ['up0', 'up1'] });
+  assert.deepEqual(
+    other.instances.map(({ share }) => share.pairs.length),
+    [0, 2],
+  );
 });
 
 test('too many pairs: the later node has them all, and every packet still has one owner', () => {
@@ -283,14 +303,18 @@ test('property: any groups share the traffic out', () => {
     fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 4 }),
   );
   fc.assert(
-    fc.property(sizesOf, ([first, others]) => {
-      const all = [first, ...others].map((size, group) =>
-        Array.from({ length: size }, (_, i) => `g${group}i${i}`),
-      );
-      const shares = sharesOf(all);
-      const owners = (a: string, b: string): number => shares.filter((share) => takes(share, a, b)).length;
-      for (const a of [...all.flat(), 'x'])
-        for (const b of [...all.flat(), 'y']) assert.equal(owners(a, b), 1);
-    }),
+    fc.property(
+      sizesOf,
+      fc.array(fc.constantFrom('g0i0', 'g0i1', 'g1i0', 'g1i1', 'g2i0')),
+      ([first, others], uplinks) => {
+        const all = [first, ...others].map((size, group) =>
+          Array.from({ length: size }, (_, i) => `g${group}i${i}`),
+        );
+        const shares = sharesOf(all, uplinks);
+        const owners = (a: string, b: string): number => shares.filter((share) => takes(share, a, b)).length;
+        for (const a of [...all.flat(), 'x'])
+          for (const b of [...all.flat(), 'y']) assert.equal(owners(a, b), 1);
+      },
+    ),
   );
 });

@@ -17,6 +17,8 @@ export interface PlanSettings {
   readonly markMask: number;
   /** Only these interfaces; all when empty. */
   readonly interfaces: readonly string[];
+  /** Interfaces with a default route. */
+  readonly uplinks: readonly string[];
   /** Workers of each instance; null: by its cores. */
   readonly workers: number | null;
 }
@@ -66,8 +68,9 @@ export function makePlan(topology: Topology, settings: PlanSettings): Plan {
   const belongs = (node: number, each: NetworkInterface): boolean =>
     nodes.length === 1 ? each.node === node || each.physical : each.node === node;
   const groups = nodes.map((node) => usable.filter((each) => belongs(node, each)).map(({ name }) => name));
-  const shares = sharesOf(groups);
+  const shares = sharesOf(groups, settings.uplinks);
   noteShares(nodes, groups, shares, notes);
+  if (nodes.length > 1) notes.push(uplinkNote(settings));
   if (nodes.length > 2)
     notes.push(
       'from the third instance on the mark fields use bits that other software may use too (Tailscale, Docker, ...): swarmgate doctor finds rules that do',
@@ -139,6 +142,12 @@ function markMasks(first: number): number[] {
     if ((mask & first) === 0) others.push(mask);
   }
   return [first, ...others];
+}
+
+function uplinkNote({ uplinks }: PlanSettings): string {
+  return uplinks.length === 0
+    ? 'no uplink is known: with --uplink NAME all flows of a LAN meet in one instance'
+    : `uplinks: ${uplinks.join(', ')}; what goes by them is inspected where the LAN at the other end is assigned`;
 }
 
 function noteShares(

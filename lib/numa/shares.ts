@@ -8,10 +8,11 @@
  *   one on a node, the other on none      that node's instance (wg0, ppp0, a container's veth)
  *   both on none                          the first instance
  *
- * Pairs across two nodes are dealt out like the squares of a chessboard, so that two LANs on one node and two uplinks on
- * the other keep both nodes busy, and all flows of a LAN by one uplink still meet in one instance: only there can what
- * one flow proves about a host or peer help to judge the next (a hash of the addresses would be more even, and would
- * tear that apart). Above `pairsHighest` pairs the rules would get long; then the later instance has them all.
+ * Pairs across two nodes are dealt out. Where one of the two is an uplink (has a default route) the other one decides:
+ * all that a LAN sends by any uplink meets in one instance, also when answers come back by another uplink than questions
+ * left by, and only there can what one flow proves about a host or peer help to judge the next (a hash of the addresses
+ * would be more even, and would tear all that apart). Other pairs are dealt out like the squares of a chessboard, so that
+ * two interfaces on each node keep both busy. Above `pairsHighest` pairs the rules would get long; then the later instance has them all.
  *
  * In the kernel's rules an instance looks at `pairs` first, then leaves alone what comes in or goes out by an interface
  * in `leave`, then takes what comes in or goes out by its `interfaces` (all when there are none).
@@ -31,13 +32,22 @@ export interface Share {
 /** Two rules each in iptables, which are walked one by one for each packet of an undecided flow. */
 export const pairsHighest = 64;
 
-/** @param groups interfaces of each instance, only the first may have none; no name twice */
-export function sharesOf(groups: readonly (readonly string[])[]): Share[] {
+/**
+ * @param groups interfaces of each instance, only the first may have none; no name twice
+ * @param uplinks interfaces with a default route
+ */
+export function sharesOf(groups: readonly (readonly string[])[], uplinks: readonly string[] = []): Share[] {
   // No interfaces means all of them.
   invariant(
     groups.slice(1).every(({ length }) => length > 0),
     'an instance has interfaces',
   );
+  /** Whether the i-th interface of the lower group and the j-th of the higher one are for the lower instance. */
+  const isLow = (a: string, i: number, b: string, j: number): boolean => {
+    const [up, down] = [uplinks.includes(a), uplinks.includes(b)];
+    if (up === down) return (i + j) % 2 === 0;
+    return down ? i % 2 === 0 : j % 2 === 1;
+  };
   const crossing = groups.flatMap((_, high) => groups.slice(0, high).map((_, low) => ({ low, high })));
   const count = crossing.reduce((sum, { low, high }) => sum + groups[low]!.length * groups[high]!.length, 0);
   const dealt = count <= pairsHighest;
@@ -45,7 +55,7 @@ export function sharesOf(groups: readonly (readonly string[])[]): Share[] {
   if (dealt) {
     for (const { low, high } of crossing) {
       for (const [i, a] of groups[low]!.entries()) {
-        for (const [j, b] of groups[high]!.entries()) pairs[(i + j) % 2 === 0 ? low : high]!.push([a, b]);
+        for (const [j, b] of groups[high]!.entries()) pairs[isLow(a, i, b, j) ? low : high]!.push([a, b]);
       }
     }
   }
