@@ -52,8 +52,8 @@ export const targetRate = 300_000;
 const losslessPercent = 99.99;
 
 const payloadBytes = 20;
-/** Packets of one flow, in one send: fewer than a flow is looked at. */
-const burst = 8;
+/** Packets of one flow, in one send: no more than a flow is looked at. */
+const burst = 32;
 const patienceMillis = 20_000;
 const ticksPerSecond = 100;
 const snapBytes = 2048;
@@ -193,7 +193,12 @@ function secondsOf(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
 }
 
-async function once1(wire: Wire, watcher: Watcher, rate: number, seconds: number): Promise<MonitorFigures> {
+async function measured(
+  wire: Wire,
+  watcher: Watcher,
+  rate: number,
+  seconds: number,
+): Promise<MonitorFigures> {
   await wire.start(watcher);
   const before = wire.cpuSeconds();
   const { arrived, took } = await wire.flood(rate, seconds);
@@ -245,7 +250,7 @@ export async function benchMonitor(options: MonitorBenchOptions): Promise<Monito
       const runs = new Map<Watcher, MonitorFigures[]>(watchers.map((watcher) => [watcher, []]));
       for (let round = 0; round < repeat; round++)
         for (const watcher of watchers) {
-          const figures = await once1(wire, watcher, rate, seconds);
+          const figures = await measured(wire, watcher, rate, seconds);
           runs.get(watcher)!.push(figures);
           note?.(lineOf(figures));
         }

@@ -76,6 +76,7 @@ class Trial {
       memories: this.memories,
       bells: this.memories.map(() => makeBell()),
       seed: 1,
+      processors: null,
       mayWait,
       counters: this.counts.buffer,
       control: this.control.buffer,

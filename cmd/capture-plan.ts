@@ -57,11 +57,17 @@ export function makeCaptureMemory(config: Config): CaptureMemory {
 }
 
 /** One plan per worker: its ring of each interface, its share of the flows, its own secret. */
-export function ringPlansOf(config: Config, memory: CaptureMemory, swarm: SwarmMemory): RingPlan[] {
+export function ringPlansOf(
+  config: Config,
+  memory: CaptureMemory,
+  swarm: SwarmMemory,
+  processors: readonly number[] | null = config.affinity.data,
+): RingPlan[] {
   const count = workerCount(config);
   const savedBell = makeBell();
   return Array.from({ length: count }, (_, worker) => ({
     worker,
+    processors,
     queue: null,
     rings: {
       interfaces: config.capture.interfaces,

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openRing } from '../lib/io/open-live.js';
 import { threadId } from '../lib/native/index.js';
+import { confineData } from './affinity.js';
 import { CaptureLoop } from './capture-loop.js';
 import type { CaptureSettings, FromCapture, StartMessage } from './filter-settings.js';
 
@@ -16,6 +17,7 @@ function tell(message: FromCapture | StartMessage): void {
 /** Whether it stands; what stands in the way is told with its code. */
 function begins(loop: CaptureLoop): boolean {
   try {
+    confineData(settings.processors);
     loop.begin();
     return true;
   } catch (error) {

@@ -47,7 +47,7 @@ export class Capture implements Intake {
     this.#log = log;
   }
 
-  async plan(swarm: SwarmMemory): Promise<readonly RingPlan[]> {
+  async plan(swarm: SwarmMemory, processors: readonly number[] | null): Promise<readonly RingPlan[]> {
     const config = this.#config;
     const { interfaces, source, save } = config.capture;
     const Watch = chooseSource(source) === 'ring' ? RingWatch : CapWatch;
@@ -62,9 +62,9 @@ export class Capture implements Intake {
     this.#watched = interfaces.map((name, place) => {
       const live = liveOptionsOf(config, name);
       const memories = memory.rings[place]!;
-      return new Watch({ live, sizes, memories, bells: memory.bells, seed }, this.#log);
+      return new Watch({ live, sizes, memories, bells: memory.bells, seed, processors }, this.#log);
     });
-    return ringPlansOf(config, memory, swarm);
+    return ringPlansOf(config, memory, swarm, processors);
   }
 
   async begin(): Promise<void> {

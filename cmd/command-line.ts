@@ -9,6 +9,7 @@ import { explainCommand } from './explain.js';
 import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
 import { monitorCommand } from './monitor.js';
+import { numaCommand } from './numa.js';
 import { ReportOutput } from './output.js';
 import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
@@ -34,6 +35,7 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
     .command(firewallCommand)
     .command(checkCommand)
     .command(doctorCommand)
+    .command(numaCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
     .help()

@@ -17,6 +17,8 @@ export function ruleSetOf(config: Config): RuleSet {
     forwarded: config.traffic.forwarded,
     local: config.traffic.local,
     interfaces: config.traffic.interfaces,
+    pairs: config.traffic.pairs,
+    leave: config.traffic.leaveInterfaces,
     enforce: config.mode === 'enforce',
   };
 }
@@ -32,6 +34,7 @@ export function plansOf(
   config: Config,
   pass: Firewall['pass'],
   swarm: SwarmMemory = makeSwarmMemory(),
+  processors: readonly number[] | null = config.affinity.data,
 ): QueuePlan[] {
   const count = workerCount(config);
   return Array.from({ length: count }, (_, worker) => ({
@@ -44,6 +47,7 @@ export function plansOf(
       receiveBufferBytes: config.queue.receiveBufferBytes,
     },
     rings: null,
+    processors,
     markMask: config.markMask,
     pass,
     flowsMax: Math.max(flowsMaxLowest, Math.ceil(config.limits.flows / count)),

@@ -50,6 +50,8 @@ export interface RingIntake {
 
 interface CommonPlan {
   readonly worker: number;
+  /** Processors that it may run on; null: as its thread was started. */
+  readonly processors: readonly number[] | null;
   /** Flows that this worker tracks at once. */
   readonly flowsMax: number;
   readonly hashSeed: number;
@@ -131,6 +133,8 @@ export interface CaptureSettings {
   /** The rings of this interface, one to each worker, and the workers' bells. */
   readonly memories: readonly SlabRingMemory[];
   readonly bells: readonly BellMemory[];
+  /** Processors that it may run on; null: as its thread was started. */
+  readonly processors: readonly number[] | null;
   /** Same seed, same worker: shared by all capture loops. */
   readonly seed: number;
   /** An interface that is not there is waited for. Not at the first start, where it is an error. */

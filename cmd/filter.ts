@@ -35,10 +35,10 @@ export class Filter implements Intake {
     this.#log = log;
   }
 
-  async plan(swarm: SwarmMemory): Promise<readonly QueuePlan[]> {
+  async plan(swarm: SwarmMemory, processors: readonly number[] | null): Promise<readonly QueuePlan[]> {
     const config = this.#config;
     if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
-    return plansOf(config, this.#firewall?.pass ?? 'repeat', swarm);
+    return plansOf(config, this.#firewall?.pass ?? 'repeat', swarm, processors);
   }
 
   async begin(): Promise<void> {

@@ -11,6 +11,7 @@ import { ControlServer } from '../lib/control/server.js';
 import type { Log } from '../lib/report/log.js';
 import { metricsText } from '../lib/report/metrics.js';
 import type { StatusReport } from '../lib/report/status.js';
+import { confineControl } from './affinity.js';
 import { StatusMaker } from './filter-status.js';
 import type { Attempt, Intake } from './intake.js';
 import { Reports } from './reports.js';
@@ -56,7 +57,7 @@ export class Instance {
     this.#lock = InstanceLock.take(config.instance);
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
     this.#reports.open();
-    const plans = await this.intake.plan(this.#reports.memory);
+    const plans = await this.intake.plan(this.#reports.memory, confineControl(config));
     this.#pool = new WorkerPool(plans, this.#events());
     await this.#pool.start();
     await this.#listen(config.metrics.listen);

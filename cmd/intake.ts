@@ -11,8 +11,11 @@ export type IntakeStatus = Pick<StatusReport, 'rules' | 'capture'>;
 export type Attempt = (what: string, code: string, step: () => Promise<void> | undefined) => Promise<boolean>;
 
 export interface Intake {
-  /** What each worker will read from. Nothing is visible outside yet. @throws an error with a code */
-  plan(swarm: SwarmMemory): Promise<readonly WorkerPlan[]>;
+  /**
+   * What each worker will read from. Nothing is visible outside yet. @throws an error with a code
+   * @param processors for threads of the data plane; null: as they come
+   */
+  plan(swarm: SwarmMemory, processors: readonly number[] | null): Promise<readonly WorkerPlan[]>;
   /** The workers are ready: from now on packets come. @throws an error with a code */
   begin(): Promise<void>;
   /** Takes a new configuration over, or throws and keeps the old one. */

@@ -18,6 +18,7 @@ const plan: WatchPlan = {
   memories,
   bells: [makeBell()],
   seed: 1,
+  processors: null,
 };
 
 class Told {

@@ -41,6 +41,8 @@ export interface WatchPlan {
   readonly memories: readonly SlabRingMemory[];
   readonly bells: readonly BellMemory[];
   readonly seed: number;
+  /** Of a capture thread; null: as it comes. */
+  readonly processors: readonly number[] | null;
 }
 
 const absenceWords: Readonly<Record<string, string>> = {
@@ -104,7 +106,7 @@ export class RingWatch implements Watched {
 
   /** @param makeThread for tests */
   constructor(plan: WatchPlan, log: WatchLog, makeThread = startThread) {
-    const { live, sizes, memories, bells, seed } = plan;
+    const { live, memories } = plan;
     this.#name = live.interface;
     this.#workers = memories.length;
     this.#telling = new Telling(live.interface, log);
@@ -116,7 +118,7 @@ export class RingWatch implements Watched {
       make: (counters, control) => {
         this.#waits = false;
         const mayWait = life.restarts > 0;
-        return makeThread({ live, sizes, memories, bells, seed, mayWait, counters, control });
+        return makeThread({ ...plan, mayWait, counters, control });
       },
       hear: (message) => {
         this.#hear(message);

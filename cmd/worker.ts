@@ -18,6 +18,7 @@ import { RingReader, RingWriter, type SlabRingMemory } from '../lib/io/slab-ring
 import { counterAt } from '../lib/engine/counters.js';
 import { markMaskDefault } from '../lib/firewall/marks.js';
 import { threadId } from '../lib/native/index.js';
+import { confineData } from './affinity.js';
 import { FilterLoop } from './filter-loop.js';
 import {
   controlMessages,
@@ -209,6 +210,7 @@ function run(queue: PacketQueue): void {
 /** Opens the queue; what stands in the way is told with its code. */
 function start(): PacketQueue | null {
   try {
+    confineData(settings.processors);
     return open();
   } catch (error) {
     const { code, message } = error as Error & { code?: string };

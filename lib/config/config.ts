@@ -17,7 +17,7 @@ export interface Config {
   readonly encrypted: 'off' | 'corroborated' | 'shape';
   /** Names control socket, rules and state. */
   readonly instance: string;
-  /** Worker threads, each with its own queue; 'auto' is 2 x cores. */
+  /** Worker threads, each with its own queue; 'auto' is 2 x cores, see workerCount. */
   readonly workers: number | 'auto';
   /** Packets per batch, 1 to 256. */
   readonly batch: number;
@@ -34,6 +34,16 @@ export interface Config {
     readonly forwarded: boolean;
     readonly local: boolean;
     readonly interfaces: readonly string[];
+    /** Between the two of a pair this instance inspects, whatever the other two lists say. */
+    readonly pairs: readonly (readonly [string, string])[];
+    /** Left to other instances. */
+    readonly leaveInterfaces: readonly string[];
+  };
+  /** Processors that threads are confined to; null: not confined. */
+  readonly affinity: {
+    /** Each worker to the whole list. */
+    readonly data: readonly number[] | null;
+    readonly control: readonly number[] | null;
   };
   /** What `monitor` watches. */
   readonly capture: {

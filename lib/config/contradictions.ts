@@ -1,6 +1,6 @@
 /** What is wrong between settings that are right by themselves. */
-import { availableParallelism } from 'node:os';
 import { detectors } from '../../detectors/index.js';
+import { automaticWorkers, processorsProblem } from '../numa/workers.js';
 import { AllowList } from './allow.js';
 import { ringsOf, type Config, type ConfigProblem } from './config.js';
 import { ringBytesLowest } from '../limits.js';
@@ -25,23 +25,24 @@ export function findContradictions(config: Config, placeOf: PlaceOf): Contradict
     return { ...place, path, message };
   };
   return {
-    problems: [...wrongSums(config, at), ...wrongCapture(config, at)],
+    problems: [...wrongSums(config, at), ...wrongProcessors(config, at), ...wrongCapture(config, at)],
     warnings: [...pointless(config, at), ...holes(config, at)],
   };
 }
 
 type At = (paths: readonly string[], message: string) => ConfigProblem;
 
-const countOf = (workers: Config['workers']): number =>
-  workers === 'auto' ? 2 * availableParallelism() : workers;
+const countOf = ({ workers, affinity }: Config): number =>
+  workers === 'auto' ? automaticWorkers(affinity.data) : workers;
 
-function wrongSums({ traffic, queue, workers }: Config, at: At): ConfigProblem[] {
+function wrongSums(config: Config, at: At): ConfigProblem[] {
+  const { traffic, queue } = config;
   const problems: ConfigProblem[] = [];
   if (!traffic.forwarded && !traffic.local) {
     const message = 'neither forwarded nor local traffic is inspected; set one of them to true';
     problems.push(at(['traffic.forwarded', 'traffic.local'], message));
   }
-  const count = countOf(workers);
+  const count = countOf(config);
   if (queue.first + count - 1 > 65_535) {
     const message = `${count} workers need the queues ${queue.first} to ${queue.first + count - 1}, and the last queue is 65535; begin at ${65_536 - count} or lower`;
     problems.push(at(['queue.first', 'workers'], message));
@@ -52,20 +53,28 @@ function wrongSums({ traffic, queue, workers }: Config, at: At): ConfigProblem[]
 /** What belongs to a packet in a capture file beside its bytes: header of the file, header of the record. */
 const savedHeaderBytes = 24 + 16;
 
-function wrongCapture({ capture, workers }: Config, at: At): ConfigProblem[] {
+function wrongCapture(config: Config, at: At): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const { snapBytes, ringBytes, save } = capture;
+  const { snapBytes, ringBytes, save } = config.capture;
   if (save.fileBytes < snapBytes + savedHeaderBytes) {
     const message = `a file of ${save.fileBytes} bytes cannot hold one packet of snap_bytes (${snapBytes}); make it larger`;
     problems.push(at(['capture.save.file_bytes', 'capture.snap_bytes'], message));
   }
-  const rings = ringsOf(capture) * countOf(workers);
+  const rings = ringsOf(config.capture) * countOf(config);
   const least = rings * ringBytesLowest(snapBytes);
   if (ringBytes < least) {
     const message = `${rings} rings (one of each interface to each worker) with room for packets of ${snapBytes} bytes need ${least} bytes at least; give them more, or take fewer workers`;
     problems.push(at(['capture.ring_bytes', 'workers', 'capture.snap_bytes'], message));
   }
   return problems;
+}
+
+function wrongProcessors({ affinity }: Config, at: At): ConfigProblem[] {
+  return (['data', 'control'] as const).flatMap((name) => {
+    const processors = affinity[name];
+    const problem = processors === null ? null : processorsProblem(processors);
+    return problem === null ? [] : [at([`affinity.${name}`], problem)];
+  });
 }
 
 function pointless(config: Config, at: At): ConfigProblem[] {

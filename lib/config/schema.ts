@@ -14,6 +14,7 @@ import {
   infoHash,
   instanceName,
   interfaceName,
+  interfacePair,
   listenAddress,
   listFile,
   macAddress,
@@ -23,6 +24,7 @@ import {
   orWord,
   outputPath,
   portRange,
+  processorList,
   socketPath,
   switched,
   wholeNumber,
@@ -113,7 +115,7 @@ const general: readonly Setting[] = [
     'workers',
     orWord('auto', 'auto', wholeNumber(1, 256)),
     'auto',
-    'Worker threads, each with its own queue; auto is two per processor.',
+    'Worker threads, each with its own queue or rings; auto is two per core, four on Arm. Only the large cores of a hybrid processor count, and only those that affinity.data names.',
     { flag: 'workers', restart: opensQueues },
   ),
   setting('batch', wholeNumber(1, 256), 64, 'Packets taken from the kernel at once.', {
@@ -186,6 +188,18 @@ const traffic: readonly Setting[] = [
     'Inspect only packets that come in or go out by one of these network interfaces; empty: all.',
     { flag: 'interface', command: 'run' },
   ),
+  list(
+    'traffic.pairs',
+    interfacePair,
+    'Inspect what goes between the two interfaces of such a pair, whatever interfaces and leave_interfaces say. For several instances on one machine (swarmgate numa).',
+    { command: 'run' },
+  ),
+  list(
+    'traffic.leave_interfaces',
+    interfaceName,
+    'Leave packets that come in or go out by one of these to other instances on this machine.',
+    { command: 'run' },
+  ),
 ];
 
 const save = 'capture.save';
@@ -243,7 +257,7 @@ const capture: readonly Setting[] = [
     `${save}.directory`,
     orWord('off', null, directoryPath),
     null,
-    'Write the packets of flows that were detected to capture files in this directory.',
+    'Write the packets of detected flows, from the deciding one on, to capture files in this directory.',
     { flag: 'save-detected', restart: opensCapture, command: 'monitor' },
   ),
   setting(
@@ -259,6 +273,23 @@ const capture: readonly Setting[] = [
     16,
     'Files of this instance that are kept; the oldest is removed for a new one.',
     { flag: 'save-files', restart: opensCapture, command: 'monitor' },
+  ),
+];
+
+const affinity: readonly Setting[] = [
+  setting(
+    'affinity.data',
+    orWord('any', null, processorList),
+    null,
+    'Processors that the workers may run on. Each may use the whole list; the kernel spreads them.',
+    { restart: 'the number of queues goes by it' },
+  ),
+  setting(
+    'affinity.control',
+    orWord('any', null, processorList),
+    null,
+    'Processors of the main thread, which answers status, writes logs and watches the rules.',
+    { restart: 'threads take it over when they start' },
   ),
 ];
 
@@ -375,6 +406,7 @@ export const settings: readonly Setting[] = [
   ...queue,
   ...traffic,
   ...capture,
+  ...affinity,
   ...actions,
   ...allow,
   ...names,
@@ -390,6 +422,7 @@ export const sections: ReadonlyMap<string, string> = new Map([
   ['traffic', 'Which traffic is inspected.'],
   ['capture', 'What swarmgate monitor watches, and how. It captures copies and can block nothing.'],
   ['capture.save', 'Files with the packets of detected flows. They take file_bytes times files at the most.'],
+  ['affinity', 'On which processors the threads run (as swarmgate numa plans them).'],
   ['action', 'What happens to BitTorrent in mode enforce.'],
   ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],
   ['allow', 'What Swarmgate leaves alone. Connections inside these are never looked at.'],

@@ -4,6 +4,7 @@
  */
 import { stringify } from 'yaml';
 import { MarkField } from '../firewall/marks.js';
+import { cpuListText, parseCpuList } from '../numa/cpu-list.js';
 import { didYouMean } from './nearest.js';
 import { networkText, parseNetwork } from './network.js';
 
@@ -189,6 +190,34 @@ export const interfaceName = word(
 );
 
 const macWrong = 'a hardware address like 02:00:5e:10:00:01';
+/** "eth0/eth2": no interface name has a slash. */
+export const interfacePair: ValueType = {
+  expects: 'two network interfaces like eth0/eth2',
+  schema: { type: 'string', pattern: '^[^/]+/[^/]+$' },
+  read(given) {
+    const names = wordOf(given, this.expects).split('/');
+    if (names.length !== 2) throw wrong(given, this.expects);
+    return names.map((text) => interfaceName.read({ value: text, text, line: given.line }));
+  },
+  text: (value) => plainText((value as readonly string[]).join('/')),
+};
+
+export const processorList: ValueType = {
+  expects: 'numbers and ranges of processors like "0-3,8"',
+  schema: {
+    anyOf: [
+      { type: 'integer', minimum: 0 },
+      { type: 'string', pattern: '^\\d+(-\\d+)?(,\\d+(-\\d+)?)*$' },
+    ],
+  },
+  read(given) {
+    const processors = parseCpuList(wordOf(given, this.expects));
+    if (processors === null || processors.length === 0) throw wrong(given, this.expects);
+    return processors;
+  },
+  text: (value) => plainText(cpuListText(value as readonly number[])),
+};
+
 export const macAddress: ValueType = {
   ...word(macWrong, /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   read: (given) => {

@@ -331,7 +331,7 @@ class StatusView {
   }
 
   #more(count: number, what: string): void {
-    if (count > 0) this.#say(`${plural(count, `more ${what}`)}: swarmgate status --all`, '  ', '2');
+    if (count > 0) this.#say(`${plural(count, `more ${what}`)}: swarmgate status --full`, '  ', '2');
   }
 
   #footer(): void {
