@@ -88,7 +88,10 @@ export class Capture implements Intake {
 
   async cut(attempt: Attempt): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const watched of this.#watched) await attempt('stop a capture', 'stop-failed', () => watched.stop());
+    const stops = this.#watched.map((watched) =>
+      attempt('stop a capture', 'stop-failed', () => watched.stop()),
+    );
+    await Promise.all(stops);
   }
 
   async end(attempt: Attempt): Promise<void> {

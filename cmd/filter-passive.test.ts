@@ -188,11 +188,13 @@ async function scanned(path: string): Promise<string[]> {
   return found.sort();
 }
 
-async function watched(path: string, workers: number): Promise<Monitor> {
+/** @param copies of each packet that arrive, one after the other */
+async function watched(path: string, workers: number, copies = 1): Promise<Monitor> {
   const monitor = new Monitor(workers);
   const source = await openCaptureFile(path);
-  const batch = new PacketBatch();
-  while (await source.fill()) while (source.next(batch) > 0) monitor.take(batch);
+  const batch = new PacketBatch(copies === 1 ? 64 : 1);
+  while (await source.fill())
+    while (source.next(batch) > 0) for (let copy = 0; copy < copies; copy++) monitor.take(batch);
   await source.close();
   return monitor;
 }
@@ -214,6 +216,17 @@ for (const workers of [1, 3]) {
     assert.ok(flows > 100);
   });
 }
+
+test('a router watched on both sides shows each packet twice: the same flows are found, and no other', async () => {
+  for (const name of captureNames()) {
+    const path = join(repositoryPath('fixtures', 'captures'), name);
+    const [once, twice] = await Promise.all([1, 2].map((copies) => watched(path, 1, copies)));
+    const flowsOf = ({ workers }: Monitor): string[] =>
+      workers[0]!.decisions.map(({ flow }) => ends(flow)).sort();
+    assert.deepEqual(flowsOf(twice!).filter(isPlain), flowsOf(once!).filter(isPlain), name);
+    assert.equal(twice!.workers[0]!.count('packets'), 2 * once!.workers[0]!.count('packets'));
+  }
+});
 
 test('no garbage per packet, from the dispatcher through the ring to the verdict', async (t) => {
   const monitor = new Monitor(2);

@@ -12,9 +12,7 @@ import { wantsNames } from '../lib/config/config.js';
 import { interfaceIndex } from '../lib/io/interfaces.js';
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
 import type { PacketQueue, QueueBatch } from '../lib/io/packet-queue.js';
-import { RingQueue } from '../lib/io/ring-queue.js';
-import { PacketBatch } from '../lib/io/packet-source.js';
-import { RingReader, RingWriter, type SlabRingMemory } from '../lib/io/slab-ring.js';
+import { RingWriter } from '../lib/io/slab-ring.js';
 import { counterAt } from '../lib/engine/counters.js';
 import { markMaskDefault } from '../lib/firewall/marks.js';
 import { threadId } from '../lib/native/index.js';
@@ -34,6 +32,7 @@ import {
   type WorkerSettings,
 } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
+import { giveUp, openRings } from './ring-intake.js';
 import { ReportBox } from './report-box.js';
 import { exemptBy, watchOver } from './swarm-memory.js';
 import { rehearse } from './rehearsal.js';
@@ -79,19 +78,10 @@ function actionOptions({ mode, action, limits, allow }: PolicySettings): ActionO
 
 const box = new ReportBox(control);
 
-/** What a lost worker had in hand: whatever it was lost over must not end its successors too. */
-function giveUp(memory: SlabRingMemory, batchPackets: number): void {
-  const reader = new RingReader(memory);
-  counts[givenUpAt]! += reader.take(new PacketBatch(batchPackets));
-  reader.release();
-}
-
 function open(): PacketQueue {
   if (settings.queue === null) {
-    const { memories, bell, batchPackets } = settings.rings;
-    if (settings.restarted) for (const memory of memories) giveUp(memory, batchPackets);
-    const rings = memories.map((memory, place) => ({ memory, interfaceIndex: place + 1 }));
-    return new RingQueue({ rings, bell, batchPackets, waitMillis });
+    if (settings.restarted) counts[givenUpAt]! += giveUp(settings.rings);
+    return openRings(settings.rings, waitMillis);
   }
   const { number, batchPackets, copyBytes, lengthMax, receiveBufferBytes } = settings.queue;
   return new NfqueueQueue({
