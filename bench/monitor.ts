@@ -106,6 +106,11 @@ class Wire {
     return join(this.#folder, 'socket');
   }
 
+  /** Before what other work there is on the machine, sender and watcher alike. */
+  #inside(side: string): string[] {
+    return ['netns', 'exec', this.#net.name(side), 'nice', '-n', '-10'];
+  }
+
   async start(watcher: Watcher): Promise<void> {
     const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
     const argv =
@@ -116,9 +121,7 @@ class Wire {
             ...['--workers', '2', '--socket', this.#socket, '--instance', `bench${process.pid}`],
           ];
     this.#said = '';
-    const child = spawn('ip', ['netns', 'exec', this.#net.name('right'), ...argv], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const child = spawn('ip', [...this.#inside('right'), ...argv], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
     const ready = watcher === 'tcpdump' ? 'listening on' : 'info: ready';
@@ -141,9 +144,8 @@ class Wire {
   async flood(rate: number, seconds: number): Promise<{ arrived: number; took: number }> {
     const before = this.#received();
     const words = ['10.64.0.0', rate, seconds, payloadBytes, burst, 0].map(String);
-    // The load is not what is measured: on a busy machine it is to come all the same.
-    const argv = ['netns', 'exec', this.#net.name('left'), 'nice', '-n', '-10', builtPath('generate')];
-    const child = spawn('ip', [...argv, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const argv = [...this.#inside('left'), builtPath('generate'), ...words];
+    const child = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     let printed = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
     await once(child, 'close');
