@@ -23,8 +23,6 @@ export interface CapPlan {
   readonly snapBytes: number;
   /** The interface's own address when packets for others are not wanted, else null: `cap` is always promiscuous. */
   readonly onlyAddress: readonly number[] | null;
-  /** Records sent at once at the most. */
-  readonly batchPackets: number;
   /** libpcap's buffer in the kernel. */
   readonly bufferBytes: number;
 }
@@ -34,6 +32,8 @@ export type CapWord =
   | { readonly refused: 'load' | 'filter' | 'open'; readonly said: string };
 
 const packetsDescriptor = 3;
+/** Sent without waiting for the end of the event loop's turn, which under load does not come: what one read takes. */
+const sendBytes = 64 * 1024;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /** Blocks while the reader is behind: packets then wait in libpcap's buffer, which is bounded, and not in our memory. */
@@ -90,14 +90,14 @@ class Capture {
 
   /** One packet is at the beginning of the buffer. */
   onPacket(bytes: number): void {
-    const { onlyAddress, snapBytes, batchPackets } = this.#plan;
+    const { onlyAddress, snapBytes } = this.#plan;
     if (onlyAddress !== null && !concerns(this.#frame, onlyAddress)) return;
     const captured = Math.min(bytes, snapBytes);
     if (!this.#writer.fits(captured)) this.#flush();
     // One reading of the clock for a batch: `cap` tells no time, and hands over what has waited for us in one go.
     if (this.#writer.count === 0) this.#time = this.#clock.now();
     this.#writer.add(captured, bytes, this.#time);
-    if (this.#writer.count >= batchPackets) this.#flush();
+    if (this.#writer.bytes >= sendBytes) this.#flush();
     else this.#arm();
   }
 

@@ -30,6 +30,11 @@ export class RecordWriter {
     return this.#count;
   }
 
+  /** Bytes gathered. */
+  get bytes(): number {
+    return this.#end - this.#start;
+  }
+
   /** Whether a record of so many packet bytes still fits. */
   fits(bytes: number): boolean {
     return this.#end + recordHeaderBytes + bytes <= this.#bytes.length;

