@@ -28,8 +28,7 @@ export interface CapPlan {
 }
 
 export type CapWord =
-  | { readonly link: string }
-  | { readonly refused: 'load' | 'filter' | 'open'; readonly said: string };
+  { readonly link: string } | { readonly refused: 'load' | 'filter' | 'open'; readonly said: string };
 
 const packetsDescriptor = 3;
 /** Sent without waiting for the end of the event loop's turn, which under load does not come: what one read takes. */

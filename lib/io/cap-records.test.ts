@@ -28,7 +28,7 @@ function read(stream: Uint8Array, pieces: readonly number[], batchPackets: numbe
   const keep = (): boolean => {
     assert.ok(batch.count > 0 && batch.count <= batchPackets);
     for (let i = 0; i < batch.count; i++) {
-      const bytes = batch.bytes.slice(batch.start[i]!, batch.end[i]!);
+      const bytes = batch.bytes.slice(batch.start[i], batch.end[i]);
       assert.equal(batch.frame[i], out.length + 1);
       assert.equal(batch.linkType[i], 1);
       out.push({ bytes, wireLength: batch.wireLength[i]!, timeMicros: batch.timeMicros[i]! });

@@ -210,14 +210,13 @@ export async function openCapSource(options: LiveOptions): Promise<CapSource> {
   throw 'link' in word ? unsupportedLink(name, word.link) : refused(options, word.refused, word.said);
 }
 
-function refused(
-  options: LiveOptions,
-  what: 'load' | 'filter' | 'open',
-  said: string,
-): LiveSourceError {
+function refused(options: LiveOptions, what: 'load' | 'filter' | 'open', said: string): LiveSourceError {
   const name = options.interface;
   if (what === 'load') {
-    return new LiveSourceError('source-missing', `the npm package cap does not load (${said}): ${howToInstall}`);
+    return new LiveSourceError(
+      'source-missing',
+      `the npm package cap does not load (${said}): ${howToInstall}`,
+    );
   }
   if (what === 'filter') {
     return new LiveSourceError(

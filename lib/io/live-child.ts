@@ -76,7 +76,7 @@ class Record {
     this.largestBatch = Math.max(this.largestBatch, count);
     for (let i = 0; i < count; i++) {
       this.packets.push({
-        hex: Buffer.from(bytes.slice(start[i]!, end[i]!)).toString('hex'),
+        hex: Buffer.from(bytes.slice(start[i], end[i])).toString('hex'),
         wireLength: wireLength[i]!,
         timeMicros: timeMicros[i]!,
         frame: frame[i]!,

@@ -12,7 +12,10 @@ export function interfaceMissing(name: string): LiveSourceError {
 }
 
 export function interfaceDown(name: string): LiveSourceError {
-  return new LiveSourceError('interface-down', `${name} is down: bring it up with \`ip link set ${name} up\``);
+  return new LiveSourceError(
+    'interface-down',
+    `${name} is down: bring it up with \`ip link set ${name} up\``,
+  );
 }
 
 /** Down, or removed, after it had been opened. */

@@ -12,7 +12,7 @@ export interface LiveOptions {
   readonly filter: string;
   /** Bytes of each packet that are handed over at the most, 64 to 262,144. */
   readonly snapBytes: number;
-  /** Also packets for other stations, as on a mirror port. */
+  /** Also packets for other stations, as on a mirror port; otherwise such packets are left out. */
   readonly promiscuous: boolean;
   /** Packets handed over at once, 1 to 256. */
   readonly batchPackets: number;

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { SeededRandom } from '../testing.js';
 import { openCaptureFile } from './capture-file.js';
 import { readAll, type ReadPacket } from './capture-testing.js';
 import type { LivePlan, LiveWords } from './live-child.js';
@@ -62,7 +61,10 @@ export class Wire {
   constructor() {
     this.spaces.add('here', 'there');
     for (const side of ['here', 'there'])
-      this.spaces.run(side, 'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1');
+      this.spaces.run(
+        side,
+        'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1',
+      );
     this.connect();
   }
 
@@ -91,6 +93,16 @@ export class Wire {
     const watcher = new Watcher(child);
     await watcher.begin();
     return watcher;
+  }
+
+  /** A program that runs until the end, once it has said something. */
+  async start(side: string, argv: readonly string[]): Promise<void> {
+    const child = spawn('ip', ['netns', 'exec', this.spaces.name(side), ...argv], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: stepTimeoutMillis,
+    });
+    this.#children.push(child);
+    await once(child.stdout, 'data');
   }
 
   /** Starts tcpdump on `near`; the promise is kept when it listens, and what it returns ends it and reads its file. */
@@ -127,6 +139,16 @@ export class Wire {
   }
 }
 
+/** Runs a test with a wire of its own, removed whatever happens. */
+export async function withWire(body: (wire: Wire) => Promise<void>): Promise<void> {
+  const wire = new Wire();
+  try {
+    await body(wire);
+  } finally {
+    wire.remove();
+  }
+}
+
 export class Watcher {
   readonly #child: ChildProcess;
   readonly #lines;
@@ -148,6 +170,10 @@ export class Watcher {
     return JSON.parse(next.value) as LiveWords;
   }
 
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   /** Ends the child's input and returns what it saw. */
   async finish(): Promise<LiveWords> {
     this.#child.stdin!.end();
@@ -157,10 +183,16 @@ export class Watcher {
   }
 }
 
+/** As SeededRandom is. */
+export interface Random {
+  below(limit: number): number;
+  bytes(length: number): Uint8Array;
+}
+
 const addresses = [...Buffer.from('020000000002020000000001', 'hex')];
 
 /** A frame to `near`: the tags in hex digits, then an IPv4 UDP packet of `payload` random bytes. */
-export function frame(random: SeededRandom, tags: string, payload: number, port = 53): Uint8Array {
+export function frame(random: Random, tags: string, payload: number, port = 53): Uint8Array {
   const length = 28 + payload;
   const ip = [0x45, 0, length >> 8, length & 255, 0, 1, 0, 0, 64, 17, 0, 0, 10, 9, 1, 1, 10, 9, 1, 2];
   const udp = [0x12, 0x34, port >> 8, port & 255, (8 + payload) >> 8, (8 + payload) & 255, 0, 0];
@@ -174,8 +206,7 @@ export function frame(random: SeededRandom, tags: string, payload: number, port 
 }
 
 /** Frames of every length, without a tag, with one, with two, and of other protocols than IP. */
-export function mixedFrames(count: number): Uint8Array[] {
-  const random = new SeededRandom(5);
+export function mixedFrames(random: Random, count: number): Uint8Array[] {
   const tags = ['', '', '8100e007', '88a80064810000c8', '81000000'];
   return Array.from({ length: count }, (_, i) =>
     i % 10 === 9

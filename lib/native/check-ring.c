@@ -75,7 +75,7 @@ static uint32_t read_and_check(struct ring *ring) {
 
 int main(int argc, char **argv) {
   const long rounds = argc > 1 ? atol(argv[1]) : 100000;
-  struct ring ring = {.fd = -1, .block_bytes = BLOCK_BYTES, .blocks = 1, .batch_packets = 3};
+  struct ring ring = {.fd = -1, .block_bytes = BLOCK_BYTES, .blocks = 1, .batch_packets = 3, .promiscuous = true};
   ring.memory = room(BLOCK_BYTES);
   ring.arrays = (struct ring_arrays){room(3 * 4), room(3 * 4), room(3 * 4), room(3 * 8), room(RING_COUNTERS * 8)};
   long packets = 0;

@@ -160,6 +160,7 @@ bool ring_open(struct ring *ring, const struct ring_options *options, const char
   ring->batch_packets = options->batch_packets;
   ring->snap_bytes = options->snap_bytes;
   ring->retire_millis = options->retire_millis;
+  ring->promiscuous = options->promiscuous;
   ring->arrays = *arrays;
   if (open_socket(ring, options, info) && set_up(ring, options, info) &&
       attach_filter(ring, options, expression, info) && map_memory(ring, options, info) && bind_to(ring, info))
@@ -218,6 +219,15 @@ static bool fits(const struct ring *ring, const struct tpacket3_hdr *header) {
          (step % FRAME_ALIGNMENT == 0 && step >= BYTES_AT_MIN && step <= room && room - step >= BYTES_AT_MIN);
 }
 
+/*
+ * The loopback device shows each packet twice, on its way out and on its way in. Packets for other stations come up also
+ * without promiscuity of ours: from devices that sort none out, and while another program has asked for them.
+ */
+static bool is_wanted(const struct ring *ring, unsigned char packet_type) {
+  if (packet_type == PACKET_OUTGOING) return !ring->loopback;
+  return packet_type != PACKET_OTHERHOST || ring->promiscuous;
+}
+
 uint32_t ring_read_block(struct ring *ring) {
   uint8_t *block = ring->memory + (size_t)ring->block * ring->block_bytes;
   uint32_t count = 0;
@@ -232,9 +242,7 @@ uint32_t ring_read_block(struct ring *ring) {
       ring->left = 0;
       break;
     }
-    /* The loopback device shows each packet twice, on its way out and on its way in. */
-    const bool twice = ring->loopback && address.sll_pkttype == PACKET_OUTGOING;
-    if (!twice) describe(ring, count++, frame + header.tp_mac, &header);
+    if (is_wanted(ring, address.sll_pkttype)) describe(ring, count++, frame + header.tp_mac, &header);
     ring->at += header.tp_next_offset;
     ring->left--;
   }

@@ -74,6 +74,7 @@ struct ring {
   int fd;
   bool loopback;
   bool raw;
+  bool promiscuous;
   uint8_t *memory;
   size_t memory_bytes;
   uint32_t block_bytes;
