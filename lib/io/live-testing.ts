@@ -87,7 +87,7 @@ export class Wire {
     const node = [...prefix, process.execPath, '--expose-gc', program, JSON.stringify(plan)];
     const child = spawn('ip', ['netns', 'exec', this.spaces.name('here'), ...node], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      timeout: 4 * stepTimeoutMillis,
+      timeout: 10 * stepTimeoutMillis,
     });
     this.#children.push(child);
     const watcher = new Watcher(child);
