@@ -227,7 +227,8 @@ describe('two instances', { skip, timeout: 300_000 }, () => {
       instances.reduce((count, { packets }) => count + packets, 0),
     );
     const words = ['status', '--all', '--folder', path('run')];
-    t.diagnostic(execFileSync(process.execPath, [program, ...words], { encoding: 'utf8' }));
+    const page = execFileSync(process.execPath, [program, ...words], { encoding: 'utf8' });
+    for (const line of page.trimEnd().split('\n')) t.diagnostic(line);
     const queues = instances.flatMap(({ workers }) => workers.map(({ queue }) => queue));
     assert.equal(new Set(queues).size, queues.length);
     for (const each of running) assert.equal((await each.stop('SIGTERM', 15)).code, 0, each.tail());
