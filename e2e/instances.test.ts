@@ -171,7 +171,7 @@ describe('two instances', { skip, timeout: 300_000 }, () => {
     for (const folder of [root, tree]) rmSync(folder, { recursive: true });
   });
 
-  test('each flow is inspected by its owner, in both directions and by nobody else', async () => {
+  test('each flow is inspected by its owner, in both directions and by nobody else', async (t) => {
     const running = names.map((name) =>
       network.start(network.router, [
         ...[process.execPath, program, 'run', '--instance', name],
@@ -226,6 +226,9 @@ describe('two instances', { skip, timeout: 300_000 }, () => {
       sum.packets,
       instances.reduce((count, { packets }) => count + packets, 0),
     );
+    const words = ['status', '--all', '--folder', path('run')];
+    const page = execFileSync(process.execPath, [program, ...words], { encoding: 'utf8' });
+    for (const line of page.trimEnd().split('\n')) t.diagnostic(line);
     const queues = instances.flatMap(({ workers }) => workers.map(({ queue }) => queue));
     assert.equal(new Set(queues).size, queues.length);
     for (const each of running) assert.equal((await each.stop('SIGTERM', 15)).code, 0, each.tail());

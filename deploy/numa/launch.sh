@@ -109,7 +109,7 @@ stop_one() {
     clean "$1"
     return 0
   fi
-  kill -TERM "$pid"
+  kill -TERM "$pid" || return 1
   tenths=0
   while [ -n "$(process_of "$1")" ]; do
     [ $tenths -lt $((stop_seconds * 10)) ] || { warn "$1: process $pid has not ended after $stop_seconds s"; return 1; }
