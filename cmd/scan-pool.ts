@@ -1,32 +1,38 @@
 /**
- * The scan of many files by a pool of worker threads. Files are independent worlds, so each is scanned whole by one
- * worker, which sends its ended flows as copies of their rows; this thread shows them to the report in the order of the
- * files. The report, its flow ids, the warnings and the sums are therefore those of a single thread, byte for byte.
+ * The scan of many files by several threads. Files are independent worlds, so each is scanned whole by one thread, which
+ * hands over its ended flows as copies of their rows; this thread shows them to the report in the order of the files.
+ * The report, its flow ids, the warnings and the sums are therefore those of a single thread, byte for byte.
  *
- *     worker 0   file 0 ........ | file 2 ....        results ──> file 0, file 1, file 2 ... ──> report
- *     worker 1   file 1 ... | file 3 ........ wait    at most `waitingMax` bytes of each worker wait here
+ *     this thread   file 0 ........ | file 2 ....        results ──> file 0, file 1, file 2 ... ──> report
+ *     a worker      file 1 ... | file 3 ........ wait    at most `waitingMax` bytes of each thread wait here
  *
- * Files are given out in order. The earliest unfinished one is therefore always with a worker of whose results none
- * waits for an earlier file: whatever it sends is taken at once, and nothing can come to a standstill.
+ * This thread scans too, between what it shows: a thread that scans compiles all the code of the data plane for itself,
+ * which costs more than a second of processor time, and the program has one such thread already.
+ *
+ * Files are given out in order. The earliest unfinished one is therefore always with a thread of whose results none
+ * waits for an earlier file: whatever it hands over is taken at once, and nothing can come to a standstill.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { Engine } from '../lib/engine/engine.js';
 import type { EncryptedMode } from '../lib/engine/policy.js';
 import type { Registry } from '../lib/engine/registry.js';
-import { EndedFlowView } from '../lib/report/ended-flow.js';
+import { EndedFlowView, type EndedRows } from '../lib/report/ended-flow.js';
 import { FlowChunk, type PackedFlows } from '../lib/report/flow-chunk.js';
 import type { EndedFlow, ScanSummary, WarningReport } from '../lib/report/report.js';
 import { exitInternal, UserError } from './errors.js';
 import type { Input } from './inputs.js';
 import type { NameWords } from './name-flags.js';
 import { ScanBoard, unitsOf, type FromScanWorker, type ScanWorkerSettings } from './scan-messages.js';
+import { scanShare } from './scan-share.js';
 import { ScanTally } from './scan-tally.js';
 
-/** Results that wait for their turn, over all workers: flows of about 300 bytes each. */
+/** Results that wait for their turn, over all threads: flows of about 300 bytes each. */
 const waitingBytesMax = 64 * 2 ** 20;
 const progressMillis = 100;
 
 export interface ScanPoolOptions {
+  /** Threads that scan, this one among them. */
   readonly workers: number;
   readonly flowsMax: number;
   readonly encrypted: EncryptedMode;
@@ -41,8 +47,8 @@ export interface ScanPoolOptions {
   readonly onEnded: () => Promise<void>;
   /** True ends the scan early. */
   readonly stopped: () => boolean;
-  /** For tests: what a worker runs, and how much of its results may wait. */
-  readonly script?: URL;
+  /** For tests: what makes a worker, and how much of each thread's results may wait. */
+  readonly makeThread?: (settings: ScanWorkerSettings) => Worker;
   readonly waitingMax?: number;
 }
 
@@ -51,7 +57,7 @@ interface Delivery {
   readonly message: FromScanWorker;
 }
 
-/** A worker that ended too early, with the file that it had last: -1 if none, and maybe one that it had finished. */
+/** A thread that ended too early, with the file that it had last: -1 if none, and maybe one that it had finished. */
 interface Failure {
   readonly file: number;
   readonly error: Error;
@@ -68,6 +74,10 @@ export class ScanPool {
   /** The one with the earliest file. */
   #failure: Failure | null = null;
   #wake: (() => void) | null = null;
+  /** Units of this thread's own results that wait, and what to do when there are few enough. */
+  #ownUnits = 0;
+  #goOn: (() => void) | null = null;
+  #stopping = false;
   #inputs: readonly Input[] = [];
   #file = 0;
 
@@ -102,27 +112,77 @@ export class ScanPool {
       const { bytes, packets } = this.#board.progress();
       this.#options.onProgress(bytes, packets, inputs[this.#file]?.path ?? '');
     }, progressMillis);
+    let own: Promise<void> = Promise.resolve();
     try {
-      for (let worker = 0; worker < this.#options.workers; worker++) this.#start(worker);
+      for (let worker = 1; worker < this.#options.workers; worker++) this.#start(worker);
+      own = this.#scanHere();
       for (; this.#file < inputs.length; this.#file++) {
         if (!(await this.#report(this.#file))) break;
       }
     } finally {
+      this.#stopping = true;
+      this.#goOn?.();
       clearInterval(timer);
-      await Promise.all(this.#threads.map((thread) => thread.terminate()));
+      await Promise.all([own, ...this.#threads.map((thread) => thread.terminate())]);
     }
   }
 
-  #start(worker: number): void {
+  /** This thread's share. What it throws is thrown by `run` when the report has come to that file. */
+  async #scanHere(): Promise<void> {
+    try {
+      await scanShare(this.#settings(0), this.#board, this.#options.registry, {
+        send: (message) => {
+          this.#ownUnits += unitsOf(message);
+          this.#deliver(message.file, { worker: 0, message });
+        },
+        showNow: (file, engine, slot) => this.#showNow(file, engine, slot),
+        room: () => this.#room(),
+        stopped: () => this.#stopping || this.#options.stopped(),
+      });
+    } catch (error) {
+      this.#failed(this.#board.fileOf(0), error as Error);
+    }
+  }
+
+  #showNow(file: number, engine: Engine, slot: number): boolean {
+    if (file !== this.#file || (this.#arrived.get(file)?.length ?? 0) > 0) return false;
+    this.#showFlow(engine, slot);
+    return true;
+  }
+
+  /** Resolves when this thread may go on scanning: the report's reader, or its turn, has to come first. */
+  async #room(): Promise<void> {
+    await this.#options.onEnded();
+    while (this.#ownUnits > ScanBoard.units(this.#waitingMax) && !this.#stopping) {
+      await new Promise<void>((resolve) => {
+        this.#goOn = resolve;
+      });
+      this.#goOn = null;
+    }
+  }
+
+  get #waitingMax(): number {
+    return this.#options.waitingMax ?? waitingBytesMax / this.#options.workers;
+  }
+
+  #settings(worker: number): ScanWorkerSettings {
     const { workers, flowsMax, encrypted, names } = this.#options;
-    const settings: ScanWorkerSettings = {
+    return {
       ...{ worker, workers, flowsMax, encrypted, names },
       board: this.#board.memory,
-      waitingMax: this.#options.waitingMax ?? waitingBytesMax / workers,
+      waitingMax: this.#waitingMax,
       inputs: this.#inputs,
     };
+  }
+
+  #start(worker: number): void {
     let problem: unknown = null;
-    const thread = startThread(this.#options.script, settings);
+    let thread: Worker;
+    try {
+      thread = (this.#options.makeThread ?? makeThread)(this.#settings(worker));
+    } catch (error) {
+      throw failureOf('a thread of the scan', error);
+    }
     this.#threads.push(thread);
     thread.on('message', (message: FromScanWorker) => {
       this.#deliver(message.file, { worker, message });
@@ -145,11 +205,14 @@ export class ScanPool {
   #ended(worker: number, problem: unknown): void {
     const file = this.#board.fileOf(worker);
     if (file >= this.#inputs.length) return;
-    if (this.#failure !== null && this.#failure.file <= file) return;
     const input = this.#inputs[file];
-    const what =
-      input === undefined ? 'a thread of the scan' : `${input.path}: the thread that scans it`;
-    this.#failure = { file, error: failureOf(what, problem) };
+    const what = input === undefined ? 'a thread of the scan' : `${input.path}: the thread that scans it`;
+    this.#failed(file, failureOf(what, problem));
+  }
+
+  #failed(file: number, error: Error): void {
+    if (this.#failure !== null && this.#failure.file <= file) return;
+    this.#failure = { file, error };
     this.#wake?.();
   }
 
@@ -178,7 +241,7 @@ export class ScanPool {
     for (;;) {
       const { worker, message } = await this.#next(file);
       if (message.kind === 'flows') this.#show(message.packed);
-      this.#board.free(worker, unitsOf(message));
+      this.#free(worker, unitsOf(message));
       if (message.kind === 'done') {
         this.#tally.add(message.part);
         for (const warning of message.part.warnings) this.#options.onWarning(warning);
@@ -192,26 +255,35 @@ export class ScanPool {
     }
   }
 
+  #free(worker: number, units: number): void {
+    if (worker > 0) {
+      this.#board.free(worker, units);
+      return;
+    }
+    this.#ownUnits -= units;
+    this.#goOn?.();
+  }
+
   #show(packed: PackedFlows): void {
     const chunk = FlowChunk.unpack(this.#options.registry, packed);
     for (let flow = 0; flow < packed.flows; flow++) {
       chunk.turnTo(flow);
-      this.#view.show(chunk, flow);
-      this.#tally.flow(this.#view);
-      this.#options.onFlow(this.#view);
+      this.#showFlow(chunk, flow);
     }
+  }
+
+  #showFlow(rows: EndedRows, slot: number): void {
+    this.#view.show(rows, slot);
+    this.#tally.flow(this.#view);
+    this.#options.onFlow(this.#view);
   }
 }
 
-function startThread(script: URL | undefined, settings: ScanWorkerSettings): Worker {
-  try {
-    return new Worker(script ?? new URL('./scan-worker.js', import.meta.url), {
-      workerData: settings,
-      name: `scan-${settings.worker}`,
-    });
-  } catch (error) {
-    throw failureOf('a thread of the scan', error);
-  }
+function makeThread(settings: ScanWorkerSettings): Worker {
+  return new Worker(new URL('./scan-worker.js', import.meta.url), {
+    workerData: settings,
+    name: `scan-${settings.worker}`,
+  });
 }
 
 /** A defect that a worker met keeps its stack; whatever else ended it (no memory, no thread permitted) has a code. */

@@ -18,12 +18,7 @@ import {
 } from '../flow/table.js';
 import type { EndedRows } from './ended-flow.js';
 
-const endings = [
-  'closed',
-  'idle',
-  'evicted',
-  'end-of-input',
-] as const satisfies readonly Ending[];
+const endings = ['closed', 'idle', 'evicted', 'end-of-input'] as const satisfies readonly Ending[];
 
 const itemColumns32 = ['packet', 'frame', 'file', 'offset', 'length', 'next'] as const;
 const itemColumns8 = [
@@ -140,8 +135,19 @@ export class FlowChunk implements EndedRows {
     const to = this.inspector.evidence;
     const index = this.#items++;
     to.timeMicros[index] = from.timeMicros[item]!;
-    for (const name of itemColumns32) to[name][index] = from[name][item]!;
-    for (const name of itemColumns8) to[name][index] = from[name][item]!;
+    // Written out: access by name costs some twenty nanoseconds for each column.
+    to.packet[index] = from.packet[item]!;
+    to.frame[index] = from.frame[item]!;
+    to.file[index] = from.file[item]!;
+    to.offset[index] = from.offset[item]!;
+    to.length[index] = from.length[item]!;
+    to.detector[index] = from.detector[item]!;
+    to.finding[index] = from.finding[item]!;
+    to.grade[index] = from.grade[item]!;
+    to.side[index] = from.side[item]!;
+    to.inOpening[index] = from.inOpening[item]!;
+    to.infoHashLength[index] = from.infoHashLength[item]!;
+    to.clientLength[index] = from.clientLength[item]!;
     to.next[index] = from.next[item]! < 0 ? -1 : index + 1;
     for (let i = 0; i < factBytes; i++) to.facts[index * factBytes + i] = from.facts[item * factBytes + i]!;
   }
