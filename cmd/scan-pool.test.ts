@@ -54,7 +54,7 @@ async function reportsOf(inputs: readonly Input[], workers: number, setting: Set
     (Object.keys(formats) as FormatName[]).map(async (name) => {
       texts[name] = '';
       const write = (text: string): void => {
-        texts[name] += text;
+        texts[name] = `${texts[name] ?? ''}${text}`;
       };
       return (await formats[name]())({ write }, { colour: true, columns: 100, version: 'test' });
     }),

@@ -30,6 +30,8 @@ import { ScanTally } from './scan-tally.js';
 /** Results that wait for their turn, over all threads: flows of about 300 bytes each. */
 const waitingBytesMax = 64 * 2 ** 20;
 const progressMillis = 100;
+/** Some thousand flows: this thread scans meanwhile, so a turn of its event loop may take milliseconds. */
+const chunksPerTurn = 8;
 
 export interface ScanPoolOptions {
   /** Threads that scan, this one among them. */
@@ -238,7 +240,7 @@ export class ScanPool {
 
   /** Shows what there is of a file to the report, waiting for the rest; false if the scan is to end early. */
   async #report(file: number): Promise<boolean> {
-    for (;;) {
+    for (let taken = 1; ; taken++) {
       const { worker, message } = await this.#next(file);
       if (message.kind === 'flows') this.#show(message.packed);
       this.#free(worker, unitsOf(message));
@@ -251,7 +253,7 @@ export class ScanPool {
       if (this.#options.stopped()) return false;
       if (message.kind === 'done') return true;
       // Signals, and news of a reader that went away, are only heard when the event loop has its turn.
-      await nextTurn();
+      if (taken % chunksPerTurn === 0) await nextTurn();
     }
   }
 
