@@ -79,6 +79,7 @@ export class CaptureFolder {
   #writing: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #number = 0;
+  #closed = false;
 
   constructor(options: CaptureFolderOptions) {
     this.#options = options;
@@ -125,7 +126,7 @@ export class CaptureFolder {
   /** Begins to write what was added, unless that is under way or the disk is in trouble. */
   flush(): void {
     const waits = [...this.#series.values()].some(({ filled, isFull }) => filled > 0 || isFull);
-    if (waits && this.#timer === null) this.#writing ??= this.#write();
+    if (waits && this.#timer === null && !this.#closed) this.#writing ??= this.#write();
   }
 
   /** Writes what was added, if that takes no longer than two seconds. */
@@ -136,6 +137,7 @@ export class CaptureFolder {
     });
     await Promise.race([this.#finish(), limit]);
     clearTimeout(late);
+    this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const series of this.#series.values()) {
       this.dropped += series.packets;
@@ -250,6 +252,7 @@ export class CaptureFolder {
   }
 
   #failed(why: string): void {
+    if (this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.flush();
