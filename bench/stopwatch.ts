@@ -48,3 +48,38 @@ function sample(timed: Timed, calls: number): number {
   consumed += timed.run(calls);
   return ((performance.now() - begin) * 1e6) / calls;
 }
+
+/** Work that needs something made ready before each batch, which is not timed. */
+export interface Batched {
+  readonly name: string;
+  /** Pieces of work in a batch. */
+  readonly size: number;
+  prepare(): void;
+  /** Does one batch and returns something that depends on every piece. */
+  run(): number;
+}
+
+/** Nanoseconds per piece of each case, in their order. */
+export function timeBatches(cases: readonly Batched[], rounds: number): number[] {
+  const samples = cases.map((): number[] => []);
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    for (const [i, batched] of cases.entries()) {
+      const ns = batchSample(batched);
+      if (round >= 0) samples[i]!.push(ns);
+    }
+  }
+  return samples.map(median);
+}
+
+function batchSample(batched: Batched): number {
+  let millis = 0;
+  let pieces = 0;
+  while (millis < sampleMillis) {
+    batched.prepare();
+    const begin = performance.now();
+    consumed += batched.run();
+    millis += performance.now() - begin;
+    pieces += batched.size;
+  }
+  return (millis * 1e6) / pieces;
+}
