@@ -31,12 +31,7 @@ const browser =
   'Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n';
 
 const handshake = concat(fromText('\x13BitTorrent protocol'), fromHex('0000000000100005'));
-const smallGet = filled(
-  62,
-  'GET /index.html HTTP/1.1\r\nHost: www.example.com\r\n',
-  'Accept: *',
-  '\r\n\r\n',
-);
+const smallGet = filled(62, 'GET /index.html HTTP/1.1\r\nHost: www.example.com\r\n', 'Accept: *', '\r\n\r\n');
 const get = filled(
   396,
   `GET /assets/page.html HTTP/1.1\r\nHost: www.example.org\r\n${browser}Cookie: s=`,

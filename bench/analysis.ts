@@ -53,14 +53,11 @@ export function benchAnalysis(turns: number, samples: number): AnalysisReport {
   );
   const packets = wholes.map((payload) => new FirstPackets(payload));
   try {
-    const done = Array.from(
-      { length: turns },
-      (): Turn => ({
-        go: typeof go === 'string' ? null : go.time(samples),
-        detectorsNs: timeAll(cases, samples),
-        engineNs: timeBatches(packets, samples),
-      }),
-    );
+    const done = Array.from({ length: turns }, (): Turn => ({
+      go: typeof go === 'string' ? null : go.time(samples),
+      detectorsNs: timeAll(cases, samples),
+      engineNs: timeBatches(packets, samples),
+    }));
     return {
       turns,
       go: typeof go === 'string' ? null : go.version,
@@ -81,12 +78,7 @@ function rowOf(index: number, turns: readonly Turn[]): AnalysisRow {
   return {
     payload: name,
     check,
-    answers:
-      check === 'analysis'
-        ? answersTo(payload)
-            .map(({ detector, outcome }) => (outcome === 'no' ? detector : `${detector} (${outcome})`))
-            .join(', ')
-        : check,
+    answers: check === 'analysis' ? answersTo(payload).join(', ') : check,
     detectorsNs: median(turns.map((turn) => turn.detectorsNs[index]!)),
     engineNs: whole < 0 ? null : median(turns.map((turn) => turn.engineNs[whole]!)),
     goNs: go.length === 0 ? null : median(go.map(({ ns }) => ns)),

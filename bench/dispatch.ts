@@ -1,13 +1,16 @@
 /**
- * The detectors as the engine's dispatch runs them on the first payload of a flow whose beginning was seen: those that are
- * asked at a start and may say anything but No to this first byte, in their order, from one place in the code.
+ * The detectors as the engine's dispatch runs them on the first payload of a flow: the ones that the engine asks about
+ * this payload, in its order, with the view that it shows them, from one place in the code. The choice by first byte is
+ * made for every packet, as there.
  */
-import { More, No, type Detector, type Transport, type View } from '../detectors/detector.js';
+import { More, No, Yes, type Transport, type View } from '../detectors/detector.js';
 import { registry } from '../detectors/index.js';
 import { DetectorSet } from '../lib/engine/registry.js';
+import { invariant } from '../lib/invariant.js';
 import type { AnalysedPayload } from './analysis-payloads.js';
+import { questionsAbout } from './first-packets.js';
 import type { Timed } from './stopwatch.js';
-import { missViews, viewCopies } from './views.js';
+import { moved, viewCopies } from './views.js';
 
 const sets: Readonly<Record<Transport, DetectorSet>> = {
   tcp: new DetectorSet(registry.detectors, 'tcp'),
@@ -38,24 +41,23 @@ function ask(set: DetectorSet, mask: number, view: View): number {
   return sum;
 }
 
-/** Names of the detectors that are asked about a payload, with what they answer. */
-export function answersTo(payload: AnalysedPayload): { detector: string; outcome: string }[] {
-  const set = sets[payload.transport];
-  const mask = askedAbout(set, payload.bytes[0]!);
-  const asked = set.detectors.filter((_, index) => (mask & (1 << index)) !== 0);
-  return asked.map((detector) => ({ detector: detector.name, outcome: outcomeOf(detector, payload) }));
+const words = { [No]: '', [More]: ' (more)', [Yes]: ' (yes)' } as const;
+
+/** The detectors that the engine asks about a payload, each with its answer unless that is No. */
+export function answersTo(payload: AnalysedPayload): string[] {
+  return questionsAbout(payload).map(
+    ({ detector, view }) => `${detector.name}${words[detector.inspect(moved(view))]}`,
+  );
 }
 
-function outcomeOf(detector: Detector, payload: AnalysedPayload): string {
-  const outcome = detector.inspect(viewsOf(payload)[0]!);
-  return outcome === No ? 'no' : outcome === More ? 'more' : 'yes';
-}
-
+/** What the engine shows, at different places in memory. */
 function viewsOf(payload: AnalysedPayload): View[] {
-  return missViews({ ...payload, fromStart: true });
+  const shown = questionsAbout(payload)[0]?.view;
+  invariant(shown !== undefined, 'the engine asks about every payload of the benchmark');
+  return Array.from({ length: viewCopies }, () => moved(shown));
 }
 
-/** All detectors that apply, the choice by first byte included. */
+/** All detectors that apply. */
 export function timedDispatch(payload: AnalysedPayload): Timed {
   const set = sets[payload.transport];
   const views = viewsOf(payload);

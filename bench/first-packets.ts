@@ -3,6 +3,7 @@
  * shown to the detectors, named, judged with the memory of the swarm. SYNs and the ends of flows are not timed.
  */
 import { registry } from '../detectors/index.js';
+import type { Detector, View } from '../detectors/detector.js';
 import { makeSwarmMemory, watchOver } from '../cmd/swarm-memory.js';
 import { Engine } from '../lib/engine/engine.js';
 import { concat, fromHex } from '../lib/testing.js';
@@ -12,7 +13,7 @@ import { Ok, Packet, protocolTcp, protocolUdp } from '../lib/wire/packet.js';
 import { ipv4, tcp, udp } from '../lib/wire/testing.js';
 import type { AnalysedPayload } from './analysis-payloads.js';
 import type { Batched } from './stopwatch.js';
-import { viewCopies } from './views.js';
+import { moved, viewCopies } from './views.js';
 
 /** Flows that begin before their ends are cleared away: a table of this size stays in the cache, as a small link's does. */
 const flowsInTurn = 512;
@@ -45,6 +46,28 @@ function synOf(): Frames {
   return laidOut(frame);
 }
 
+/** One question of the engine: who is asked, and a copy of what is shown. */
+export interface Question {
+  readonly detector: Detector;
+  readonly view: View;
+}
+
+/** What the engine asks about the first payload of one flow, in its order. */
+export function questionsAbout(payload: AnalysedPayload): Question[] {
+  const questions: Question[] = [];
+  const spies = registry.detectors.map((detector) => ({
+    ...detector,
+    inspect: (view: View) => {
+      questions.push({ detector, view: moved(view) });
+      return detector.inspect(view);
+    },
+  }));
+  const packets = new FirstPackets(payload, spies);
+  packets.prepare();
+  packets.runOne();
+  return questions;
+}
+
 export class FirstPackets implements Batched {
   readonly name: string;
   readonly size = flowsInTurn;
@@ -55,7 +78,7 @@ export class FirstPackets implements Batched {
   readonly #engine: Engine;
   #micros = 1e15;
 
-  constructor({ name, transport, bytes }: AnalysedPayload) {
+  constructor({ name, transport, bytes }: AnalysedPayload, detectors = registry.detectors) {
     this.name = name;
     this.#tcp = transport === 'tcp';
     const ports = [firstPort, serverPort] as const;
@@ -63,7 +86,7 @@ export class FirstPackets implements Batched {
       this.#tcp ? ipv4(protocolTcp, tcp(bytes, ports)) : ipv4(protocolUdp, udp(bytes, ports)),
     );
     this.#engine = new Engine({
-      registry,
+      registry: { ...registry, detectors },
       flowsMax: 4 * flowsInTurn,
       hashSeed: 1,
       onEnd: () => undefined,
@@ -82,12 +105,17 @@ export class FirstPackets implements Batched {
     return this.#send(this.#payload);
   }
 
+  /** Only the first flow's packet. */
+  runOne(): number {
+    return this.#send(this.#payload, 1);
+  }
+
   /** One packet of each flow; the sum of the verdicts. */
-  #send({ bytes, starts, length }: Frames): number {
+  #send({ bytes, starts, length }: Frames, flows = flowsInTurn): number {
     const packet = this.#packet;
     packet.timeMicros = this.#micros;
     let sum = 0;
-    for (let i = 0; i < flowsInTurn; i++) {
+    for (let i = 0; i < flows; i++) {
       const start = starts[i & (viewCopies - 1)]!;
       const port = firstPort + i;
       bytes[start + portAt] = port >> 8;
