@@ -42,7 +42,7 @@ export function versionOf(command: string, argument = '--version'): string | nul
   const { error, stdout, stderr } = spawnSync(command, [argument], { encoding: 'utf8' });
   if (error !== undefined) return null;
   const line = `${stdout}\n${stderr}`.split('\n').find((text) => /\d+\.\d+/.test(text));
-  return line?.trim().slice(0, 60) ?? null;
+  return line?.trim().replace('Welcome to ', '').slice(0, 60) ?? null;
 }
 
 /** Runs all programs `repeat` times, taking turns, each round beginning with another one; medians. */
