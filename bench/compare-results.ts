@@ -32,9 +32,7 @@ export function compareResults(first: Result, second: Result): Compared[] {
     if (other?.unit !== figure.unit || !Number.isFinite(figure.value) || !Number.isFinite(other.value))
       return [];
     const times = figure.better === 'less' ? figure.value / other.value : other.value / figure.value;
-    return [
-      { part, name: figure.name, unit: figure.unit, first: figure.value, second: other.value, times },
-    ];
+    return [{ part, name: figure.name, unit: figure.unit, first: figure.value, second: other.value, times }];
   });
 }
 

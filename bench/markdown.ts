@@ -11,9 +11,7 @@ const titles: Readonly<Record<PartName, string>> = {
   reader: 'Walking a capture',
   batch: 'Batch sizes',
   ring: 'Rings between threads',
-  pool: 'Scanning many files with several workers',
   inline: 'Inline filter',
-  monitor: 'Passive monitor',
 };
 
 function cellText(text: string): string {
@@ -53,9 +51,7 @@ function renderTargets(parts: readonly PartResult[]): string[] {
       met === null ? '-' : met ? 'yes' : 'NO',
     ]),
   );
-  return rows.length === 0
-    ? []
-    : ['## Targets', markdownTable(['target', 'wanted', 'reached', 'met'], rows)];
+  return rows.length === 0 ? [] : ['## Targets', markdownTable(['target', 'wanted', 'reached', 'met'], rows)];
 }
 
 function renderProblems(parts: readonly PartResult[]): string[] {

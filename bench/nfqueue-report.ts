@@ -118,12 +118,7 @@ function cell(rounds: Rounds, name: string, { key, digits, scale = 1, beside }: 
   return `${(value * scale).toFixed(digits)}${Number.isNaN(ratio) ? '' : ` (${ratio.toFixed(2)})`}`;
 }
 
-function tableOf(
-  rounds: Rounds,
-  title: string,
-  columns: readonly Column[],
-  notes: readonly string[],
-): Table {
+function tableOf(rounds: Rounds, title: string, columns: readonly Column[], notes: readonly string[]): Table {
   return {
     title,
     head: ['', ...columns.map((column) => column.title)],
@@ -166,7 +161,16 @@ function memoryTable({ flows, evicted, workers, packets, seconds, ...bytes }: Me
   const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`;
   return {
     title: 'Memory of the whole process',
-    head: ['flows at once', 'pushed out', 'workers', 'packets', 'seconds', 'before', 'at the most', 'with them'],
+    head: [
+      'flows at once',
+      'pushed out',
+      'workers',
+      'packets',
+      'seconds',
+      'before',
+      'at the most',
+      'with them',
+    ],
     rows: [
       [
         ...[flows, evicted, workers, packets].map(String),

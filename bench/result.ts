@@ -19,9 +19,7 @@ export const partNames = [
   'reader',
   'batch',
   'ring',
-  'pool',
   'inline',
-  'monitor',
 ] as const;
 export type PartName = (typeof partNames)[number];
 

@@ -70,7 +70,11 @@ class Threads {
   barrier(number: number): void {
     const word = this.#workers + number;
     if (Atomics.add(this.words, word, 1) + 1 === this.#parties) Atomics.notify(this.words, word);
-    for (let seen = Atomics.load(this.words, word); seen < this.#parties; seen = Atomics.load(this.words, word))
+    for (
+      let seen = Atomics.load(this.words, word);
+      seen < this.#parties;
+      seen = Atomics.load(this.words, word)
+    )
       Atomics.wait(this.words, word, seen, barrierMillis);
   }
 
@@ -96,7 +100,11 @@ function packetBlock(packetBytes: number): { bytes: Uint8Array; stride: number }
   return { bytes, stride };
 }
 
-function produce(settings: RingSettings, threads: Threads, dispatcher: Dispatcher): (packets: number) => void {
+function produce(
+  settings: RingSettings,
+  threads: Threads,
+  dispatcher: Dispatcher,
+): (packets: number) => void {
   const batch = new PacketBatch(settings.batchPackets);
   const { bytes, stride } = packetBlock(settings.packetBytes);
   batch.bytes = bytes;

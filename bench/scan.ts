@@ -22,7 +22,7 @@ const swarmgate = built('../cmd/swarmgate.js');
 const walk = built('walk.js');
 const node = process.execPath;
 
-const ourTable = 'swarmgate scan, table';
+export const ourTable = 'swarmgate scan, table';
 
 function scan(name: string, format: string, mix: Mix): Program {
   return { name, command: [node, swarmgate, 'scan', mix.path, '--format', format] };
