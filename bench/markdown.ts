@@ -18,17 +18,24 @@ function cellText(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 }
 
-/** The first column to the left, all others to the right. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** The first column to the left, all others to the right unless they are words too. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  words = false,
+): string {
   const texts = [head, ...rows].map((row) => head.map((_, column) => cellText(row[column] ?? '')));
   const widths = head.map((_, column) => Math.max(4, ...texts.map((row) => row[column]!.length)));
+  const toLeft = (column: number): boolean => words || column === 0;
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = widths.map((width, column) =>
-    column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
+    toLeft(column) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
   );
   const [first, ...others] = texts.map((row) =>
     line(
-      row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))),
+      row.map((cell, column) =>
+        toLeft(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      ),
     ),
   );
   return [first!, line(rule), ...others].join('\n');
@@ -70,7 +77,7 @@ export function renderMachine({ machine, peers, options }: Result): string {
     ...Object.entries(peers),
     ...Object.entries(options).map(([name, value]) => [`option ${name}`, value]),
   ];
-  return markdownTable(['machine', 'is'], rows);
+  return markdownTable(['machine', 'is'], rows, true);
 }
 
 function renderPart({ part, seconds, tables }: PartResult): string[] {

@@ -182,6 +182,10 @@ function memoryTable({ flows, evicted, workers, packets, seconds, ...bytes }: Me
   };
 }
 
+const sharedCores = [
+  'The sender and the kernel of both ends run on the same cores as the workers: on two cores a second worker finds none free.',
+];
+
 /** One worker per core beside two, and from one worker to two. */
 function workerTables(rounds: Rounds, cores: number): Table[] {
   const nameOf = (workers: number): string => (workers === 1 ? names.swarmgate : workersName(workers));
@@ -200,7 +204,7 @@ function workerTables(rounds: Rounds, cores: number): Table[] {
     .map(([what, one, two]) => [what, one.toFixed(0), two.toFixed(0), (two / one).toFixed(2)]);
   const head = ['k/s', `1 x cores: ${cores}`, `2 x cores: ${2 * cores}`, 'times'];
   return [
-    ...(scaled.length === 0 ? [] : [scalingTable(scaled)]),
+    ...(scaled.length === 0 ? [] : [scalingTable(scaled, sharedCores)]),
     ...(pools.length === 0 ? [] : [{ title: 'Workers per core', head, rows: pools, notes: [] }]),
   ];
 }

@@ -68,10 +68,11 @@ function checkTable(report: AnalysisReport): Table {
   };
 }
 
-function targetsOf({ rows }: AnalysisReport): Target[] {
+function targetsOf({ rows, go }: AnalysisReport): Target[] {
+  const beside = go === null ? 'published figure of Go' : 'Go';
   return rows.map(({ payload, check, detectorsRatio }) =>
     target(
-      `${payload}, ${check === 'analysis' ? 'detectors' : 'check'} beside Go`,
+      `${payload}, ${check === 'analysis' ? 'detectors' : 'check'} beside ${beside}`,
       detectorsRatio,
       ['<=', check === 'analysis' ? wholeRatioMax : checkRatioMax],
       ' times',

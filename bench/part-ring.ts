@@ -56,7 +56,9 @@ export function ringOutcome({ throughput, delays }: RingResults): Outcome {
         ]),
         notes: [],
       },
-      scalingTable(scaled),
+      scalingTable(scaled, [
+        'The producer is a third thread: two cores are too few for it and two consumers.',
+      ]),
     ],
     figures: [
       ...throughput.map(({ workers, packetBytes, batchPackets, perSecond }, index) =>

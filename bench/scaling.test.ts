@@ -21,8 +21,12 @@ test('the extrapolation goes through what was measured', () => {
 });
 
 test('what was not measured is called an extrapolation, with its formula', () => {
-  const { head, rows, notes } = scalingTable([{ what: 'pool', unit: 'MB/s', one: 500, two: 1000 }]);
+  const { head, rows, notes } = scalingTable(
+    [{ what: 'pool', unit: 'MB/s', one: 500, two: 1000 }],
+    ['and a note'],
+  );
   assert.deepEqual(rows, [['pool', 'MB/s', '500', '1000', '2.00', '100 %', '4000', '32000']]);
   assert.equal(head.filter((title) => title.includes('EXTRAPOLATED')).length, 2);
   assert.ok(notes.some((note) => note.includes('s = 2 / (T(2) / T(1)) - 1')));
+  assert.equal(notes.at(-1), 'and a note');
 });

@@ -29,8 +29,8 @@ export interface Scaled {
 
 const larger = [8, 64] as const;
 
-/** One worker, two workers, how well the second one is used, and the extrapolation. */
-export function scalingTable(rows: readonly Scaled[]): Table {
+/** One worker, two workers, how well the second one is used, and the extrapolation; `notes` say what else ran. */
+export function scalingTable(rows: readonly Scaled[], notes: readonly string[]): Table {
   const figure = (value: number): string => value.toPrecision(3).replace(/e\+\d+$/, '');
   const whole = (value: number): string => (value >= 1000 ? value.toFixed(0) : figure(value));
   return {
@@ -55,7 +55,8 @@ export function scalingTable(rows: readonly Scaled[]): Table {
     ]),
     notes: [
       'Efficiency is (2 workers) / (2 x 1 worker).',
-      'The last columns are extrapolations and no measurement: T(n) = T(1) / (s + (1 - s) / n) with s = 2 / (T(2) / T(1)) - 1, one worker per core (Amdahl). Everything else that this machine does in the meantime is in s.',
+      'The last columns are extrapolations and no measurement: T(n) = T(1) / (s + (1 - s) / n) with s = 2 / (T(2) / T(1)) - 1, at least 0 and at most 1, one worker per core (Amdahl). What else ran on the two cores is in s.',
+      ...notes,
     ],
   };
 }
