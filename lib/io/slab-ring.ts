@@ -198,8 +198,11 @@ export class RingWriter {
   }
 
   #find(size: number): number {
-    // An empty ring begins anew: on a lightly loaded one the same few cache lines are used again and again.
-    if (this.#read === this.#next) return size <= this.#slabBytes ? 0 : -1;
+    if (this.#read === this.#next) {
+      // An empty ring begins anew: on a lightly loaded one the same few cache lines are used again and again.
+      this.#tail = 0;
+      return size <= this.#slabBytes ? 0 : -1;
+    }
     if (((this.#next - this.#read) | 0) >= this.#packetsMax) return -1;
     if (this.#head < this.#tail) return size <= this.#tail - this.#head ? this.#head : -1;
     // Head on tail: not one byte is free, since the ring is not empty.

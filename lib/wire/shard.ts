@@ -58,7 +58,7 @@ export function shardOf(
   return step === stepIpv6 ? ofIpv6(bytes, cursor.at, end) : noAddress;
 }
 
-/** Which of `workers` (up to 65,536) has the packets of this shard; all get the same share. */
+/** Which of `workers` (up to 1024) has the packets of this shard; all get the same share. */
 export function workerOf(shard: number, workers: number): number {
   return Math.imul(shard >>> 16, workers) >>> 15;
 }
