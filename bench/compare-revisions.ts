@@ -35,11 +35,15 @@ function git(...argv: string[]): { ok: boolean; text: string } {
   return { ok: status === 0, text: (status === 0 ? stdout : stderr).trim() };
 }
 
-/** The commit that a name stands for. @throws Error with a sentence */
+/** The commit that a name stands for. @throws Error with a sentence if there is none, or none that can be compared */
 export function commitOf(name: string): string {
   const { ok, text } = git('rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`);
   if (!ok)
     throw new Error(`there is no revision "${name}" in this repository; git log --oneline --all lists them`);
+  if (!git('cat-file', '-e', `${text}:bench/result.ts`).ok)
+    throw new Error(
+      `the benchmarks of "${name}" write results without figures, so that there is nothing to compare; choose a later revision`,
+    );
   return text;
 }
 
@@ -106,10 +110,6 @@ async function build(shop: Workshop, revision: Revision): Promise<void> {
   const { folder, name } = revision;
   note(`${name}: installing and building`);
   shop.checkOut(revision);
-  if (!existsSync(join(folder, 'bench', 'result.ts')))
-    throw new Error(
-      `the benchmarks of "${name}" write results without figures, so that there is nothing to compare; choose a later revision`,
-    );
   await install(shop, revision);
   await shop.run(folder, process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
   await shop.run(folder, join(folder, 'deploy', 'build-native'), []);

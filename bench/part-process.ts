@@ -52,19 +52,19 @@ export class PartProcess {
       process.stderr.write(text);
       said = `${said}${text}`.slice(-2000);
     });
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
+    const late = AbortSignal.timeout(patienceMillis);
+    const stop = (): void => {
       this.#end(child);
-    }, patienceMillis);
+    };
+    late.addEventListener('abort', stop);
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       child.once('close', (...ending) => {
         resolve(ending);
       }),
     );
-    clearTimeout(timer);
+    late.removeEventListener('abort', stop);
     this.#child = null;
-    if (late) return `was stopped after ${patienceMillis / 60_000} minutes`;
+    if (late.aborted) return `was stopped after ${patienceMillis / 60_000} minutes`;
     if (code === 0) return null;
     const error = said.split('\n').find((line) => /^\w*Error\b/.test(line));
     return `failed: ${error ?? signal ?? `status ${code}`}`;

@@ -117,23 +117,28 @@ export function parseResult(text: string, name: string): Result {
   return found as Result;
 }
 
-/** One result for several of the same machine and commit: every figure is the median of theirs. */
+/** One result for several turns of the same revision: every figure is the median of those turns that have it. */
 export function medianOf(results: readonly Result[]): Result {
   const [first] = results;
   if (first === undefined) throw new Error('no result to take a median of');
-  const valueIn = (result: Result, part: PartName, name: string): readonly number[] =>
-    result.parts
-      .filter((each) => each.part === part)
-      .flatMap(({ figures }) => figures.filter((figure) => figure.name === name))
-      .map(({ value }) => value);
   return {
     ...first,
     parts: first.parts.map((each) => ({
       ...each,
-      figures: each.figures.map((figure) => ({
-        ...figure,
-        value: median(results.flatMap((result) => valueIn(result, each.part, figure.name))),
-      })),
+      figures: medianFigures(
+        results.flatMap(({ parts }) =>
+          parts.filter(({ part }) => part === each.part).flatMap(({ figures }) => figures),
+        ),
+      ),
     })),
   };
+}
+
+function medianFigures(all: readonly Figure[]): Figure[] {
+  const byName = new Map<string, Figure[]>();
+  for (const figure of all) byName.set(figure.name, [...(byName.get(figure.name) ?? []), figure]);
+  return [...byName.values()].map((same) => ({
+    ...same[0]!,
+    value: median(same.map(({ value }) => value)),
+  }));
 }
