@@ -46,8 +46,8 @@ const html = filled(
     'Content-Length: 48213\r\nConnection: keep-alive\r\n\r\n<!DOCTYPE html><html><head><title>Page</title></head>',
   '<p class="text">the network of <a href="/page">links</a> and words</p>\n',
 );
-/** BEP 29: ST_DATA without extension; window and times as a real one has them. */
-const utp = fromHex('0100 a1b2 1f2e3d4c 00012345 00100000 0101 00fe');
+/** BEP 29: ST_SYN, the packet with which a connection begins. */
+const utp = fromHex('4100 a1b2 1f2e3d4c 00000000 00100000 0001 0000');
 /** BEP 15: announce to a tracker that has answered the connect. */
 const announce = concat(
   fromHex('7c1f13a4e05bd286 00000001 8a89e7ad'),

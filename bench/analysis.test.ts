@@ -25,7 +25,7 @@ test('the engine asks whom it should ask, and the right one says Yes', () => {
   assert.ok(answersTo(named('HTTP GET 396')).includes('http-tracker'));
   assert.deepEqual(answersTo(named('UDP tracker')), ['udp-tracker (yes)']);
   assert.deepEqual(answersTo(named('bencode DHT')), ['dht (yes)', 'udp-tracker']);
-  assert.deepEqual(answersTo(named('uTP')), ['utp (more)']);
+  assert.deepEqual(answersTo(named('uTP')), ['utp (yes)', 'udp-tracker']);
   for (const name of ['TLS', 'HTML', 'random 1400 B, UDP'])
     assert.ok(!answersTo(named(name)).some((answer) => /\((yes|more)\)/.test(answer)), name);
 });

@@ -49,7 +49,9 @@ function wholeTable(report: AnalysisReport): Table {
 
 function goNotes({ go, goAbsent, turns }: AnalysisReport): string[] {
   if (go !== null)
-    return [`${go}. Medians of ${turns} turns of both sides; ratios within a turn, then their median.`];
+    return [
+      `${go}. Medians of ${turns} turns of both sides; ratios within a turn, then their median. Of the samples of a turn the lower quartile counts.`,
+    ];
   return [
     `Go was not measured: ${goAbsent ?? ''}. Ratios are to the PUBLISHED figures, of a machine of the same kind in November 2026 with payloads of its own.`,
   ];

@@ -3,8 +3,8 @@
 //
 // usage: harness PAYLOADS SAMPLES
 //
-// A line of PAYLOADS is `name check transport hex`. Prints one line `name nanoseconds answer` for each: the median of
-// SAMPLES samples of at least 1.5 ms, all payloads taking turns. The check is called through a variable and its answers
+// A line of PAYLOADS is `name check transport hex`. Prints one line `name nanoseconds answer` for each: the lower
+// quartile of SAMPLES samples of at least 1.5 ms, all payloads taking turns. The check is called through a variable and its answers
 // are added up and printed, so that the compiler can neither inline nor remove the call.
 package main
 
@@ -140,7 +140,7 @@ func main() {
 	}
 	for _, each := range items {
 		sort.Float64s(each.samples)
-		fmt.Printf("%s\t%.2f\t%d\n", each.name, each.samples[len(each.samples)/2], each.check(each.payloads[0]))
+		fmt.Printf("%s\t%.2f\t%d\n", each.name, each.samples[(len(each.samples)-1)/4], each.check(each.payloads[0]))
 	}
 	fmt.Fprintln(os.Stderr, "sum of all answers:", sum)
 }
