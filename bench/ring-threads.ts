@@ -182,11 +182,14 @@ async function run(role: RingRole): Promise<RingFigures> {
   const threads = new Threads(role);
   const counts = new Float64Array(dispatcherCountsLength(role.rings.length));
   const delays = new Float64Array(role.burst > 0 ? role.warmUp + role.packets : 0);
-  let work: (packets: number) => number | undefined;
+  let work: (packets: number) => number;
   if (role.role === 'producer') {
     const writers = role.rings.map((memory, i) => new RingWriter(memory, role.bells[i]!));
     const send = produce(role, threads, new Dispatcher({ writers, seed: 4711, counts }));
-    work = (packets) => void send(packets);
+    work = (packets) => {
+      send(packets);
+      return 0;
+    };
   } else {
     const take = consume(role, threads, delays);
     let last = 0;
@@ -199,7 +202,7 @@ async function run(role: RingRole): Promise<RingFigures> {
   await sleep(100);
   threads.barrier(1);
   const begin = performance.now();
-  const sum = work(role.packets) ?? 0;
+  const sum = work(role.packets);
   const end = performance.now();
   await sleep(100);
   const own = Atomics.load(threads.words, role.worker);

@@ -12,7 +12,7 @@ interface Rig {
   readonly queue: RingQueue;
   readonly writers: readonly RingWriter[];
   /** The same rings again, for a worker that takes over. */
-  again(): RingQueue;
+  readonly again: () => RingQueue;
 }
 
 function rig(rings: number, batchPackets: number): Rig {
