@@ -11,6 +11,7 @@ const titles: Readonly<Record<PartName, string>> = {
   reader: 'Walking a capture',
   batch: 'Batch sizes',
   ring: 'Rings between threads',
+  split: 'One file, several threads',
   inline: 'Inline filter',
 };
 

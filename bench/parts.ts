@@ -9,6 +9,7 @@ import { measureDecode, measureEngine, measureFlow } from './part-engine.js';
 import { measureInline } from './part-inline.js';
 import { measureReader, measureScan } from './part-programs.js';
 import { measureRing } from './part-ring.js';
+import { measureSplit } from './part-split.js';
 import type { Outcome, PartName } from './result.js';
 
 export type Note = (text: string) => void;
@@ -44,6 +45,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   reader: { needs: ['mix'], problem: always, measure: measureReader },
   batch: { needs: ['mix'], problem: always, measure: measureBatch },
   ring: { needs: [], problem: always, measure: measureRing },
+  split: { needs: ['mix'], problem: always, measure: measureSplit },
   inline: { needs: [], problem: queueProblem, measure: measureInline },
 };
 

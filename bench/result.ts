@@ -19,6 +19,7 @@ export const partNames = [
   'reader',
   'batch',
   'ring',
+  'split',
   'inline',
 ] as const;
 export type PartName = (typeof partNames)[number];

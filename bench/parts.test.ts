@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ringOutcome } from './part-ring.js';
+import { splitOutcome } from './part-split.js';
+import { parts } from './parts.js';
+import { partNames } from './result.js';
+
+test('every part that can be asked for can be run', () => {
+  assert.deepEqual(Object.keys(parts), [...partNames]);
+});
+
+test('the ring: targets by the smallest packets and the usual batch, scaling for each size of packet', () => {
+  const row = (workers: number, packetBytes: number, batchPackets: number, perSecond: number) => ({
+    ...{ workers, packetBytes, batchPackets, perSecond, slowest: perSecond, fastest: perSecond },
+    ...{ collections: 0, packets: 10_000_000 },
+  });
+  const throughput = [
+    row(1, 64, 64, 5e6),
+    row(2, 64, 64, 4e6),
+    row(1, 512, 64, 3e6),
+    row(2, 512, 64, 2e6),
+    row(2, 64, 1, 1e6),
+    row(2, 64, 64, 9e6),
+  ];
+  const delays = [{ batchPackets: 64, burst: 1, p50Micros: 30, p99Micros: 90.4 }];
+  const { targets, tables, figures } = ringOutcome({ throughput, delays });
+  assert.deepEqual(
+    targets.map(({ reached, met }) => [reached, met]),
+    [
+      ['4.00 million packets/s', true],
+      ['0', true],
+    ],
+  );
+  assert.deepEqual(
+    tables[2]!.rows.map(([what, , one, two]) => [what, one, two]),
+    [
+      ['ring, packets of 64 bytes', '5000000', '4000000'],
+      ['ring, packets of 512 bytes', '3000000', '2000000'],
+    ],
+  );
+  assert.equal(new Set(figures.map(({ name }) => name)).size, figures.length, 'names of figures are unique');
+  const collecting = ringOutcome({ throughput: [{ ...throughput[1]!, collections: 2 }], delays });
+  assert.equal(collecting.targets[1]!.met, false);
+});
+
+test('one file: ratios to one thread, and whether all ways found the same', () => {
+  const rows = [
+    { way: 'one thread', wallSeconds: [2, 3, 2], cpuSeconds: [2, 2, 2], flows: [5, 1] },
+    { way: 'two', wallSeconds: [4, 4, 5], cpuSeconds: [6, 6, 6], flows: [5, 1] },
+  ];
+  const [table] = splitOutcome(rows, 1e9, 'A mix.').tables;
+  assert.deepEqual(table!.rows, [
+    ['one thread', '2.00', '2.00-3.00', '2.00', '1.00'],
+    ['two', '4.00', '4.00-5.00', '6.00', '0.50'],
+  ]);
+  assert.ok(table!.notes.some((note) => note.startsWith('All ways find')));
+  const other = splitOutcome([rows[0]!, { ...rows[1]!, flows: [6, 0] }], 1, '').tables[0]!;
+  assert.ok(other.notes.some((note) => note.includes('do NOT find')));
+});
