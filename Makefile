@@ -12,6 +12,7 @@ help: ## this list
 
 node_modules/.installed: package.json package-lock.json
 	@deploy/check-node
+	@deploy/install-packages libpcap-dev g++ make python3
 	npm ci --no-audit --no-fund
 	@touch $@
 

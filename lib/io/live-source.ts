@@ -12,7 +12,7 @@ export interface LiveOptions {
   readonly filter: string;
   /** Bytes of each packet that are handed over at the most, 64 to 262,144. */
   readonly snapBytes: number;
-  /** Also packets for other stations, as on a mirror port. */
+  /** Also packets for other stations, as on a mirror port; otherwise such packets are left out. */
   readonly promiscuous: boolean;
   /** Packets handed over at once, 1 to 256. */
   readonly batchPackets: number;
@@ -47,16 +47,20 @@ export interface BlockingLiveSource extends LiveSourceCommon {
   readonly kind: 'ring';
   /**
    * Fills the batch with what is there, at most its capacity; waits up to `timeoutMillis` when nothing is. A partial batch
-   * is handed over at once. Returns the count, 0 after a time-out. @throws LiveSourceError when the interface is gone
+   * is handed over at once. Returns the count, 0 after a time-out. @throws LiveSourceError when the interface is gone:
+   * after 'interface-down' it may be called again and goes on when the interface is up again, else only `close` is left
    */
   receive(timeoutMillis: number): number;
 }
 
-/** Calls back from the event loop of the main thread: the only way in which `cap` works. */
+/** Calls back from the event loop of the thread that opened it: `cap` runs in a process of its own and sends. */
 export interface EventLiveSource extends LiveSourceCommon {
   readonly kind: 'cap';
-  /** From now on `onBatch` is called whenever the batch has packets; it must be done with them when it returns. */
-  start(onBatch: () => void): void;
+  /**
+   * From now on `onBatch` is called whenever the batch has packets; it must be done with them when it returns. `onEnd` is
+   * called once if the capture ends by itself (the interface went down or was removed): the source is closed then.
+   */
+  start(onBatch: () => void, onEnd: (error: LiveSourceError) => void): void;
 }
 
 export type LiveSource = BlockingLiveSource | EventLiveSource;

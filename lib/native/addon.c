@@ -1,17 +1,16 @@
 /*
- * The Node-API face of queue.h and process.h. Every environment (the main thread, each worker) loads its own; there is
+ * The Node-API face of queue.h and process.h; that of ring.h is ring-addon.c. Every environment (the main thread, each worker) loads its own; there is
  * no state shared between them. Calls on the packet's way take a handle and return a small integer.
  */
+#include "arguments.h"
 #include "process.h"
 #include "queue.h"
+#include "ring-addon.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NAPI_VERSION 8
-#include <node_api.h>
 
 #define ARRAYS 15
 #define TEXT_BYTES_MAX 4096
@@ -23,66 +22,6 @@ struct handle {
   bool hooked;
   napi_ref references[ARRAYS];
 };
-
-static napi_value type_error(napi_env env, const char *what) {
-  napi_throw_type_error(env, "native-argument", what);
-  return NULL;
-}
-
-static napi_value int_value(napi_env env, int value) {
-  napi_value result = NULL;
-  napi_create_int32(env, value, &result);
-  return result;
-}
-
-/* ---- reading arguments; each returns false with an exception pending ---- */
-
-static bool property(napi_env env, napi_value object, const char *name, napi_value *value) {
-  if (napi_get_named_property(env, object, name, value) == napi_ok) return true;
-  type_error(env, name);
-  return false;
-}
-
-static bool number_property(napi_env env, napi_value object, const char *name, uint32_t least, uint32_t most,
-                            uint32_t *number) {
-  napi_value value;
-  double wide;
-  if (!property(env, object, name, &value)) return false;
-  if (napi_get_value_double(env, value, &wide) == napi_ok && wide >= least && wide <= most) {
-    *number = (uint32_t)wide;
-    return true;
-  }
-  type_error(env, name);
-  return false;
-}
-
-static bool flag_property(napi_env env, napi_value object, const char *name, bool *flag) {
-  napi_value value;
-  if (!property(env, object, name, &value)) return false;
-  if (napi_get_value_bool(env, value, flag) == napi_ok) return true;
-  type_error(env, name);
-  return false;
-}
-
-struct array_shape {
-  const char *name;
-  napi_typedarray_type type;
-  size_t length;
-  void **data;
-};
-
-/* Asking for the address also moves a small array out of V8's heap, so that the address stays right. */
-static bool array_property(napi_env env, napi_value object, const struct array_shape *shape, napi_ref *reference) {
-  napi_value value;
-  napi_typedarray_type type;
-  size_t length;
-  if (!property(env, object, shape->name, &value)) return false;
-  if (napi_get_typedarray_info(env, value, &type, &length, shape->data, NULL, NULL) == napi_ok && type == shape->type &&
-      length >= shape->length && *shape->data != NULL && napi_create_reference(env, value, 1, reference) == napi_ok)
-    return true;
-  type_error(env, shape->name);
-  return false;
-}
 
 static bool read_arrays(napi_env env, napi_value object, const struct queue_options *options, struct queue_arrays *to,
                         napi_ref references[ARRAYS]) {
@@ -161,12 +100,6 @@ static struct handle *handle_of(napi_env env, napi_callback_info info) {
       napi_get_value_external(env, argument, &handle) != napi_ok)
     type_error(env, "handle");
   return handle;
-}
-
-static bool set_int(napi_env env, napi_value object, const char *name, int64_t value) {
-  napi_value number;
-  return napi_create_int64(env, value, &number) == napi_ok &&
-         napi_set_named_property(env, object, name, number) == napi_ok;
 }
 
 static bool report(napi_env env, napi_value result, const struct queue_info *info) {
@@ -318,6 +251,10 @@ NAPI_MODULE_INIT() {
       {"getAffinity", addon_get_affinity},
       {"setThreadName", addon_set_thread_name},
       {"notify", addon_notify},
+      {"ringProbe", addon_ring_probe},
+      {"ringOpen", addon_ring_open},
+      {"ringReceive", addon_ring_receive},
+      {"ringClose", addon_ring_close},
   };
   for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
     napi_value function;

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { RingCalls } from './ring.js';
 
 export type NativeErrorCode =
   | 'native-missing'
@@ -112,7 +113,7 @@ interface OpenResult {
   portId: number;
 }
 
-interface Addon {
+interface Addon extends RingCalls {
   open(options: QueueOptions, arrays: QueueArrays, result: OpenResult): QueueHandle | undefined;
   /** Packets received, 0 after a time-out, or a negative errno. */
   receive(handle: QueueHandle): number;
@@ -172,6 +173,11 @@ export function queueCalls(): QueueCalls {
   return addon();
 }
 
+/** What ring.ts is the face of. @throws NativeError: native-missing */
+export function ringCalls(): RingCalls {
+  return addon();
+}
+
 /** Bytes of one slot for packets of which `copyBytes` are copied; whole cache lines. */
 export function slotBytesFor(copyBytes: number): number {
   return (copyBytes + attributeRoomBytes + 63) & ~63;
@@ -182,7 +188,7 @@ const steps = ['', 'opening a netlink socket', 'setting up the netlink socket', 
 const stepSocket = 1;
 const stepConfigure = 3;
 
-function errnoName(error: number): string {
+export function errnoName(error: number): string {
   return Object.entries(errno).find(([, number]) => number === error)?.[0] ?? `errno ${error}`;
 }
 

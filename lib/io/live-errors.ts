@@ -1,0 +1,42 @@
+/** What both live sources say about an interface that cannot be watched. */
+import { interfaceIndex, interfaceIndexes } from './interfaces.js';
+import { LiveSourceError } from './live-source.js';
+
+export function interfaceMissing(name: string): LiveSourceError {
+  const known = [...interfaceIndexes().keys()].sort().join(', ');
+  const choice = known === '' ? '' : ` (there are ${known})`;
+  return new LiveSourceError(
+    'interface-missing',
+    `there is no interface ${JSON.stringify(name)}: choose one of \`ip link\`${choice}`,
+  );
+}
+
+export function interfaceDown(name: string): LiveSourceError {
+  return new LiveSourceError(
+    'interface-down',
+    `${name} is down: bring it up with \`ip link set ${name} up\``,
+  );
+}
+
+/** Down, or removed, after it had been opened. */
+export function interfaceGone(name: string, index: number): LiveSourceError {
+  if (interfaceIndex(name) === index) return interfaceDown(name);
+  return new LiveSourceError(
+    'interface-missing',
+    `${name} was removed while it was watched: create it again, then watch it anew`,
+  );
+}
+
+export function permissionMissing(name: string): LiveSourceError {
+  return new LiveSourceError(
+    'capture-permission',
+    `not permitted to capture on ${name}: run as root, or with CAP_NET_RAW (AmbientCapabilities=CAP_NET_RAW in a systemd unit)`,
+  );
+}
+
+export function unsupportedLink(name: string, what: string): LiveSourceError {
+  return new LiveSourceError(
+    'link-type',
+    `${name} is neither Ethernet nor an IP tunnel (${what}): watch the interface that carries its packets`,
+  );
+}
