@@ -7,6 +7,11 @@ import { parts, type Context } from './parts.js';
 import { partNames } from './result.js';
 import { consumedSum } from './stopwatch.js';
 
+// Behind the handlers of those who have namespaces to remove; without this nothing that waits for the exit would run.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    setImmediate(() => process.exit(130));
+  });
 const [name, context, output] = process.argv.slice(2);
 const part = partNames.find((each) => each === name);
 if (part === undefined || context === undefined || output === undefined)
