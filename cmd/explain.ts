@@ -15,7 +15,7 @@ import type { Packet } from '../lib/wire/packet.js';
 import { askInstance, controlOptions, mayColour, type ControlArguments } from './control.js';
 import { exitIncomplete, exitOk, UserError } from './errors.js';
 import { refuseRepeated, regularInput, unprotectWord, type Input } from './inputs.js';
-import { nameFlags, nameLists, type NameArguments } from './name-flags.js';
+import { nameFlags, listedIn, nameWords, type NameArguments } from './name-flags.js';
 import { ReportOutput } from './output.js';
 import { Scanner } from './scanner.js';
 
@@ -187,7 +187,7 @@ async function run(options: ExplainArguments): Promise<number> {
   const scanner = new Scanner({
     continuous: false,
     tracer: trace,
-    registry: registryWith(await nameLists(options)),
+    registry: registryWith(listedIn(await nameWords(options))),
     onFlow: (flow) => {
       if (!flow.traced) return;
       const report = flow.report();

@@ -1,6 +1,7 @@
 /** The flags by which `scan` and `explain` are told which names count as BitTorrent. */
+import { randomInt } from 'node:crypto';
 import type { Options } from 'yargs';
-import type { ListedNames } from '../detectors/listed-names.js';
+import { listsOf, type ListedNames } from '../detectors/listed-names.js';
 import { unprotectWord } from './inputs.js';
 
 export interface NameArguments {
@@ -28,8 +29,14 @@ export const nameFlags = {
   'block-alpn': repeated('a protocol that counts as BitTorrent where a TLS client offers it'),
 };
 
+/** The names to look for, as plain data that a thread can be given. */
+export interface NameWords {
+  readonly listed: readonly string[];
+  readonly alpn: readonly string[];
+}
+
 /** The names to look for, or null. What reads them is loaded only if there are any. @throws UserError */
-export async function nameLists(options: NameArguments): Promise<ListedNames | null> {
+export async function nameWords(options: NameArguments): Promise<NameWords | null> {
   const { blockName, blockNamesFile, blockAlpn } = options;
   if (blockName.length + blockNamesFile.length + blockAlpn.length === 0) return null;
   const { givenNames } = await import('./name-lists.js');
@@ -38,4 +45,9 @@ export async function nameLists(options: NameArguments): Promise<ListedNames | n
     files: blockNamesFile.map(unprotectWord),
     alpn: blockAlpn.map(unprotectWord),
   });
+}
+
+/** The same as the detectors take them. */
+export function listedIn(words: NameWords | null): ListedNames | null {
+  return words === null ? null : listsOf(words, randomInt(0x7fffffff));
 }

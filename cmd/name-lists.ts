@@ -1,10 +1,9 @@
 /** Names given on the command line of a scan: checked as those of a configuration are. */
-import { randomInt } from 'node:crypto';
-import { listsOf, type ListedNames } from '../detectors/listed-names.js';
 import { ConfigError, type ConfigProblem } from '../lib/config/config.js';
 import { listedName, protocolId, readNames } from '../lib/config/names.js';
 import { ValueError, type ValueType } from '../lib/config/values.js';
 import { UserError } from './errors.js';
+import type { NameWords } from './name-flags.js';
 
 interface Given {
   readonly block: readonly string[];
@@ -13,7 +12,7 @@ interface Given {
 }
 
 /** @throws UserError that names everything that is wrong */
-export function givenNames({ block, files, alpn }: Given): ListedNames {
+export function givenNames({ block, files, alpn }: Given): NameWords {
   const problems: ConfigProblem[] = [];
   const words = (type: ValueType, flag: string, values: readonly string[]): string[] =>
     values.flatMap((text) => {
@@ -30,5 +29,5 @@ export function givenNames({ block, files, alpn }: Given): ListedNames {
   const lists = readNames(names, files);
   problems.push(...lists.problems);
   if (problems.length > 0) throw new UserError('bad-names', new ConfigError(problems).message);
-  return listsOf({ listed: lists.names, alpn: protocols }, randomInt(0x7fffffff));
+  return { listed: lists.names, alpn: protocols };
 }

@@ -19,6 +19,8 @@ const names = [
   'blockName',
   'blockNamesFile',
   'blockAlpn',
+  'encrypted',
+  'workers',
 ] as const;
 
 /** What yargs makes of the words, or null if it refuses them. */

@@ -20,6 +20,8 @@ export interface ScanArguments extends NameArguments {
   progress: boolean;
   logLevel: LogLevel;
   encrypted: EncryptedMode;
+  /** As `readWorkers` understands it. */
+  workers: string;
 }
 
 /** What is not named on the command line. */
@@ -31,6 +33,7 @@ export const scanDefaults = {
   progress: true,
   logLevel: 'warn',
   encrypted: 'corroborated',
+  workers: 'auto',
   ...noNames,
 } as const satisfies Partial<ScanArguments>;
 

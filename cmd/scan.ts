@@ -5,15 +5,18 @@ import { formats, type FormatName } from '../lib/report/index.js';
 import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
 import { encryptedModes } from '../lib/engine/policy.js';
+import type { EndedFlow, ReportWriter, WarningReport } from '../lib/report/report.js';
 import { countText } from '../lib/report/format.js';
 import { Log, logLevels } from '../lib/report/log.js';
 import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
 import { exitFound, exitIncomplete, exitOk, UserError } from './errors.js';
 import { listInputs, refuseRepeated, unprotectWord, type Input } from './inputs.js';
-import { nameFlags, nameLists } from './name-flags.js';
+import { listedIn, nameFlags, nameWords } from './name-flags.js';
 import { inputAt, onInterrupt, ReportOutput } from './output.js';
 import { scanDefaults, type ScanArguments } from './plain-scan.js';
+import { readWorkers, workersFor, workersMax } from './scan-plan.js';
+import type { ScanPool } from './scan-pool.js';
 import { Scanner } from './scanner.js';
 
 function build(yargs: Argv): Argv<ScanArguments> {
@@ -60,6 +63,13 @@ function build(yargs: Argv): Argv<ScanArguments> {
       default: scanDefaults.flowsMax,
       requiresArg: true,
     })
+    .option('workers', {
+      alias: 'j',
+      describe: `threads that scan files side by side, 1 to ${workersMax}, or auto: as many as cores, where that is faster`,
+      type: 'string',
+      default: scanDefaults.workers,
+      requiresArg: true,
+    })
     .options(nameFlags)
     .option('progress', {
       describe: 'progress line on a terminal (--no-progress: none)',
@@ -72,7 +82,8 @@ function build(yargs: Argv): Argv<ScanArguments> {
       describe: 'how much to log to stderr',
     })
     .check((options) => {
-      refuseRepeated(options, ['format', 'output', 'encrypted', 'flows-max', 'log-level']);
+      refuseRepeated(options, ['format', 'output', 'encrypted', 'flows-max', 'log-level', 'workers']);
+      readWorkers(options.workers);
       if (options.output === '') throw new UserError('bad-argument', '--output: the name is empty');
       const flowsMax = options['flows-max'];
       if (Number.isInteger(flowsMax) && flowsMax >= flowsMaxLowest && flowsMax <= flowsMaxHighest)
@@ -84,6 +95,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
     })
     .example('$0 scan capture.pcap', 'is there BitTorrent in it, whose, and how sure')
     .example('tcpdump -w - | $0 scan -', 'the same for what tcpdump writes')
+    .example('$0 scan --workers 8 -f jsonl captures/', 'eight files at a time; the report is the same')
     .example(
       '$0 scan --format html -o report.html captures/',
       'one page about a folder of captures',
@@ -162,6 +174,51 @@ interface Surroundings {
   readonly toTerminal: boolean;
 }
 
+/** What scans the inputs into a report: this thread, or workers where there is enough for them. */
+async function scannerFor(
+  options: ScanArguments,
+  inputs: readonly Input[],
+  writer: ReportWriter,
+  { log, output, progress }: Surroundings,
+): Promise<Scanner | ScanPool> {
+  const names = await nameWords(options);
+  const bytes = new RunBytes(inputs.map(({ sizeBytes }) => sizeBytes ?? null));
+  const shared = {
+    flowsMax: options.flowsMax,
+    encrypted: options.encrypted,
+    registry: registryWith(listedIn(names)),
+    onFlow: (flow: EndedFlow) => {
+      writer.flow(flow);
+    },
+    onWarning: ({ message, code }: WarningReport) => {
+      progress.finish();
+      log.warn(message, code);
+    },
+    onEnded: () => output.drain(),
+    stopped: () => output.readerGone,
+  };
+  const workers = workersFor(readWorkers(options.workers), inputs, options);
+  log.debug(`${workers} ${workers === 1 ? 'thread' : 'threads'} for ${inputs.length} files`);
+  if (workers > 1) {
+    const { ScanPool } = await import('./scan-pool.js');
+    const onProgress = (read: number, packets: number, file: string): void => {
+      progress.update(read, bytes.total, packets, file);
+    };
+    return new ScanPool({ ...shared, workers, names, onProgress });
+  }
+  return new Scanner({
+    ...shared,
+    continuous: options.continuous,
+    onInputDone: ({ sizeBytes }) => {
+      bytes.next(sizeBytes ?? null);
+    },
+    onBlock: (source, packets) => {
+      progress.update(bytes.at(source.bytesRead), bytes.total, packets, source.name);
+      return output.drain();
+    },
+  });
+}
+
 async function scan(options: ScanArguments, inputs: readonly Input[], around: Surroundings): Promise<number> {
   const { log, output, progress, toTerminal } = around;
   const newWriter = await formats[options.format]();
@@ -170,30 +227,7 @@ async function scan(options: ScanArguments, inputs: readonly Input[], around: Su
     columns: toTerminal ? process.stdout.columns : 100,
     version,
   });
-  const lists = await nameLists(options);
-  const bytes = new RunBytes(inputs.map(({ sizeBytes }) => sizeBytes ?? null));
-  const scanner = new Scanner({
-    continuous: options.continuous,
-    flowsMax: options.flowsMax,
-    encrypted: options.encrypted,
-    registry: registryWith(lists),
-    onFlow: (flow) => {
-      writer.flow(flow);
-    },
-    onWarning: ({ message, code }) => {
-      progress.finish();
-      log.warn(message, code);
-    },
-    onInputDone: ({ sizeBytes }) => {
-      bytes.next(sizeBytes ?? null);
-    },
-    onBlock: (source, packets) => {
-      progress.update(bytes.at(source.bytesRead), bytes.total, packets, source.name);
-      return output.drain();
-    },
-    onEnded: () => output.drain(),
-    stopped: () => output.readerGone,
-  });
+  const scanner = await scannerFor(options, inputs, writer, around);
   await scanner.run(inputs);
   progress.finish();
   const summary = scanner.summary();

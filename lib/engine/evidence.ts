@@ -15,7 +15,8 @@ export const gradeHint = 1;
 export const gradeStrong = 2;
 export const gradeProof = 3;
 
-const factBytes = 64;
+/** Bytes of an item's info-hash and client name together, and where the name begins in them. */
+export const factBytes = 64;
 const clientAt = 32;
 
 /** Where an item was found. */
@@ -30,6 +31,26 @@ export interface Sighting {
   file: number;
   timeMicros: number;
 }
+
+/** The columns of the pool, as reports read them. */
+export type EvidenceColumns = Pick<
+  EvidenceStore,
+  | 'detector'
+  | 'finding'
+  | 'grade'
+  | 'side'
+  | 'inOpening'
+  | 'packet'
+  | 'frame'
+  | 'file'
+  | 'timeMicros'
+  | 'offset'
+  | 'length'
+  | 'next'
+  | 'infoHashLength'
+  | 'clientLength'
+  | 'facts'
+>;
 
 export class EvidenceStore {
   readonly detector: Uint8Array;
@@ -46,12 +67,12 @@ export class EvidenceStore {
   readonly length: Int32Array;
   /** Older item of the same flow, or -1. */
   readonly next: Int32Array;
+  readonly infoHashLength: Uint8Array;
+  readonly clientLength: Uint8Array;
+  readonly facts: Uint8Array;
   /** Items that found no room. */
   dropped = 0;
 
-  readonly #infoHashLength: Uint8Array;
-  readonly #clientLength: Uint8Array;
-  readonly #facts: Uint8Array;
   #nearMisses = 0;
   #free = -1;
   #highWater = 0;
@@ -71,9 +92,9 @@ export class EvidenceStore {
     this.offset = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.next = new Int32Array(capacity);
-    this.#infoHashLength = new Uint8Array(capacity);
-    this.#clientLength = new Uint8Array(capacity);
-    this.#facts = new Uint8Array(capacity * factBytes);
+    this.infoHashLength = new Uint8Array(capacity);
+    this.clientLength = new Uint8Array(capacity);
+    this.facts = new Uint8Array(capacity * factBytes);
   }
 
   /** Adds an item before `head` and returns the new head; -1 if there is no room. */
@@ -95,11 +116,11 @@ export class EvidenceStore {
     this.inOpening[item] = view.inOpening ? 1 : 0;
     this.offset[item] = view.at;
     this.length[item] = view.length;
-    this.#infoHashLength[item] = view.infoHashLength;
-    this.#clientLength[item] = view.clientLength;
+    this.infoHashLength[item] = view.infoHashLength;
+    this.clientLength[item] = view.clientLength;
     const facts = item * factBytes;
-    for (let i = 0; i < view.infoHashLength; i++) this.#facts[facts + i] = view.infoHash[i]!;
-    for (let i = 0; i < view.clientLength; i++) this.#facts[facts + clientAt + i] = view.client[i]!;
+    for (let i = 0; i < view.infoHashLength; i++) this.facts[facts + i] = view.infoHash[i]!;
+    for (let i = 0; i < view.clientLength; i++) this.facts[facts + clientAt + i] = view.client[i]!;
     this.next[item] = head;
     return item;
   }
@@ -125,19 +146,9 @@ export class EvidenceStore {
     return false;
   }
 
-  /** Info-hash as hex digits, or '' if the item has none. Reports only. */
+  /** Info-hash as hex digits, or '' if the item has none. Not for the data plane. */
   infoHash(item: number): string {
-    const facts = item * factBytes;
-    return Buffer.from(this.#facts.subarray(facts, facts + this.#infoHashLength[item]!)).toString('hex');
-  }
-
-  /** Client software as it named itself, unprintable bytes shown as '.'; '' if the item has none. Reports only. */
-  client(item: number): string {
-    const facts = item * factBytes + clientAt;
-    const text = Buffer.from(this.#facts.subarray(facts, facts + this.#clientLength[item]!)).toString(
-      'latin1',
-    );
-    return text.replace(/[^\x20-\x7e]/g, '.');
+    return infoHashOf(this, item);
   }
 
   #take(): number {
@@ -148,4 +159,17 @@ export class EvidenceStore {
     }
     return this.#highWater < this.#capacity ? this.#highWater++ : -1;
   }
+}
+
+/** Info-hash as hex digits, or '' if the item has none. Reports only. */
+export function infoHashOf({ facts, infoHashLength }: EvidenceColumns, item: number): string {
+  const at = item * factBytes;
+  return Buffer.from(facts.subarray(at, at + infoHashLength[item]!)).toString('hex');
+}
+
+/** Client software as it named itself, unprintable bytes shown as '.'; '' if the item has none. Reports only. */
+export function clientOf({ facts, clientLength }: EvidenceColumns, item: number): string {
+  const at = item * factBytes + clientAt;
+  const text = Buffer.from(facts.subarray(at, at + clientLength[item]!)).toString('latin1');
+  return text.replace(/[^\x20-\x7e]/g, '.');
 }

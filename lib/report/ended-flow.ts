@@ -1,10 +1,10 @@
 /**
- * An ended flow read out of the engine's tables. One instance serves a whole scan: it points at a slot, and builds the
+ * An ended flow read out of the engine's tables, or out of copies of their rows. One instance serves a whole scan: it points at a slot, and builds the
  * full record only when a writer asks for it.
  */
 import { kinds, type Confidence, type Kind } from '../../detectors/detector.js';
-import type { Engine } from '../engine/engine.js';
-import { gradeNear, grades } from '../engine/evidence.js';
+import { clientOf, gradeNear, grades, infoHashOf, type EvidenceColumns } from '../engine/evidence.js';
+import type { Registry } from '../engine/registry.js';
 import { speakerOf } from '../engine/witnesses.js';
 import { Clear, reasons, Unknown, verdicts, type Reason, type Verdict } from '../engine/verdict.js';
 import * as t from '../flow/table.js';
@@ -20,12 +20,19 @@ export function timeText(micros: number): string {
   return new Date(millis).toISOString().replace(/Z$/, `${rest}Z`);
 }
 
+/** The tables that an ended flow is read from: an engine's own, or copies of their rows (flow-chunk.ts). */
+export interface EndedRows {
+  readonly registry: Registry;
+  readonly flows: Pick<t.FlowTable, 'words' | 'numbers' | 'outer' | 'ending'>;
+  readonly inspector: { readonly evidence: EvidenceColumns };
+}
+
 export class EndedFlowView implements EndedFlow {
   /** Read once per flow: every writer asks for them, some more than once. */
   verdict: Verdict = 'unknown';
   protocol: string | null = null;
   bytes = 0;
-  #engine: Engine | null = null;
+  #rows: EndedRows | null = null;
   #slot = 0;
   #id = 0;
   readonly #fileName: (index: number) => string;
@@ -37,20 +44,20 @@ export class EndedFlowView implements EndedFlow {
   }
 
   /** Points at the next ended flow, which gets the next id. */
-  show(engine: Engine, slot: number): void {
-    this.#engine = engine;
+  show(rows: EndedRows, slot: number): void {
+    this.#rows = rows;
     this.#slot = slot;
     this.#id++;
     const other = (this.#state(t.sNoted) >>> 8) & 0xff;
     const standing = this.#state(t.sVerdict) & 0xff;
-    this.protocol = other === 0 ? null : engine.registry.otherProtocols[other]!;
+    this.protocol = other === 0 ? null : rows.registry.otherProtocols[other]!;
     this.verdict = verdicts[standing === Unknown && other !== 0 ? Clear : standing]!;
     this.bytes = this.#counter(t.bytesOf) + this.#counter(t.bytesOf + 1);
   }
 
-  get #from(): Engine {
-    if (this.#engine === null) throw new Error('no flow shown yet');
-    return this.#engine;
+  get #from(): EndedRows {
+    if (this.#rows === null) throw new Error('no flow shown yet');
+    return this.#rows;
   }
 
   #state(index: number): number {
@@ -189,8 +196,8 @@ export class EndedFlowView implements EndedFlow {
       const detector = speakerOf(registry, evidence.detector[i]!);
       const near = evidence.grade[i] === gradeNear;
       const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
-      const infoHash = evidence.infoHash(i);
-      const client = evidence.client(i);
+      const infoHash = infoHashOf(evidence, i);
+      const client = clientOf(evidence, i);
       items.unshift({
         detector: detector.name,
         kind: finding.kind,
