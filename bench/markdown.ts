@@ -12,6 +12,7 @@ const titles: Readonly<Record<PartName, string>> = {
   batch: 'Batch sizes',
   ring: 'Rings between threads',
   split: 'One file, several threads',
+  pool: 'Many files, several threads',
   inline: 'Inline filter',
 };
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { poolOutcome } from './part-pool.js';
 import { ringOutcome } from './part-ring.js';
 import { splitOutcome } from './part-split.js';
 import { parts } from './parts.js';
@@ -56,4 +57,31 @@ test('one file: ratios to one thread, and whether all ways found the same', () =
   assert.ok(table!.notes.some((note) => note.startsWith('All ways find')));
   const other = splitOutcome([rows[0]!, { ...rows[1]!, flows: [6, 0] }], 1, '').tables[0]!;
   assert.ok(other.notes.some((note) => note.includes('do NOT find')));
+});
+
+test('many files: the target is two threads over the first folder, and every folder is extrapolated', () => {
+  const run = (wallSeconds: number, failure: string | null = null) => ({
+    ...{ name: 'n', wallSeconds, cpuSeconds: 4, peakBytes: 200e6, fastestSeconds: 2, slowestSeconds: 5 },
+    ...{ runs: failure === null ? 3 : 0, failure },
+  });
+  const comparison = (title: string, ...measured: ReturnType<typeof run>[]) => ({
+    ...{ title, threads: [1, 2, 4], measured },
+  });
+  const { tables, targets } = poolOutcome([
+    comparison('8 files', run(4), run(2.5), run(2)),
+    comparison('small', run(1), run(2), run(NaN, 'ended with status 1')),
+  ]);
+  assert.deepEqual(targets, [
+    { what: 'two threads, 8 files', wanted: '>= 1.3 times', reached: '1.60 times', met: true },
+  ]);
+  assert.deepEqual(tables[0]!.rows[1], ['2', '2.50', '2.00-5.00', '4.00', '200', '1.60']);
+  assert.deepEqual(tables[1]!.rows[2], ['4', 'failed']);
+  assert.ok(tables[1]!.notes.includes('n: ended with status 1.'));
+  assert.deepEqual(
+    tables[2]!.rows.map(([title, , , , times]) => [title, times]),
+    [
+      ['8 files', '1.60'],
+      ['small', '0.50'],
+    ],
+  );
 });

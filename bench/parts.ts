@@ -8,6 +8,7 @@ import { measureDetectors } from './part-detectors.js';
 import { measureDecode, measureEngine, measureFlow } from './part-engine.js';
 import { measureInline } from './part-inline.js';
 import { measureReader, measureScan } from './part-programs.js';
+import { measurePool } from './part-pool.js';
 import { measureRing } from './part-ring.js';
 import { measureSplit } from './part-split.js';
 import type { Outcome, PartName } from './result.js';
@@ -46,6 +47,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   batch: { needs: ['mix'], problem: always, measure: measureBatch },
   ring: { needs: [], problem: always, measure: measureRing },
   split: { needs: ['mix'], problem: always, measure: measureSplit },
+  pool: { needs: [], problem: always, measure: measurePool },
   inline: { needs: [], problem: queueProblem, measure: measureInline },
 };
 

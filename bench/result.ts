@@ -20,6 +20,7 @@ export const partNames = [
   'batch',
   'ring',
   'split',
+  'pool',
   'inline',
 ] as const;
 export type PartName = (typeof partNames)[number];
