@@ -8,6 +8,8 @@ import { exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
 import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
+import { monitorCommand } from './monitor.js';
+import { numaCommand } from './numa.js';
 import { ReportOutput } from './output.js';
 import { runCommand } from './run.js';
 import { scanCommand } from './scan.js';
@@ -24,6 +26,7 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
     .command(runCommand)
+    .command(monitorCommand)
     .command(scanCommand)
     .command(explainCommand)
     .command(statusCommand)
@@ -32,6 +35,7 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
     .command(firewallCommand)
     .command(checkCommand)
     .command(doctorCommand)
+    .command(numaCommand)
     .demandCommand(1, 'a command is needed, e.g. swarmgate scan capture.pcap')
     .strict()
     .help()

@@ -1,8 +1,8 @@
 /** What `swarmgate doctor` does. Apart from the command, which is loaded with every start and must not load YAML. */
-import { availableParallelism } from 'node:os';
 import { ConfigError, type ConfigProblem } from '../lib/config/config.js';
 import { combine, type LoadedConfig } from '../lib/config/load.js';
 import { configFrom, problemText } from './check-report.js';
+import { availableCores } from '../lib/numa/workers.js';
 import { checkMachine } from './doctor-checks.js';
 import { failure, fine, ThisMachine, warning, type Finding } from './doctor-machine.js';
 import { outsideChecks } from './doctor-outside.js';
@@ -32,7 +32,10 @@ function wrongConfig(problem: ConfigProblem): Finding {
 
 export async function examine(argv: Readonly<Record<string, unknown>>): Promise<Finding[]> {
   const { loaded, findings } = lookAtConfig(argv);
-  const machine = await checkMachine(new ThisMachine(availableParallelism()), loaded.config);
+  const machine = await checkMachine(
+    new ThisMachine(availableCores(loaded.config.affinity.data)),
+    loaded.config,
+  );
   const outside: Finding[] = [];
   for (const check of outsideChecks) outside.push(...(await check(loaded.config)));
   return withoutRepeats([...findings, ...machine, ...outside]);

@@ -6,7 +6,7 @@ import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { flowsMaxLowest } from '../lib/limits.js';
 import { makeSwarmMemory, type SwarmMemory } from './swarm-memory.js';
-import type { WorkerPlan } from './worker-pool.js';
+import type { QueuePlan } from './filter-settings.js';
 
 export function ruleSetOf(config: Config): RuleSet {
   return {
@@ -17,6 +17,8 @@ export function ruleSetOf(config: Config): RuleSet {
     forwarded: config.traffic.forwarded,
     local: config.traffic.local,
     interfaces: config.traffic.interfaces,
+    pairs: config.traffic.pairs,
+    leave: config.traffic.leaveInterfaces,
     enforce: config.mode === 'enforce',
   };
 }
@@ -32,7 +34,8 @@ export function plansOf(
   config: Config,
   pass: Firewall['pass'],
   swarm: SwarmMemory = makeSwarmMemory(),
-): WorkerPlan[] {
+  processors: readonly number[] | null = config.affinity.data,
+): QueuePlan[] {
   const count = workerCount(config);
   return Array.from({ length: count }, (_, worker) => ({
     worker,
@@ -43,6 +46,8 @@ export function plansOf(
       lengthMax: config.queue.length,
       receiveBufferBytes: config.queue.receiveBufferBytes,
     },
+    rings: null,
+    processors,
     markMask: config.markMask,
     pass,
     flowsMax: Math.max(flowsMaxLowest, Math.ceil(config.limits.flows / count)),

@@ -70,6 +70,7 @@ function ruleSet(words: FirewallArguments): RuleSet {
   const { instance, queue, queues, forwarded, local, enforce } = words;
   const rules = {
     ...{ instance, forwarded, local, enforce, interfaces: words.interface },
+    ...{ pairs: [], leave: [] },
     ...{ queueFirst: queue, queueCount: queues, mark: markField(words['mark-mask']) },
   };
   requireSound(rules);

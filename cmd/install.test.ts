@@ -56,6 +56,25 @@ test('a second installation keeps the configuration, and so does uninstall', () 
   assert.equal(readFileSync(configuration, 'utf8'), 'mode: enforce\n');
 });
 
+test('the launch script works from where it was put, and uninstall takes the instances away', () => {
+  sh('install');
+  const env = { ...process.env, SWARMGATE_CONFIGURATION: join(root, 'etc/swarmgate') };
+  const launch = (): ReturnType<typeof spawnSync> =>
+    spawnSync(join(root, 'usr/local/lib/swarmgate/deploy/numa/launch.sh'), ['show'], { cwd: '/', env });
+  const none = launch();
+  assert.match(String(none.stderr), /instances cannot be read; make it with: swarmgate numa install/);
+  assert.equal(none.status, 1);
+  const words = ['numa', 'install', '--root', root];
+  const install = spawnSync(join(root, 'usr/local/bin/swarmgate'), words, { encoding: 'utf8' });
+  assert.equal(install.status, 0, install.stderr);
+  assert.match(install.stdout, /\/usr\/local\/lib\/swarmgate\/deploy\/numa\/launch\.sh start$/m);
+  const shown = launch();
+  assert.match(String(shown.stdout), /^node\d+: not running; planned: processors [\d,-]+, memory /);
+  assert.equal(shown.status, 0);
+  sh('uninstall');
+  assert.deepEqual(files(), ['/etc/swarmgate/config.yaml']);
+});
+
 test('with PURGE=1 nothing is left, and what is not ours stays', () => {
   sh('install', { PREFIX: '/opt/sg' });
   const foreign = join(root, 'opt/sg/bin/other');

@@ -78,6 +78,7 @@ const rules: readonly { from: string; may: readonly string[]; modules: boolean }
       'lib/wire/',
       'detectors/',
       'lib/firewall/marks.ts',
+      'lib/numa/',
       ...shared,
     ],
     modules: true,

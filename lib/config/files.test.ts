@@ -41,6 +41,8 @@ test('the example file says nothing, and with every line uncommented it says the
 const mixed = `
 mode: enforce
 queue: { copy_bytes: 1 KiB, receive_buffer_bytes: 8MiB }
+traffic: { pairs: [eth0/eth2], leave_interfaces: [eth2, eth3] }
+affinity: { data: 0, control: 0-0 }
 action: { default: drop, kinds: { dht: accept } }
 allow:
   networks: [10.0.0.0/8, fe80::/10, 192.0.2.7]

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError, type ConfigProblem } from './config.js';
+import { thisMachine } from '../numa/workers.js';
 import { combine, loadConfig, readConfig, valueIn, workerCount, type Flags } from './load.js';
 import { environmentName, settings } from './schema.js';
 import { fileBytesMax, readConfigText } from './yaml-file.js';
@@ -48,7 +49,18 @@ test('defaults are the documented ones', () => {
     workers: 'auto',
     batch: 64,
     queue: { first: 9600, length: 4096, copyBytes: 512, receiveBufferBytes: 1536 * 1024 },
-    traffic: { forwarded: true, local: false, interfaces: [] },
+    traffic: { forwarded: true, local: false, interfaces: [], pairs: [], leaveInterfaces: [] },
+    affinity: { data: null, control: null },
+    capture: {
+      interfaces: [],
+      source: 'auto',
+      filter: '',
+      snapBytes: 2048,
+      promiscuous: true,
+      ringBytes: 64 * 1024 * 1024,
+      kernelBytes: 16 * 1024 * 1024,
+      save: { directory: null, fileBytes: 64 * 1024 * 1024, files: 16 },
+    },
     rules: 'auto',
     markMask: 0x7000_0000,
     action: { default: 'reject', kinds: {} },
@@ -253,14 +265,47 @@ test(
 test('every setting has its own environment variable and flag, and a place in Config', () => {
   const { config } = read('');
   assert.equal(new Set(settings.map(({ path }) => environmentName(path))).size, settings.length);
-  const flags = settings.flatMap(({ flag }) => flag ?? []);
-  assert.equal(new Set(flags).size, flags.length);
+  for (const of of ['run', 'monitor'] as const) {
+    const flags = settings.filter(({ command }) => (command ?? of) === of).flatMap(({ flag }) => flag ?? []);
+    assert.equal(new Set(flags).size, flags.length);
+  }
   for (const { path } of settings) assert.notEqual(valueIn(config, path), undefined, path);
 });
 
-test('auto workers are two per processor', () => {
-  assert.equal(workerCount({ workers: 'auto' }, 4), 8);
+test('auto workers are two per core, four on Arm', () => {
+  const perCore = ['arm', 'arm64'].includes(process.arch) ? 4 : 2;
+  assert.equal(workerCount({ workers: 'auto' }, 4), 4 * perCore);
+  assert.equal(workerCount({ workers: 'auto' }, 1000), 256);
   assert.equal(workerCount({ workers: 3 }, 4), 3);
+  const one = thisMachine().topology.processors.find(({ id }) => thisMachine().permitted.has(id))!;
+  assert.equal(workerCount({ workers: 'auto', affinity: { data: [one.id], control: null } }), perCore);
+});
+
+test('processors that are not there, or not permitted, are refused with place and reason', () => {
+  assert.throws(
+    () => read('affinity:\n  data: 0-3000\n'),
+    /file:2: affinity\.data: no processor [\d,-]+ is online on this machine; there are [\d,-]+/,
+  );
+  assert.throws(
+    () => read('affinity: { control: "8191" }'),
+    /affinity\.control: no processor 8191 is online on this machine/,
+  );
+  for (const wrong of ['"3-1"', 'a', '"1,,2"', '-1', '0x1', '99999', '[0, 1]', '"0-"', '""'])
+    assert.throws(() => read(`affinity: { data: ${wrong} }`), /affinity\.data/, wrong);
+  const { config } = read('affinity: { data: 0, control: "0" }');
+  assert.deepEqual(config.affinity, { data: [0], control: [0] });
+  assert.deepEqual(read('').config.affinity, { data: null, control: null });
+});
+
+test('pairs of interfaces have a slash, and two names that interfaces may have', () => {
+  const { config } = read('traffic: { pairs: [eth0/eth2, "br-lan/wg0"], leave_interfaces: [eth2] }');
+  assert.deepEqual(config.traffic.pairs, [
+    ['eth0', 'eth2'],
+    ['br-lan', 'wg0'],
+  ]);
+  assert.deepEqual(config.traffic.leaveInterfaces, ['eth2']);
+  for (const wrong of ['eth0', 'eth0/', '/eth0', 'a/b/c', '"a b/c"', 'eth0/eth+', 'eth0/eth:1'])
+    assert.throws(() => read(`traffic: { pairs: [${wrong}] }`), /traffic\.pairs\[0\]/, wrong);
 });
 
 test('no text makes it do anything but load or complain', () => {

@@ -2,8 +2,8 @@
  * Makes the configuration: defaults, then the file, then the environment, then the flags; later wins. Every value of every
  * layer is checked, also one that a later layer overrides, and all problems are reported at once.
  */
-import { availableParallelism } from 'node:os';
 import type { Kind } from '../../detectors/detector.js';
+import { availableCores, thisMachine, workersFor } from '../numa/workers.js';
 import { ConfigError, type Config, type ConfigProblem } from './config.js';
 import { findContradictions } from './contradictions.js';
 import { readNames } from './names.js';
@@ -78,12 +78,17 @@ export function combine(
   };
 }
 
-/** Worker threads that a configuration means on a machine with that many processors. */
+/**
+ * Worker threads that a configuration means: `auto` is 2 x the cores (4 x on Arm) that the data threads may use, which are
+ * those of the node where the instance is bound to one, at most 256. SMT siblings are one core, the small cores of a
+ * hybrid processor do not count (lib/numa/workers.ts says why).
+ * @param cores those that count; by default what this process may use
+ */
 export function workerCount(
-  { workers }: Pick<Config, 'workers'>,
-  processors = availableParallelism(),
+  { workers, affinity }: Pick<Config, 'workers'> & Partial<Pick<Config, 'affinity'>>,
+  cores = availableCores(affinity?.data ?? null),
 ): number {
-  return workers === 'auto' ? Math.min(2 * processors, 256) : workers;
+  return workers === 'auto' ? workersFor(cores, thisMachine().topology.isArm) : workers;
 }
 
 class Layers {

@@ -21,10 +21,14 @@ const indented = (path: string): string => '  '.repeat(path.split('.').length - 
 const lastName = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
 
 /** The lines of all settings, each section's name before its first setting. */
-function lines(setting: (entry: Setting) => string[], section: (path: string) => string[]): string {
+function lines(
+  setting: (entry: Setting) => string[],
+  section: (path: string) => string[],
+  entries: readonly Setting[] = settings,
+): string {
   const seen = new Set<string>();
   const out: string[] = [];
-  for (const entry of settings) {
+  for (const entry of entries) {
     const parts = entry.path.split('.');
     for (let depth = 1; depth < parts.length; depth++) {
       const path = parts.slice(0, depth).join('.');
@@ -72,11 +76,26 @@ export function exampleFile(): string {
 
 /** All values in force, as a file that means the same. */
 export function effectiveFile(config: Config): string {
+  return fileOf(config, settings);
+}
+
+/** The same with only those values that are not at their default. */
+export function differingFile(config: Config): string {
+  const isDefault = (entry: Setting): boolean =>
+    valueText(entry, valueIn(config, entry.path)) === valueText(entry, entry.default);
+  return fileOf(
+    config,
+    settings.filter((entry) => !isDefault(entry)),
+  );
+}
+
+function fileOf(config: Config, entries: readonly Setting[]): string {
   return lines(
     (entry) => [
       `${indented(entry.path)}${lastName(entry.path)}: ${valueText(entry, valueIn(config, entry.path))}`,
     ],
     (path) => [`${indented(path)}${lastName(path)}:`],
+    entries,
   );
 }
 

@@ -4,6 +4,7 @@
  */
 import { stringify } from 'yaml';
 import { MarkField } from '../firewall/marks.js';
+import { cpuListText, parseCpuList } from '../numa/cpu-list.js';
 import { didYouMean } from './nearest.js';
 import { networkText, parseNetwork } from './network.js';
 
@@ -189,6 +190,34 @@ export const interfaceName = word(
 );
 
 const macWrong = 'a hardware address like 02:00:5e:10:00:01';
+/** "eth0/eth2": no interface name has a slash. */
+export const interfacePair: ValueType = {
+  expects: 'two network interfaces like eth0/eth2',
+  schema: { type: 'string', pattern: '^[^/]+/[^/]+$' },
+  read(given) {
+    const names = wordOf(given, this.expects).split('/');
+    if (names.length !== 2) throw wrong(given, this.expects);
+    return names.map((text) => interfaceName.read({ value: text, text, line: given.line }));
+  },
+  text: (value) => plainText((value as readonly string[]).join('/')),
+};
+
+export const processorList: ValueType = {
+  expects: 'numbers and ranges of processors like "0-3,8"',
+  schema: {
+    anyOf: [
+      { type: 'integer', minimum: 0 },
+      { type: 'string', pattern: '^\\d+(-\\d+)?(,\\d+(-\\d+)?)*$' },
+    ],
+  },
+  read(given) {
+    const processors = parseCpuList(wordOf(given, this.expects));
+    if (processors === null || processors.length === 0) throw wrong(given, this.expects);
+    return processors;
+  },
+  text: (value) => plainText(cpuListText(value as readonly number[])),
+};
+
 export const macAddress: ValueType = {
   ...word(macWrong, /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   read: (given) => {
@@ -287,3 +316,24 @@ export const outputPath: ValueType = word(
 
   /^(-|\/[^\0]*[^\0/])$/,
 );
+
+export const directoryPath: ValueType = word(
+  'a full path of a directory, like /var/lib/swarmgate/saved',
+  /^\/([^\0]*[^\0/])?$/,
+);
+
+const filterLengthMax = 4096;
+
+/** Whether libpcap takes it is found out where the interface is known: what a word means depends on its link layer. */
+export const filterExpression: ValueType = {
+  expects: `an expression like "not port 22", at most ${filterLengthMax} characters`,
+  schema: { type: ['string', 'number', 'null'] },
+  read(given) {
+    if (given.value === null) return '';
+    const text = wordOf(given, this.expects).trim();
+    // Control characters would spoil the log, and libpcap's language has none.
+    if (text.length > filterLengthMax || /\p{C}/u.test(text)) throw wrong(given, this.expects);
+    return text;
+  },
+  text: plainText,
+};

@@ -17,6 +17,8 @@ const everything: RuleSet = {
   forwarded: true,
   local: true,
   interfaces: ['lo'],
+  pairs: [['lo', 'eth0']],
+  leave: ['eth1'],
   enforce: true,
 };
 

@@ -29,6 +29,10 @@ export interface RuleSet {
   readonly local: boolean;
   /** Only packets that come in or go out by one of these; all when empty. */
   readonly interfaces: readonly string[];
+  /** Packets that come in by one and go out by the other, whatever `leave` and `interfaces` say. */
+  readonly pairs: readonly (readonly [string, string])[];
+  /** Packets that come in or go out by one of these are left to other instances. */
+  readonly leave: readonly string[];
   /** False (monitor): decided flows are marked, but nothing is dropped or rejected. */
   readonly enforce: boolean;
 }

@@ -69,20 +69,31 @@ function manglePlan(rules: RuleSet): TablePlan {
   };
 }
 
-function mainRules({ instance, mark, interfaces }: RuleSet): string[] {
-  const { main, queue } = chainNames(instance);
+function mainRules(rules: RuleSet): string[] {
+  const { instance, mark } = rules;
+  const { main } = chainNames(instance);
   const mask = mark.maskText;
   const set = `! --mark 0x0/${mask}`;
   const syn = '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN';
-  const places =
-    interfaces.length === 0 ? [''] : interfaces.flatMap((name) => [`-i ${name} `, `-o ${name} `]);
   return [
     `-A ${main} -m mark --mark ${mark.text(markPass)}/${mask} -j RETURN`,
     `-A ${main} -m mark ${set} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
     `-A ${main} -m mark ${set} -j RETURN`,
     `-A ${main} ${syn} -m connmark ${set} -j CONNMARK --set-xmark 0x0/${mask}`,
     `-A ${main} -m connmark ${set} -j RETURN`,
-    ...places.map((place) => `-A ${main} ${place}-j ${queue}`),
+    ...selection(rules).map((rule) => `-A ${main} ${rule}`),
+  ];
+}
+
+/** Which packets of undecided flows are this instance's. The first rule that fits counts. */
+function selection({ instance, pairs, leave, interfaces }: RuleSet): string[] {
+  const { queue } = chainNames(instance);
+  const either = (names: readonly string[], target: string): string[] =>
+    names.flatMap((name) => [`-i ${name} -j ${target}`, `-o ${name} -j ${target}`]);
+  return [
+    ...pairs.flatMap(([a, b]) => [`-i ${a} -o ${b} -j ${queue}`, `-i ${b} -o ${a} -j ${queue}`]),
+    ...either(leave, 'RETURN'),
+    ...(interfaces.length === 0 ? [`-j ${queue}`] : either(interfaces, queue)),
   ];
 }
 

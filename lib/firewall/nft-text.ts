@@ -89,17 +89,30 @@ function othersText({ mark }: RuleSet): string {
 }
 
 function inspectChain(rules: RuleSet): string[] {
-  const names = `{ ${rules.interfaces.map((name) => `"${name}"`).join(', ')} }`;
   return chain('inspect', [
     '# Came back from user space by NF_REPEAT.',
     `${isSet('meta', rules)} goto returned`,
     '# The SYN of a used five-tuple begins a new flow.',
     `tcp flags & (fin | syn | rst | ack) == syn ${isSet('ct', rules)} ${clear('ct', rules)}`,
     `${isSet('ct', rules)} goto decided`,
-    ...(rules.interfaces.length === 0
-      ? ['goto undecided']
-      : [`iifname ${names} goto undecided`, `oifname ${names} goto undecided`]),
+    ...selection(rules),
   ]);
+}
+
+/** Which packets of undecided flows are this instance's. The first rule that fits counts. */
+function selection({ pairs, leave, interfaces }: RuleSet): string[] {
+  const either = (names: readonly string[], verdict: string): string[] => {
+    const set = `{ ${names.map((name) => `"${name}"`).join(', ')} }`;
+    return names.length === 0 ? [] : [`iifname ${set} ${verdict}`, `oifname ${set} ${verdict}`];
+  };
+  return [
+    ...pairs.flatMap(([a, b]) => [
+      `iifname "${a}" oifname "${b}" goto undecided`,
+      `iifname "${b}" oifname "${a}" goto undecided`,
+    ]),
+    ...either(leave, 'return'),
+    ...(interfaces.length === 0 ? ['goto undecided'] : either(interfaces, 'goto undecided')),
+  ];
 }
 
 function returnedChain(rules: RuleSet): string[] {

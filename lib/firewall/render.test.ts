@@ -10,6 +10,7 @@ import { NftFirewall } from './nft.js';
 import { nftScriptInPlace } from './nft-text.js';
 import { chainNames, requireSound } from './rules.js';
 import { ruleSet } from './testing.js';
+import { takes } from '../numa/shares.js';
 
 const nft = new NftFirewall();
 const iptables = new IptablesFirewall({ hasIpv6: () => true });
@@ -134,6 +135,8 @@ test('what is not sound is refused before a text is made', () => {
     { interfaces: ['a'.repeat(16)] },
     { interfaces: ['eth0\n'] },
     { instance: 'a\n' },
+    { leave: ['eth0 accept'] },
+    { pairs: [['eth0', 'eth1; drop']] },
     { queueFirst: -1 },
     { queueFirst: 0.5 },
     { queueFirst: 65_535, queueCount: 2 },
@@ -149,14 +152,15 @@ test('what is not sound is refused before a text is made', () => {
 });
 
 test('property: a text is refused, or holds only characters that mean what they should', () => {
+  const anyName = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9.]{0,14}$/), fc.string());
   const anyRules = fc.record({
     instance: fc.oneof(fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,14}$/), fc.string()),
     queueFirst: fc.oneof(fc.integer({ min: 0, max: 70_000 }), fc.double()),
     queueCount: fc.integer({ min: -1, max: 300 }),
     shift: fc.integer({ min: 0, max: 29 }),
-    interfaces: fc.array(fc.oneof(fc.stringMatching(/^[a-z][a-z0-9.]{0,14}$/), fc.string()), {
-      maxLength: 3,
-    }),
+    interfaces: fc.array(anyName, { maxLength: 3 }),
+    pairs: fc.array(fc.tuple(anyName, anyName), { maxLength: 2 }),
+    leave: fc.array(anyName, { maxLength: 2 }),
     local: fc.boolean(),
     forwarded: fc.boolean(),
     enforce: fc.boolean(),
@@ -176,6 +180,48 @@ test('property: a text is refused, or holds only characters that mean what they 
       for (const name of [main, queue, end, stamp]) assert.ok(name.length <= 28);
       for (const line of iptables.render(rules).split('\n'))
         assert.match(line, /^(#.*|\*(mangle|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
+    }),
+  );
+});
+
+/** What the rules about interfaces in an iptables text do with a packet: whether it reaches the queue. */
+function reachesQueue(text: string, incoming: string, outgoing: string): boolean {
+  for (const [, from, to, target] of text.matchAll(
+    /^-A SWARMGATE(?: -i (\S+))?(?: -o (\S+))? -j (SWARMGATE-Q|RETURN)$/gm,
+  )) {
+    if ((from ?? incoming) === incoming && (to ?? outgoing) === outgoing) return target === 'SWARMGATE-Q';
+  }
+  return false;
+}
+
+/** The same for nft; its lines about interfaces stand in the chain `inspect`. */
+function reachesQueueByNft(text: string, incoming: string, outgoing: string): boolean {
+  const chain = /\tchain inspect \{\n([^}]*\}?[^}]*)+?\n\t\}/.exec(text)![0];
+  const names = (set: string | undefined): string[] | null =>
+    set === undefined ? null : [...set.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+  for (const [, from, to, verdict] of chain.matchAll(
+    /^\t\t(?:iifname (\{[^}]*\}|"\S+") ?)?(?:oifname (\{[^}]*\}|"\S+") ?)?(goto undecided|return)$/gm,
+  )) {
+    const fits =
+      (names(from) ?? [incoming]).includes(incoming) && (names(to) ?? [outgoing]).includes(outgoing);
+    if (fits) return verdict === 'goto undecided';
+  }
+  return false;
+}
+
+test('property: both backends queue what the share of an instance says', () => {
+  const name = fc.constantFrom('a', 'b', 'c', 'd');
+  const share = fc.record({
+    interfaces: fc.uniqueArray(name),
+    pairs: fc.array(fc.tuple(name, name), { maxLength: 3 }),
+    leave: fc.uniqueArray(name),
+  });
+  fc.assert(
+    fc.property(share, name, name, (wanted, incoming, outgoing) => {
+      const rules = ruleSet(wanted);
+      const expected = takes(wanted, incoming, outgoing);
+      assert.equal(reachesQueue(iptables.render(rules), incoming, outgoing), expected);
+      assert.equal(reachesQueueByNft(nft.render(rules), incoming, outgoing), expected);
     }),
   );
 });

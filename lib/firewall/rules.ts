@@ -29,13 +29,13 @@ export function hooksOf(rules: RuleSet): Hook[] {
 
 /** @throws FirewallError 'firewall-bad-rules': nothing that was not looked at here gets into a rule text */
 export function requireSound(rules: RuleSet): void {
-  const { instance, queueFirst, queueCount, interfaces } = rules;
+  const { instance, queueFirst, queueCount, interfaces, pairs, leave } = rules;
   requireInstance(instance);
   require(isWhole(queueFirst, 0, queueNumberMax), 'the first queue is a number from 0 to 65535');
   require(isWhole(queueCount, 1, queuesMax), `the number of queues is 1 to ${queuesMax}`);
   require(queueFirst + queueCount - 1 <= queueNumberMax, 'the last queue is beyond 65535');
   require(rules.forwarded || rules.local, 'neither forwarded nor local packets are asked for: nothing to do');
-  for (const name of interfaces) {
+  for (const name of [...interfaces, ...pairs.flat(), ...leave]) {
     require(interfacePattern.test(name), `${JSON.stringify(name)} is no interface name`);
   }
 }

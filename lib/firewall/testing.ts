@@ -14,6 +14,8 @@ export function ruleSet(changes: Partial<RuleSet> = {}): RuleSet {
     forwarded: true,
     local: false,
     interfaces: [],
+    pairs: [],
+    leave: [],
     enforce: true,
     ...changes,
   };

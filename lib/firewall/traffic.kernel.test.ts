@@ -179,6 +179,37 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     assert.equal(seen.length, 8);
   });
 
+  test('of two instances that share the traffic each packet is seen by one, in both directions', async () => {
+    const plans = [
+      { leave: ['up2'], pairs: [['up1', 'up2']] },
+      { leave: ['up2'], pairs: [] },
+    ] as const;
+    const counts: number[][] = [];
+    for (const plan of plans) {
+      const other = plan.pairs.length > 0 ? ['up1'] : [];
+      await firewall.install(ruleSet(plan));
+      await firewall.install(
+        ruleSet({
+          instance: 'b',
+          queueFirst: 1,
+          mark: new MarkField(0x0e00_0000),
+          interfaces: ['up2'],
+          leave: other,
+        }),
+      );
+      const one = await consume(goOn);
+      const two = await net.start(net.router, 'queue', '1', '0x0e000000', goOn);
+      assert.equal(await net.ask('udp', server), 'ok');
+      counts.push([one.length, two.length]);
+      net.stopChildren();
+      await net.start(net.server, 'serve');
+    }
+    assert.deepEqual(counts, [
+      [8, 0],
+      [0, 8],
+    ]);
+  });
+
   test('two instances that see the same packets each see them once', async () => {
     await firewall.install(ruleSet({ instance: 'b', queueFirst: 1, mark: new MarkField(0x0e00_0000) }));
     const one = await consume(goOn);

@@ -59,7 +59,7 @@ test('of a suspect the strongest evidence is shown; some flows, and all on deman
   const status = fakeStatus({ doubtful: Array.from({ length: 9 }, () => fakeDoubt({ flow })) });
   const text = renderStatus(status, plain);
   assert.equal(text.split('single-strong, mse: four messages').length, 4);
-  assert.match(text, /6 more doubtful flows: swarmgate status --all/);
+  assert.match(text, /6 more doubtful flows: swarmgate status --full/);
   assert.equal(renderStatus(status, { ...plain, all: true }).split('mse: four messages').length, 10);
   const none = fakeStatus({ doubtful: [], flows: { ...fakeStatus().flows, doubtful: 0 } });
   assert.doesNotMatch(renderStatus(none, plain), /[Dd]oubt/);
@@ -72,7 +72,7 @@ test('it fits into 80 columns and into the height of a terminal', () => {
   );
   const text = renderStatus(fakeStatus({ decisions }), plain);
   for (const line of text.split('\n')) assert.ok(line.length <= 80, line);
-  assert.match(text, /95 more decisions: swarmgate status --all/);
+  assert.match(text, /95 more decisions: swarmgate status --full/);
   assert.equal(renderStatus(fakeStatus({ decisions }), { ...plain, height: 20 }).split('\n').length, 21);
   assert.ok(renderStatus(fakeStatus({ decisions }), { ...plain, all: true }).split('\n').length > 200);
   for (const width of [1, 40, 200]) renderStatus(fakeStatus({ decisions }), { ...plain, width });
