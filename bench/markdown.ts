@@ -14,6 +14,7 @@ const titles: Readonly<Record<PartName, string>> = {
   split: 'One file, several threads',
   pool: 'Many files, several threads',
   inline: 'Inline filter',
+  monitor: 'Passive monitor',
 };
 
 function cellText(text: string): string {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { MonitorFigures } from './monitor.js';
+import { monitorOutcome } from './part-monitor.js';
 import { poolOutcome } from './part-pool.js';
 import { ringOutcome } from './part-ring.js';
 import { splitOutcome } from './part-split.js';
@@ -84,4 +86,32 @@ test('many files: the target is two threads over the first folder, and every fol
       ['small', '0.50'],
     ],
   );
+});
+
+test('the monitor: nothing skipped at the wanted rate, or four fifths of what tcpdump takes whole', () => {
+  const at = (watcher: 'ring' | 'tcpdump', rate: number, lost: number): MonitorFigures => ({
+    ...{ watcher, rate, arrived: rate, takenPercent: 100 - lost, droppedPercent: 0, cpuMicros: 1.5 },
+    skippedPercent: watcher === 'ring' ? lost : null,
+  });
+  const reached = (...all: MonitorFigures[]): readonly [string, boolean | null] => {
+    const [first] = monitorOutcome(all, []).targets;
+    return [first!.reached, first!.met];
+  };
+  const tcpdump = at('tcpdump', 250_000, 0);
+  assert.deepEqual(reached(at('ring', 300_000, 0), tcpdump), ['100.00 %, 1.20 times', true]);
+  assert.deepEqual(reached(at('ring', 200_000, 0), at('ring', 300_000, 5), tcpdump), [
+    '95.00 %, 0.80 times',
+    true,
+  ]);
+  assert.deepEqual(reached(at('ring', 100_000, 0), at('ring', 300_000, 5), tcpdump), [
+    '95.00 %, 0.40 times',
+    false,
+  ]);
+  const short = { ...at('ring', 300_000, 0), arrived: 40_000 };
+  assert.deepEqual(reached(short, tcpdump), ['did not arrive, 0.16 times', false]);
+  assert.deepEqual(reached(short, at('tcpdump', 250_000, 1)), ['did not arrive, - times', null]);
+  const { tables } = monitorOutcome([at('ring', 100_000, 0), tcpdump], ['cap: left out, no compiler.']);
+  assert.deepEqual(tables[0]!.rows[1], ['tcpdump', '250', '250', '100.00', '0.00', '-', '1.50']);
+  assert.ok(tables[0]!.notes.includes('ring: all taken up to 100 thousand packets/s.'));
+  assert.ok(tables[0]!.notes.includes('cap: left out, no compiler.'));
 });

@@ -6,6 +6,8 @@ import { measureAnalysis } from './part-analysis.js';
 import { measureBatch } from './part-batch.js';
 import { measureDetectors } from './part-detectors.js';
 import { measureDecode, measureEngine, measureFlow } from './part-engine.js';
+import { monitorProblem } from './monitor.js';
+import { measureMonitor } from './part-monitor.js';
 import { measureInline } from './part-inline.js';
 import { measureReader, measureScan } from './part-programs.js';
 import { measurePool } from './part-pool.js';
@@ -49,6 +51,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   split: { needs: ['mix'], problem: always, measure: measureSplit },
   pool: { needs: [], problem: always, measure: measurePool },
   inline: { needs: [], problem: queueProblem, measure: measureInline },
+  monitor: { needs: [], problem: monitorProblem, measure: measureMonitor },
 };
 
 export function mixOf({ mix }: Context): Mix {

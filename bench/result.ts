@@ -22,6 +22,7 @@ export const partNames = [
   'split',
   'pool',
   'inline',
+  'monitor',
 ] as const;
 export type PartName = (typeof partNames)[number];
 
