@@ -26,6 +26,17 @@ test('above one is better, whether little or much is wanted', () => {
   assert.ok(compareResults(first, first).every(({ times }) => times === 1));
 });
 
+test('a figure of zero is no ratio, unless both are zero', () => {
+  const times = (a: number, b: number): number[] =>
+    compareResults(
+      resultOf('a', { decode: [less('decode', a, 'ns')] }),
+      resultOf('b', { decode: [less('decode', b, 'ns')] }),
+    ).map((each) => each.times);
+  assert.deepEqual(times(0, 0), [1]);
+  assert.deepEqual(times(0, 5), []);
+  assert.deepEqual(times(5, 0), []);
+});
+
 test('what only one of them has is named', () => {
   assert.deepEqual(unmatched(first, second), ['ring: old']);
   assert.deepEqual(unmatched(second, first), ['ring: new']);

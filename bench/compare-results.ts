@@ -31,7 +31,10 @@ export function compareResults(first: Result, second: Result): Compared[] {
     const other = others.get(keyOf(each));
     if (other?.unit !== figure.unit || !Number.isFinite(figure.value) || !Number.isFinite(other.value))
       return [];
-    const times = figure.better === 'less' ? figure.value / other.value : other.value / figure.value;
+    const [over, under] = figure.better === 'less' ? [figure, other] : [other, figure];
+    const times = figure.value === other.value ? 1 : over.value / under.value;
+    // Zero is less than the clock could tell, and no ratio.
+    if (!Number.isFinite(times) || times === 0) return [];
     return [{ part, name: figure.name, unit: figure.unit, first: figure.value, second: other.value, times }];
   });
 }

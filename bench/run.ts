@@ -129,10 +129,14 @@ if (plan === null) {
   process.stderr.write(usage);
   process.exitCode = 2;
 } else {
-  const child = new PartProcess();
-  const result = await runAll(plan, child);
-  const text = renderResult(result);
-  process.stdout.write(text);
-  if (plan.json !== null) writeFileSync(plan.json, JSON.stringify(result));
-  else if (plan.write) keep(result, text);
+  try {
+    const result = await runAll(plan, new PartProcess());
+    const text = renderResult(result);
+    process.stdout.write(text);
+    if (plan.json !== null) writeFileSync(plan.json, JSON.stringify(result));
+    else if (plan.write) keep(result, text);
+  } catch (error) {
+    note((error as Error).message);
+    process.exitCode = 1;
+  }
 }
