@@ -31,7 +31,7 @@ export function thisMachine(): Machine {
 
 /**
  * Work below which a further thread costs more than it saves. Each compiles the code of the data plane for itself, 1.3 s
- * of processor time on a machine of two cores (November 2026), in which one thread scans a gigabyte.
+ * of processor time on a busy machine of two cores (November 2026), in which one thread scans a gigabyte.
  */
 const bytesPerThread = 2 ** 30;
 /** Opening a file, and emptying the tables after it, is about as much work as so many bytes. */

@@ -79,6 +79,8 @@ export class ScanPool {
   /** Units of this thread's own results that wait, and what to do when there are few enough. */
   #ownUnits = 0;
   #goOn: (() => void) | null = null;
+  /** What to do when the report has nothing to show. */
+  #whenIdle: (() => void) | null = null;
   #stopping = false;
   #inputs: readonly Input[] = [];
   #file = 0;
@@ -124,6 +126,7 @@ export class ScanPool {
     } finally {
       this.#stopping = true;
       this.#goOn?.();
+      this.#whenIdle?.();
       clearInterval(timer);
       await Promise.all([own, ...this.#threads.map((thread) => thread.terminate())]);
     }
@@ -139,6 +142,7 @@ export class ScanPool {
         },
         showNow: (file, engine, slot) => this.#showNow(file, engine, slot),
         room: () => this.#room(),
+        mayTake: () => this.#idle(),
         stopped: () => this.#stopping || this.#options.stopped(),
       });
     } catch (error) {
@@ -161,6 +165,23 @@ export class ScanPool {
       });
       this.#goOn = null;
     }
+  }
+
+  /** Resolves when the report waits for what is still being scanned: showing is what only this thread can do. */
+  async #idle(): Promise<void> {
+    while (this.#wake === null && !this.#stopping) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+      this.#whenIdle = null;
+    }
+  }
+
+  /** Lets the report look again; until it waits again it is not idle. */
+  #rouse(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
   }
 
   get #waitingMax(): number {
@@ -215,14 +236,14 @@ export class ScanPool {
   #failed(file: number, error: Error): void {
     if (this.#failure !== null && this.#failure.file <= file) return;
     this.#failure = { file, error };
-    this.#wake?.();
+    this.#rouse();
   }
 
   #deliver(file: number, delivery: Delivery): void {
     const list = this.#arrived.get(file);
     if (list === undefined) this.#arrived.set(file, [delivery]);
     else list.push(delivery);
-    if (file === this.#file) this.#wake?.();
+    if (file === this.#file) this.#rouse();
   }
 
   /** The next delivery of a file, which may still have to be made. @throws what ended the worker that had to make it */
@@ -233,8 +254,8 @@ export class ScanPool {
       if (this.#failure !== null && this.#failure.file <= file) throw this.#failure.error;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
+        this.#whenIdle?.();
       });
-      this.#wake = null;
     }
   }
 

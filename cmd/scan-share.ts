@@ -20,6 +20,8 @@ export interface ShareHooks {
   readonly showNow?: (file: number, engine: Engine, slot: number) => boolean;
   /** Waited for between blocks, and between some thousand flows. */
   readonly room?: () => Promise<void> | undefined;
+  /** Waited for before another file is taken. */
+  readonly mayTake?: () => Promise<void>;
   readonly stopped?: () => boolean;
 }
 
@@ -60,12 +62,14 @@ export async function scanShare(
     onEnded: async () => hooks.room?.(),
     stopped,
   });
-  for (; file < inputs.length && !stopped(); file = board.take(worker)) {
+  while (file < inputs.length && !stopped()) {
     await scanner.run([inputs[file]!]);
     flush();
     const part = scanner.takePart();
     packetsBefore += part.packets;
     board.note(worker, bytes.at(0), packetsBefore);
     hooks.send({ kind: 'done', file, part });
+    await hooks.mayTake?.();
+    file = board.take(worker);
   }
 }
