@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { combine } from '../lib/config/load.js';
 import { readConfigText } from '../lib/config/yaml-file.js';
 import type { Config } from '../lib/config/config.js';
+import { holdMillis } from '../lib/io/ring-queue.js';
 import { ringBytesLowest } from '../lib/limits.js';
-import { makeCaptureMemory, ringPlansOf, ringSize } from './capture-plan.js';
+import { makeCaptureMemory, ringPlansOf, ringSize, ringSizesOf } from './capture-plan.js';
 import { makeSwarmMemory } from './swarm-memory.js';
 
 const read = (text: string): Config =>
@@ -52,4 +53,11 @@ test('a worker has the ring of each interface, its own bell, and the way to the 
   assert.equal(new Set(memory.rings.flat().map(({ slab }) => slab)).size, 6);
   const without = read('capture: { interfaces: [a] }\nworkers: 2');
   assert.equal(ringPlansOf(without, makeCaptureMemory(without), makeSwarmMemory())[0]!.rings.saved, null);
+});
+
+test('the kernel hands packets over sooner where those of several interfaces are merged: twice fits into the hold', () => {
+  const sizes = ringSizesOf(read('capture: { interfaces: [a, b], kernel_bytes: 8 MiB }'));
+  assert.equal(sizes.blocks, 32);
+  assert.ok(2 * sizes.retireMillis! < holdMillis, String(sizes.retireMillis));
+  assert.equal(ringSizesOf(read('capture: { interfaces: [a] }')).retireMillis, undefined);
 });

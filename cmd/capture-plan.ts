@@ -84,9 +84,13 @@ export function ringPlansOf(
   }));
 }
 
+/** Several interfaces are merged by time: none of them may be far behind (holdMillis of ring-queue.ts). */
+const retireMillisMerged = 2;
+
 /** The kernel's ring as the configuration has it. */
 export function ringSizesOf({ capture }: Config): RingSizes {
-  return { blocks: Math.floor(capture.kernelBytes / ringSizes.blockBytes) };
+  const blocks = Math.floor(capture.kernelBytes / ringSizes.blockBytes);
+  return capture.interfaces.length > 1 ? { blocks, retireMillis: retireMillisMerged } : { blocks };
 }
 
 export function liveOptionsOf({ capture, batch }: Config, name: string): LiveOptions {

@@ -260,6 +260,8 @@ export class RingWriter {
   }
 }
 
+const never = Float64Array.of(Infinity);
+
 /** The one thread that takes packets out of a ring. */
 export class RingReader {
   /** Descriptors and indexes that cannot be: passed over. Only a defect makes them. */
@@ -290,17 +292,43 @@ export class RingReader {
     return waiting >= 0 && waiting <= this.#packetsMax ? waiting : this.#startAnew();
   }
 
-  /** Fills the batch with the next packets, in place, up to its capacity. They stay as they are until `release`. */
-  take(batch: PacketBatch): number {
+  /**
+   * Writes the time of the next packet, as its source gave it, to `micros[at]`; of use only while one is waiting. Not
+   * returned: a number with a fraction that leaves a function is garbage.
+   */
+  readHeadTime(micros: Float64Array, at: number): void {
+    micros[at] = this.#times[(this.#row(this.#next) >> 1) + dTime]!;
+  }
+
+  /** Whether a quarter of the packets or of the bytes that it can hold is waiting: the reader had better not. */
+  get isFilling(): boolean {
+    const { waiting } = this;
+    if (waiting === 0) return false;
+    const rows = this.#rows;
+    const from = rows[this.#row(this.#next) + dStart]!;
+    const to = rows[this.#row(this.#next + waiting - 1) + dEnd]!;
+    const bytes = to >= from ? to - from : to - from + this.#slab.length;
+    return waiting * 4 > this.#packetsMax || bytes * 4 > this.#slab.length;
+  }
+
+  /**
+   * Fills the batch with the next packets, in place, up to its capacity, and up to the first one behind the head that is
+   * later than `until[0]`. They stay as they are until `release`.
+   */
+  take(batch: PacketBatch, until = never): number {
     const { waiting } = this;
     const wanted = waiting < batch.capacity ? waiting : batch.capacity;
     batch.bytes = this.#slab;
-    const end = (this.#next + wanted) | 0;
+    const untilMicros = until[0]!;
+    const first = this.#next;
+    const end = (first + wanted) | 0;
     let count = 0;
-    for (let index = this.#next; index !== end; index = (index + 1) | 0) {
+    let index = first;
+    for (; index !== end; index = (index + 1) | 0) {
+      if (index !== first && this.#times[(this.#row(index) >> 1) + dTime]! > untilMicros) break;
       if (this.#show(index, batch, count)) count++;
     }
-    this.#next = end;
+    this.#next = index;
     batch.count = count;
     return count;
   }
@@ -312,8 +340,12 @@ export class RingReader {
     Atomics.store(this.#indexes, readAt, this.#next);
   }
 
+  #row(index: number): number {
+    return (index & (this.#packetsMax - 1)) * rowWords;
+  }
+
   #show(index: number, batch: PacketBatch, i: number): boolean {
-    const row = (index & (this.#packetsMax - 1)) * rowWords;
+    const row = this.#row(index);
     const rows = this.#rows;
     const start = rows[row + dStart]!;
     const end = rows[row + dEnd]!;
