@@ -234,3 +234,19 @@ test('a folder that is missing, a file, or not writable is refused before anythi
     assert.match((await folderIn(path).check())!, /EACCES/);
   }
 });
+
+test('what is named like our files but is none of them is neither counted nor removed, and stops nothing', async () => {
+  const path = directory();
+  const name = (number: number): string => join(path, `swarmgate-try-20200101T000000Z-00000${number}.pcap`);
+  const elsewhere = join(directory(), 'elsewhere');
+  writeFileSync(elsewhere, 'kept');
+  mkdirSync(name(1));
+  symlinkSync(elsewhere, name(2));
+  const folder = folderIn(path, { files: 1, fileBytes: 1024 });
+  for (let i = 0; i < 8; i++) await save(folder, packet(i, 500));
+  await folder.close();
+  assert.equal(folder.removed, folder.begun - 1);
+  assert.equal(saved(path).length, 3);
+  assert.ok(existsSync(name(1)) && existsSync(name(2)));
+  assert.equal(readFileSync(elsewhere, 'utf8'), 'kept');
+});

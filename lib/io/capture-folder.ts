@@ -220,21 +220,22 @@ export class CaptureFolder {
   async #makeRoom(): Promise<void> {
     const { directory, files, fileBytes } = this.#options;
     const names = (await readdir(directory)).filter((name) => this.#pattern.test(name)).sort();
-    const sizes = await Promise.all(names.map((name) => sizeOf(join(directory, name))));
-    // A file that is being written counts as it will be.
-    const counted = sizes.map((size, index) =>
-      this.#isOpen(join(directory, names[index]!)) ? fileBytes : size,
-    );
-    let bytes = counted.reduce((sum, size) => sum + size, 0);
-    let left = names.length;
-    for (const [index, name] of names.entries()) {
-      if (left < files && bytes + fileBytes <= files * fileBytes) return;
+    const found = await Promise.all(names.map((name) => sizeOf(join(directory, name))));
+    // A file that is being written counts as it will be. What is no file was planted, and none of our business.
+    const kept = names.flatMap((name, index) => {
       const path = join(directory, name);
+      const size = found[index]!;
+      return size < 0 ? [] : [{ path, size: this.#isOpen(path) ? fileBytes : size }];
+    });
+    let bytes = kept.reduce((sum, { size }) => sum + size, 0);
+    let left = kept.length;
+    for (const { path, size } of kept) {
+      if (left < files && bytes + fileBytes <= files * fileBytes) return;
       await this.#close(path);
       await unlink(path);
       this.removed++;
       left--;
-      bytes -= counted[index]!;
+      bytes -= size;
     }
   }
 
@@ -303,12 +304,13 @@ async function writeWhole(file: OpenFile, bytes: Uint8Array): Promise<void> {
   file.bytes += bytes.length;
 }
 
-/** 0 for a file that somebody removed meanwhile. */
+/** -1 for what is no file: a link, a folder, or what somebody removed meanwhile. */
 async function sizeOf(path: string): Promise<number> {
   try {
-    return (await lstat(path)).size;
+    const found = await lstat(path);
+    return found.isFile() ? found.size : -1;
   } catch {
-    return 0;
+    return -1;
   }
 }
 
