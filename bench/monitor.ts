@@ -19,6 +19,7 @@ import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 import { builtPath } from './nfqueue-consumers.js';
 import { buildPrograms } from './nfqueue-network.js';
+import { runFiles } from './nfqueue-run.js';
 import { median } from './stopwatch.js';
 
 export type Watcher = 'ring' | 'cap' | 'tcpdump';
@@ -80,9 +81,11 @@ class Wire {
   readonly #net = new Namespaces();
   readonly #folder = mkdtempSync(join(tmpdir(), 'swarmgate-bench-'));
   #child: ChildProcess | null = null;
+  #sender: ChildProcess | null = null;
+  readonly #instance = `bench${process.pid}`;
   #said = '';
 
-  constructor() {
+  make(): void {
     this.#net.add('left', 'right');
     const right = this.#net.name('right');
     this.#net.run('left', `ip link add wire type veth peer name wire netns ${right}`);
@@ -98,7 +101,10 @@ class Wire {
 
   remove(): void {
     this.#child?.kill('SIGKILL');
+    this.#sender?.kill('SIGKILL');
     this.#net.remove();
+    // A monitor that had to be killed leaves its lock.
+    for (const path of runFiles(this.#instance)) rmSync(path, { force: true });
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -118,7 +124,7 @@ class Wire {
         ? ['tcpdump', '-i', 'wire', '-n', '-s', `${snapBytes}`, '-B', `${bufferKiB}`, '-w', '/dev/null']
         : [
             ...[process.execPath, program, 'monitor', '-i', 'wire', '--source', watcher, '--no-live'],
-            ...['--workers', '2', '--socket', this.#socket, '--instance', `bench${process.pid}`],
+            ...['--workers', '2', '--socket', this.#socket, '--instance', this.#instance],
           ];
     this.#said = '';
     const child = spawn('ip', [...this.#inside('right'), ...argv], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -145,10 +151,12 @@ class Wire {
     const before = this.#received();
     const words = ['10.64.0.0', rate, seconds, payloadBytes, burst, 0].map(String);
     const argv = [...this.#inside('left'), builtPath('generate'), ...words];
-    const child = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const sender = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#sender = sender;
     let printed = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
-    await once(child, 'close');
+    sender.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    await once(sender, 'close');
+    this.#sender = null;
     await sleep(settleMillis);
     return { arrived: this.#received() - before, took: Number(printed.split(' ')[1]) };
   }
@@ -243,12 +251,28 @@ function middle(runs: readonly MonitorFigures[]): MonitorFigures {
   };
 }
 
+/** The namespaces, programs and files of a run are gone when it ends, however it ends. */
+async function withWire<Result>(work: (wire: Wire) => Promise<Result>): Promise<Result> {
+  const wire = new Wire();
+  const interrupted = (): void => {
+    wire.remove();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    wire.make();
+    return await work(wire);
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    wire.remove();
+  }
+}
+
 /** Runs all, the programs in turns at each rate. Needs root. */
 export async function benchMonitor(options: MonitorBenchOptions): Promise<MonitorFigures[]> {
   const { rates, watchers, seconds, repeat, note } = options;
   buildPrograms();
-  const wire = new Wire();
-  try {
+  return withWire(async (wire) => {
     const results: MonitorFigures[] = [];
     for (const rate of rates) {
       const runs = new Map<Watcher, MonitorFigures[]>(watchers.map((watcher) => [watcher, []]));
@@ -261,9 +285,7 @@ export async function benchMonitor(options: MonitorBenchOptions): Promise<Monito
       results.push(...[...runs.values()].map(middle));
     }
     return results;
-  } finally {
-    wire.remove();
-  }
+  });
 }
 
 /** The highest rate of those measured that a program took whole; 0 if it took none whole. */

@@ -51,7 +51,7 @@ function shortened(value: unknown): unknown {
 }
 
 /** What an instance keeps while it runs: `INSTANCE.NAMESPACE.pid`. */
-function runFiles(instance: string): string[] {
+export function runFiles(instance: string): string[] {
   const folder = join('/run', 'swarmgate');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
