@@ -92,6 +92,8 @@ const skip = analyzer.error !== undefined && 'systemd-analyze is not installed (
 for (const [name, instance] of [
   ['swarmgate.service', 'swarmgate.service'],
   ['swarmgate@.service', 'swarmgate@lan.service'],
+  ['swarmgate-monitor.service', 'swarmgate-monitor.service'],
+  ['swarmgate-monitor@.service', 'swarmgate-monitor@tap.service'],
 ] as const) {
   test(`systemd takes ${name} without a word`, { skip }, () => {
     // Programs must exist for the check; ours is not installed here.
@@ -114,18 +116,43 @@ test('logrotate takes the file for the EVE log', { skip: noRotator }, () => {
   assert.doesNotMatch(run.stderr, /^error:/m);
 });
 
-test('both units say the same apart from instance and configuration', () => {
-  const unit = (name: string): string[] =>
-    readFileSync(repositoryPath('deploy', 'systemd', name), 'utf8')
-      .replaceAll(/ --config \/etc\/swarmgate\/%i\.yaml| --instance (?:%i|default)|-%i$| \(%i\)$/gm, '')
-      .split('\n')
-      .slice(2);
-  assert.deepEqual(unit('swarmgate@.service'), unit('swarmgate.service'));
-});
+for (const kind of ['swarmgate', 'swarmgate-monitor']) {
+  test(`both units of ${kind} say the same apart from instance and configuration`, () => {
+    const unit = (name: string): string[] =>
+      readFileSync(repositoryPath('deploy', 'systemd', name), 'utf8')
+        .replace(/^(#.*\n)+/, '')
+        .replaceAll(
+          / --config \/etc\/swarmgate\/%i\.yaml| --instance (?:%i|default|monitor)|-%i$| \(%i\)$/gm,
+          '',
+        )
+        .split('\n');
+    assert.deepEqual(unit(`${kind}@.service`), unit(`${kind}.service`));
+  });
+}
 
 test('the units keep what V8 and the kernel rules need', () => {
   const unit = readFileSync(repositoryPath('deploy', 'systemd', 'swarmgate.service'), 'utf8');
   assert.doesNotMatch(unit, /^MemoryDenyWriteExecute/m);
   assert.match(unit, /^CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW$/m);
   assert.match(unit, /^RuntimeDirectoryPreserve=yes$/m);
+});
+
+test('the monitor has what packet sockets need and nothing for rules; its instance is not that of the filter', () => {
+  const unit = readFileSync(repositoryPath('deploy', 'systemd', 'swarmgate-monitor.service'), 'utf8');
+  assert.doesNotMatch(unit, /^MemoryDenyWriteExecute|xtables|nfnetlink|swarmgate (run|firewall)/m);
+  assert.match(unit, /^CapabilityBoundingSet=CAP_NET_RAW$/m);
+  assert.match(unit, /^RestrictAddressFamilies=.*\bAF_PACKET\b/m);
+  assert.match(unit, /^RuntimeDirectoryPreserve=yes$/m);
+  assert.match(unit, /^ExecStart=\/usr\/local\/bin\/swarmgate monitor --instance monitor$/m);
+});
+
+test('what is installed has all four units, and uninstall stops them', () => {
+  sh('install');
+  const units = readdirSync(join(root, 'usr/local/lib/systemd/system')).sort();
+  assert.deepEqual(units, readdirSync(repositoryPath('deploy', 'systemd')).sort());
+  assert.equal(units.length, 4);
+  sh('uninstall', { PURGE: '1' });
+  assert.deepEqual(readdirSync(join(root, 'usr/local/lib/systemd/system')), []);
+  const script = readFileSync(repositoryPath('deploy', 'uninstall'), 'utf8');
+  for (const name of units) assert.ok(script.includes(name.replace('@.', '@*.')), name);
 });

@@ -24,7 +24,7 @@ function build(yargs: Argv): Argv<MonitorArguments> {
     .example("$0 monitor -i eth0 -i eth2 -f 'not port 22'", 'two interfaces, without SSH')
     .example('$0 monitor -i mirror0 --save-detected /var/tmp', 'keep the packets of what was found')
     .epilogue(
-      `Needs root, or CAP_NET_RAW (and CAP_NET_ADMIN for promiscuous mode). Ctrl-C or SIGTERM stops; SIGHUP reads the configuration again.\n${environmentHelp}`,
+      `Needs root, or CAP_NET_RAW, which is enough for promiscuous mode too. Ctrl-C or SIGTERM stops; SIGHUP reads the configuration again.\n${environmentHelp}`,
     );
 }
 
