@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
+import { checkCapture } from './doctor-capture.js';
 import { failure, fine, warning, type Finding, type Machine } from './doctor-machine.js';
 
 /** Looks at everything that does not depend on other parts of the program. */
@@ -15,6 +16,7 @@ export async function checkMachine(machine: Machine, config: Config): Promise<Fi
     ...(config.traffic.forwarded ? [...checkForwarding(machine), ...checkBridges(machine)] : []),
     ...checkQueues(machine, config),
     ...checkInterfaces(machine, config),
+    ...(await checkCapture(machine, config)),
     checkFolder(machine, 'control-folder', 'control.socket', config.control.socket),
     ...checkEve(machine, config),
     checkMemory(machine, config),

@@ -51,6 +51,29 @@ test('nothing to complain of on a healthy machine', async () => {
   assert.deepEqual(await complaints({}), []);
 });
 
+const tap: Changes = { '/sys/class/net/tap0': '', '/sys/class/net/tap0/flags': '0x1003\n' };
+
+test('an interface that joins segments is told, and no complaint', async () => {
+  const text = 'capture: { interfaces: [tap0], snap_bytes: 512 }';
+  const { config } = combine(readConfigText(text, 'f'), 'f', { env: {}, flags: new Map<string, string>() });
+  const said = async (features: string): Promise<string[]> => {
+    const findings = await checkMachine(machineWith({ ...tap, ethtool: features }), config);
+    assert.ok(findings.every(({ level }) => level === 'ok'));
+    return findings.filter(({ code }) => code === 'capture-offload').map(({ message }) => message);
+  };
+  assert.match((await said('generic-receive-offload: on\n'))[0]!, /^tap0 joins .*first 512 bytes/);
+  assert.deepEqual(await said('generic-receive-offload: off\nlarge-receive-offload: off [fixed]\n'), []);
+});
+
+test('a directory of captures that may not be written', async () => {
+  const text = 'capture: { interfaces: [tap0], save: { directory: /var/lib/x } }';
+  const told = await complaints({ ...tap, '/var/lib/x': '' }, text, ['/var/lib/x']);
+  assert.deepEqual(
+    told.map(({ code, mend }) => [code, mend]),
+    [['capture-folder', 'sudo swarmgate doctor']],
+  );
+});
+
 const queueFile = '/proc/net/netfilter/nfnetlink_queue';
 const cases: readonly (readonly [what: string, changes: Changes, text: string, complaint: RegExp])[] = [
   ['old Node', { node: '20.18.3' }, '', /error node .*20\.19/],
@@ -93,6 +116,24 @@ const cases: readonly (readonly [what: string, changes: Changes, text: string, c
     {},
     'eve: { file: /var/log/x/eve.json }',
     /error eve-folder .*install -d .*\/var\/log\/x/,
+  ],
+  [
+    'nothing of that name to watch',
+    {},
+    'capture: { interfaces: [tap0] }',
+    /error capture-interface tap0.* ip link$/,
+  ],
+  [
+    'what is to be watched is down',
+    { '/sys/class/net/tap0': '', '/sys/class/net/tap0/flags': '0x1002\n' },
+    'capture: { interfaces: [tap0] }',
+    /error capture-interface .*down ip link set tap0 up/,
+  ],
+  [
+    'no directory for captures',
+    tap,
+    'capture: { interfaces: [tap0], save: { directory: /var/lib/x } }',
+    /error capture-folder .*install -d .*\/var\/lib\/x/,
   ],
   ['little memory', { '/proc/meminfo': 'MemAvailable: 90000 kB' }, '', /warning memory .*87 MiB/],
 ];
