@@ -35,6 +35,8 @@ class FakeSource implements BlockingLiveSource {
   readonly counters = { captured: 0, kernelDropped: 0 };
   batch = new PacketBatch();
   closed = false;
+  /** What the kernel tells only when the source is closed. */
+  droppedLast = 0;
 
   constructor(
     readonly acts: Act[],
@@ -55,6 +57,8 @@ class FakeSource implements BlockingLiveSource {
 
   close(): void {
     this.closed = true;
+    this.counters.kernelDropped += this.droppedLast;
+    this.droppedLast = 0;
   }
 }
 
@@ -67,6 +71,8 @@ class Trial {
     makeSlabRing({ slabBytes: 65_536, packetsMax: 64 }),
   );
   readonly loop: CaptureLoop;
+  /** Of each source. */
+  droppedLast = 0;
 
   /** @param lives what happens at each opening: a source, or an error */
   constructor(lives: (Act[] | LiveSourceError)[], mayWait = false) {
@@ -94,6 +100,7 @@ class Trial {
     const source = new FakeSource(life, () => {
       Atomics.store(this.control, controlState, stateStop);
     });
+    source.droppedLast = this.droppedLast;
     this.sources.push(source);
     return source;
   }
@@ -143,6 +150,13 @@ test('an interface that goes away is waited for, said once, and is watched again
   assert.equal(trial.counts[kernelDroppedAt(workers)], 3);
   assert.equal(trial.counts[reopenedAt(workers)], 1);
   assert.ok(trial.sources.every(({ closed }) => closed));
+});
+
+test('what the kernel dropped last, told only when a source is closed, is counted once', () => {
+  const trial = new Trial([[{ packets: 4, dropped: 2 }, missing], [{ packets: 6, dropped: 1 }]]);
+  trial.droppedLast = 10;
+  trial.run();
+  assert.equal(trial.counts[kernelDroppedAt(workers)], 2 + 10 + 1 + 10);
 });
 
 test('at the first start a missing interface is an error, later it is waited for', () => {

@@ -81,18 +81,26 @@ export class CaptureLoop {
     this.close();
   }
 
+  /** The last that the kernel dropped is told when a source is closed. */
   close(): void {
-    this.#source?.close();
+    const source = this.#source;
+    if (source === null) return;
     this.#source = null;
+    source.close();
+    this.#countDropped(source);
+    this.#droppedBefore = this.#counts[this.#droppedAt]!;
+  }
+
+  #countDropped({ counters }: BlockingLiveSource): void {
+    this.#counts[this.#droppedAt] = this.#droppedBefore + Math.max(0, counters.kernelDropped);
   }
 
   #turn(source: BlockingLiveSource): void {
     try {
       if (source.receive(waitMillis) > 0) this.#dispatcher.take(source.batch);
-      this.#counts[this.#droppedAt] = this.#droppedBefore + Math.max(0, source.counters.kernelDropped);
+      this.#countDropped(source);
     } catch (error) {
       if (!isAbsence(error)) throw error;
-      this.#droppedBefore = this.#counts[this.#droppedAt]!;
       this.close();
       this.#waitFor(error);
     }

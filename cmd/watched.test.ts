@@ -154,6 +154,28 @@ test('cap: what cannot be opened at the start is an error; a stop in between lea
   assert.equal(told.text, '');
 });
 
+test('cap: one that ends while it is begun again is waited for, and is not said to be watched', async () => {
+  const told = new Told();
+  const sources: FakeCap[] = [];
+  const watched = new CapWatch(plan, told.log, () => {
+    const source = new FakeCap();
+    if (sources.push(source) === 2)
+      source.start = (_, onEnd) => {
+        onEnd(new LiveSourceError('interface-down', 'try0 is down'));
+      };
+    return Promise.resolve(source);
+  });
+  await watched.start();
+  sources[0]!.end(gone);
+  await until(() => sources.length === 2);
+  await sleep(0);
+  assert.deepEqual([stateOf(watched), watched.report().problem], ['waiting', 'it is down']);
+  assert.doesNotMatch(told.text, /again$/);
+  await until(() => stateOf(watched) === 'watching');
+  assert.equal(watched.report().problem, null);
+  await watched.stop();
+});
+
 test('the source: the ring where there is one, else cap, else what is missing for both', () => {
   const has = (ring: string | null, cap: string | null): Parameters<typeof chooseSource>[1] => ({
     ring: () => ring,

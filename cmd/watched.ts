@@ -287,7 +287,8 @@ export class CapWatch implements Watched {
       else this.#pauseAfter(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    if (this.#stopped) return;
+    // It may have ended within its start, and was told as lost then.
+    if (this.#stopped || this.#source === null) return;
     this.#restarts++;
     this.#telling.back();
   }
