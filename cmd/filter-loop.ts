@@ -15,6 +15,7 @@ import {
   flagClientIsA,
   flagOffloaded,
   flagReported,
+  flagReportedAccepts,
   lastSeen,
   numberStride,
   packetsOf,
@@ -80,7 +81,7 @@ export interface FilterLoopOptions {
    * because no kernel was told about them.
    */
   readonly passive?: boolean;
-  /** Called for each packet of a flow that was reported as BitTorrent, as it stands in the batch. Passive only. */
+  /** Called for each packet of a flow that was reported and is not accepted, as it stands in the batch. Passive only. */
   readonly onDetected?: (batch: QueueBatch, i: number) => void;
   /** Called for each decided flow; false when the report cannot be taken. */
   readonly onDecision: (decision: () => DecisionMessage) => boolean;
@@ -256,9 +257,10 @@ export class FilterLoop {
   /** What would be blocked goes on like everything else, and so does the flow: it is only counted. */
   #watch(i: number, slot: number, action: ActionCode): void {
     this.#counts[atActions[action === Accept ? Accept : Pass]]! += 1;
-    // A flow that an allow-list names may be BitTorrent too, but is not reported, and nobody keeps it.
-    const reported = (this.engine.flows.words[slot * wordStride + sFlags]! & flagReported) !== 0;
-    if (reported) this.#options.onDetected?.(this.#queue.batch, i);
+    // What the operator accepts may be BitTorrent too, but nobody keeps it, whether it is reported or not.
+    const flags = this.engine.flows.words[slot * wordStride + sFlags]!;
+    const kept = (flags & (flagReported | flagReportedAccepts)) === flagReported;
+    if (kept) this.#options.onDetected?.(this.#queue.batch, i);
   }
 
   /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */

@@ -156,6 +156,27 @@ describe('packets that are only watched', () => {
     assert.deepEqual(monitor.workers[0]!.detected, [2, 4]);
   });
 
+  test('what was found and is accepted, as an info-hash on the allow-list, is told but nobody keeps its packets', () => {
+    const base = {
+      inspectedPackets: 32,
+      inspectedPacketsClear: 8,
+      blocks: false,
+      default: 'reject',
+    } as const;
+    const allowed = { ...base, kinds: {}, allowedInfoHashes: new Set(['0'.repeat(40)]) };
+    const accepted = { ...base, kinds: { peer: 'accept' }, allowedInfoHashes: new Set<string>() } as const;
+    for (const action of [allowed, accepted]) {
+      const monitor = new Monitor(1, { action });
+      monitor.feed(new Array<Uint8Array>(20).fill(torrent));
+      const [worker] = monitor.workers;
+      assert.deepEqual(
+        worker!.decisions.map((decision) => decision.action),
+        ['accept'],
+      );
+      assert.deepEqual(worker!.detected, []);
+    }
+  });
+
   test('what an allow-list names is let go and is not shown: also by the sender of its frame', () => {
     const asked: string[] = [];
     const matchesMac = (bytes: Uint8Array, at: number): boolean => {
