@@ -250,7 +250,7 @@ const capture: readonly Setting[] = [
     'capture.kernel_bytes',
     wholeNumber(1024 * 1024, 1024 ** 3, 'bytes'),
     16 * 1024 * 1024,
-    "Memory of the ring that the kernel fills, for each interface; cap's buffer has 16 MiB.",
+    "Memory of the ring that the kernel fills, for each interface; cap's buffer always has 64 MiB.",
     { restart: opensCapture, command: 'monitor' },
   ),
   setting(

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { spawnSync } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -249,4 +250,24 @@ test('what is named like our files but is none of them is neither counted nor re
   assert.equal(saved(path).length, 3);
   assert.ok(existsSync(name(1)) && existsSync(name(2)));
   assert.equal(readFileSync(elsewhere, 'utf8'), 'kept');
+});
+
+test('a disk that hangs does not hang the end: what is in no file is counted', async (t) => {
+  const path = directory();
+  const folder = folderIn(path);
+  await save(folder, packet(1, 100));
+  folder.flush();
+  while (folder.packets < 1) await sleep(1);
+  const handle = await open(join(path, saved(path)[0]!));
+  const prototype = Object.getPrototypeOf(handle) as Record<symbol | string, () => unknown>;
+  await handle.close();
+  // A write that never ends: Node keeps the file open for it, and its close waits.
+  const keep = Object.getOwnPropertySymbols(prototype).find(({ description }) => description === 'kRef')!;
+  t.mock.method(prototype, 'write', function (this: typeof prototype) {
+    this[keep]!();
+    return new Promise(() => undefined);
+  });
+  await save(folder, packet(2, 100));
+  await folder.close();
+  assert.equal(folder.dropped, 1);
 });

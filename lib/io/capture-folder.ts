@@ -129,20 +129,15 @@ export class CaptureFolder {
     if (waits && this.#timer === null && !this.#closed) this.#writing ??= this.#write();
   }
 
-  /** Writes what was added, if that takes no longer than two seconds. */
+  /** Writes what was added and closes the files, if neither takes longer than two seconds: a disk may hang. */
   async close(): Promise<void> {
-    let late: NodeJS.Timeout | undefined;
-    const limit = new Promise<void>((resolve) => {
-      late = setTimeout(resolve, closeMillis);
-    });
-    await Promise.race([this.#finish(), limit]);
-    clearTimeout(late);
+    await within(closeMillis, this.#finish());
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const series of this.#series.values()) {
-      this.dropped += series.packets;
-      await this.#end(series).catch(() => undefined);
-    }
+    const all = [...this.#series.values()];
+    for (const { packets } of all) this.dropped += packets;
+    const ends = all.map((series) => this.#end(series));
+    await within(closeMillis, Promise.allSettled(ends));
   }
 
   async #finish(): Promise<void> {
@@ -269,6 +264,16 @@ export class CaptureFolder {
     this.problem = null;
     this.#options.onHealed();
   }
+}
+
+/** Waits for it, but no longer than that. */
+async function within(millis: number, task: Promise<unknown>): Promise<void> {
+  let late: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    late = setTimeout(resolve, millis);
+  });
+  await Promise.race([task, limit]);
+  clearTimeout(late);
 }
 
 /** Never an existing file, and never through a link: the daemon is root. */
