@@ -11,6 +11,7 @@ import { Log } from '../lib/report/log.js';
 import { renderStatus } from '../lib/report/status-view.js';
 import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
 import { Instance, type MakeIntake } from './instance.js';
+import type { Intake } from './intake.js';
 import { WorkerStartError } from './supervised.js';
 
 const drawMillis = 1000;
@@ -68,6 +69,8 @@ class Daemon {
   readonly #options: DaemonOptions;
   readonly #log: Log;
   #config: Config;
+  /** Known from the first step of the start on, when the instance is not yet. */
+  #intake: Intake | null = null;
   #instance: Instance | null = null;
   #stopping = false;
   #reloadWanted = false;
@@ -98,7 +101,11 @@ class Daemon {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
     try {
-      this.#instance = await Instance.start(this.#config, this.#log, this.#options.makeIntake);
+      this.#instance = await Instance.start(
+        this.#config,
+        this.#log,
+        (config, log) => (this.#intake = this.#options.makeIntake(config, log)),
+      );
       if (this.#stopping) await this.#instance.stop();
       else {
         this.#ready();
@@ -183,7 +190,7 @@ class Daemon {
   /** The first time in order, the second time at once. */
   #stop(): void {
     if (this.#stopping) {
-      const text = this.#instance?.intake.abortedText() ?? 'stopped at once';
+      const text = this.#intake?.abortedText() ?? 'stopped at once';
       process.stderr.write(`swarmgate: ${text}\n`);
       process.exit(1);
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -53,6 +53,12 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
   }
 
   async function start(config: string, env: Record<string, string> = {}): Promise<ChildProcess> {
+    const running = launch(config, env);
+    await heard('info: ready');
+    return running;
+  }
+
+  function launch(config: string, env: Record<string, string>): ChildProcess {
     said = '';
     writeFileSync(join(folder, 'config.yaml'), config);
     const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
@@ -69,7 +75,6 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-    await heard('info: ready');
     return child;
   }
 
@@ -87,6 +92,24 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     running.kill('SIGHUP');
     await stopped(running);
     assert.doesNotMatch(said, /error|warn/);
+  });
+
+  test('a second signal ends it at once, and says what may be left: also in the midst of the start', async () => {
+    const tools = join(folder, 'tools');
+    mkdirSync(tools);
+    for (const name of ['iptables', 'ip6tables'])
+      writeFileSync(join(tools, name), `#!/bin/sh\ntouch ${tools}/called\nexec sleep 3\n`, { mode: 0o755 });
+    const running = launch('mode: monitor\n', { PATH: `${tools}:${process.env['PATH']!}` });
+    for (let tried = 0; !existsSync(join(tools, 'called')); tried++) {
+      assert.ok(tried < 500, said);
+      await sleep(20);
+    }
+    const exit = once(running, 'exit');
+    running.kill('SIGTERM');
+    await sleep(100);
+    running.kill('SIGTERM');
+    assert.deepEqual(await exit, [1, null]);
+    await heard('stopped at once; "swarmgate firewall remove" removes what is left');
   });
 
   const noLegacy = hasProgram('iptables-legacy') ? false : 'iptables-legacy is not installed';
