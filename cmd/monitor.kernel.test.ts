@@ -1,7 +1,7 @@
 /** `swarmgate monitor` on links between network namespaces, with packets that are really sent. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ask } from '../lib/control/client.js';
@@ -139,6 +139,31 @@ describe('a monitor', { skip, timeout: 180_000 }, () => {
     );
     assert.deepEqual(await monitor.stop(), [0, null]);
   });
+
+  test(
+    'by cap: a process that hangs is ended and begun again, one on an idle link is left alone',
+    { skip: missing.cap ?? false },
+    async () => {
+      const monitor = await MonitorProcess.start(links, ['-i', 'm0', '-i', 'm1', '--source', 'cap']);
+      const { pid } = await monitor.status();
+      const child = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+        .trim()
+        .split(' ')
+        .find((each) => readFileSync(`/proc/${each}/cmdline`, 'utf8').includes('"interface":"m0"'));
+      process.kill(Number(child), 'SIGSTOP');
+      await monitor.heard('the capture of m0 was lost (its process hangs)');
+      await monitor.heard('watching m0 again');
+      const { capture } = await monitor.status();
+      assert.deepEqual(
+        capture!.interfaces.map(({ state, restarts }) => [state, restarts]),
+        [
+          ['watching', 1],
+          ['watching', 0],
+        ],
+      );
+      assert.deepEqual(await monitor.stop(), [0, null]);
+    },
+  );
 
   test('an expression of libpcap is applied by the kernel', noRing, async () => {
     const { peer, web } = ports();

@@ -41,7 +41,7 @@ export class WorkerStartError extends Error {
 }
 
 /** A thread whose heartbeat stood still in this many checks in a row hangs. Checks are a second apart. */
-const stuckChecks = 10;
+export const stuckChecks = 10;
 export const checkMillis = 1000;
 const startMillis = 20_000;
 const stopMillis = 5000;

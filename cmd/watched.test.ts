@@ -88,6 +88,7 @@ class FakeCap implements EventLiveSource {
   readonly index = 7;
   readonly linkType = 1;
   readonly counters = { captured: 0, kernelDropped: -1 };
+  signs = 0;
   batch = new PacketBatch();
   closed = false;
   #onBatch: () => void = () => undefined;
@@ -173,6 +174,29 @@ test('cap: one that ends while it is begun again is waited for, and is not said 
   assert.doesNotMatch(told.text, /again$/);
   await until(() => stateOf(watched) === 'watching');
   assert.equal(watched.report().problem, null);
+  await watched.stop();
+});
+
+test('cap: a process that gives no sign of life in ten checks is ended and begun again, an idle one is not', async () => {
+  const told = new Told();
+  const sources: FakeCap[] = [];
+  const watched = new CapWatch(plan, told.log, () => {
+    sources.push(new FakeCap());
+    return Promise.resolve(sources.at(-1)!);
+  });
+  await watched.start();
+  for (let i = 0; i < 30; i++) {
+    sources[0]!.signs++;
+    watched.check();
+  }
+  for (let i = 0; i < 9; i++) watched.check();
+  assert.equal(stateOf(watched), 'watching');
+  watched.check();
+  assert.equal(stateOf(watched), 'restarting');
+  assert.match(watched.report().problem!, /hangs/);
+  assert.ok(sources[0]!.closed);
+  await until(() => stateOf(watched) === 'watching');
+  assert.equal(watched.report().restarts, 1);
   await watched.stop();
 });
 

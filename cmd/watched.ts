@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import type { BellMemory } from '../lib/io/bell.js';
 import { capturedPacketsAt, Dispatcher, skippedPacketsAt } from '../lib/io/dispatcher.js';
-import type { EventLiveSource, LiveOptions, LiveSourceError } from '../lib/io/live-source.js';
+import { LiveSourceError, type EventLiveSource, type LiveOptions } from '../lib/io/live-source.js';
 import { openCap } from '../lib/io/open-live.js';
 import type { RingSizes } from '../lib/io/ring-source.js';
 import { RingWriter, type SlabRingMemory } from '../lib/io/slab-ring.js';
@@ -19,7 +19,7 @@ import {
   reopenedAt,
 } from './capture-loop.js';
 import type { CaptureSettings, FromCapture } from './filter-settings.js';
-import { Supervised } from './supervised.js';
+import { stuckChecks, Supervised } from './supervised.js';
 
 export type WatchLog = Pick<Log, 'info' | 'warn'>;
 
@@ -187,6 +187,8 @@ export class CapWatch implements Watched {
   #restarts = 0;
   #pauseMillis = pauseFirstMillis;
   #openedMillis = 0;
+  #lastSign = -1;
+  #stillChecks = 0;
 
   /** @param open for tests */
   constructor(plan: WatchPlan, log: WatchLog, open = openCap) {
@@ -214,8 +216,15 @@ export class CapWatch implements Watched {
     this.#source?.close();
   }
 
+  /** The source says by itself when it ends, but not when it hangs. */
   check(): void {
-    // The source says by itself when it ends.
+    const source = this.#source;
+    if (source === null) return;
+    this.#stillChecks = source.signs === this.#lastSign ? this.#stillChecks + 1 : 0;
+    this.#lastSign = source.signs;
+    if (this.#stillChecks < stuckChecks) return;
+    source.close();
+    this.#ended(new LiveSourceError('capture-failed', 'its process hangs'));
   }
 
   report(): InterfaceReport {
@@ -238,6 +247,7 @@ export class CapWatch implements Watched {
       return;
     }
     this.#source = source;
+    this.#stillChecks = 0;
     this.#state = 'watching';
     this.#openedMillis = Date.now();
     source.start(

@@ -2,7 +2,7 @@
  * The process that runs `cap` (npm), started by cap-source.ts. It is a process of its own because `cap` ends the one that
  * it runs in: by an assertion when its interface goes down, and when an object whose filter was bad is collected. While
  * packets keep coming it also never goes back to the event loop. Packets leave on descriptor 3, a word at the beginning
- * by the channel of `fork`.
+ * by the channel of `fork`, and a beat now and then.
  */
 import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -31,6 +31,7 @@ export type CapWord =
   { readonly link: string } | { readonly refused: 'load' | 'filter' | 'open'; readonly said: string };
 
 const packetsDescriptor = 3;
+const beatMillis = 500;
 /** Sent without waiting for the end of the event loop's turn, which under load does not come: what one read takes. */
 const sendBytes = 64 * 1024;
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -165,4 +166,6 @@ process.on('disconnect', () => {
 const word = begin(JSON.parse(process.argv[2]!) as CapPlan);
 process.send!(word, () => {
   if ('refused' in word) process.exit(0);
+  // On an idle link this is how one that hangs is told from one that waits; on a busy one its packets are.
+  setInterval(() => process.send!('beat'), beatMillis);
 });

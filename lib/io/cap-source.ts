@@ -88,6 +88,7 @@ export class CapSource implements EventLiveSource {
   readonly linkType: number;
   readonly batch: PacketBatch;
   readonly counters: LiveCounters = { captured: 0, kernelDropped: -1 };
+  signs = 0;
   readonly #child: ChildProcess;
   readonly #packets: Readable;
   readonly #words: () => string;
@@ -104,6 +105,7 @@ export class CapSource implements EventLiveSource {
     this.#child = child;
     this.#packets = packetsOf(child);
     this.#words = words;
+    child.on('message', () => this.signs++);
   }
 
   start(onBatch: () => void, onEnd: (error: LiveSourceError) => void): void {
@@ -118,6 +120,7 @@ export class CapSource implements EventLiveSource {
       onEnd(error());
     };
     this.#packets.on('data', (chunk: Buffer) => {
+      this.signs++;
       if (this.#closed || this.#reader.read(chunk, deliver)) return;
       end(() => this.#ended('it sent something else than packets'));
     });

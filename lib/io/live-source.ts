@@ -56,6 +56,8 @@ export interface BlockingLiveSource extends LiveSourceCommon {
 /** Calls back from the event loop of the thread that opened it: `cap` runs in a process of its own and sends. */
 export interface EventLiveSource extends LiveSourceCommon {
   readonly kind: 'cap';
+  /** Grows at least every second while its process lives and is not stuck, also on an idle link. */
+  readonly signs: number;
   /**
    * From now on `onBatch` is called whenever the batch has packets; it must be done with them when it returns. `onEnd` is
    * called once if the capture ends by itself (the interface went down or was removed): the source is closed then.
