@@ -11,7 +11,8 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { linkEthernet, linkLinuxSll, linkRadiotap, linkRaw } from '../wire/link.js';
-import type { CapPlan, CapWord } from './cap-child.js';
+import type { CapPlan } from './cap-capture.js';
+import type { CapWord } from './cap-child.js';
 import { RecordReader } from './cap-records.js';
 import { interfaceIndex } from './interfaces.js';
 import {
@@ -201,7 +202,7 @@ export async function openCapSource(options: LiveOptions): Promise<CapSource> {
   const ethernet = address.length === 6 && address.some((byte) => byte !== 0);
   const { filter, snapBytes, promiscuous } = options;
   const onlyAddress = promiscuous || !ethernet ? null : address;
-  const plan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
+  const plan: CapPlan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
   const { child, words } = startChild(plan);
   const word = await firstWord(child, words);
   const linkType = 'link' in word ? linkTypes.get(word.link) : undefined;
