@@ -16,10 +16,16 @@ export interface CapHost {
   send(bytes: Uint8Array): void;
   /** Microseconds since 1970. */
   now(): number;
+  /** Called now and then, also while no packet is wanted: a turn that does not end sees no event. */
+  look(): void;
 }
 
 /** Sent without waiting for the end of the event loop's turn, which under load does not come: what one read takes. */
 const sendBytes = 64 * 1024;
+/** In such a turn the packets that come by, wanted or not, are the only clock. */
+const lookPackets = 256;
+/** Longer than this no packet waits for others: it is also how far a time stamp can be off. */
+const heldMicrosMax = 10_000;
 
 /** Microseconds since 1970 that never go back and follow the wall clock when that has jumped ahead (a late NTP). */
 export class Clock {
@@ -54,6 +60,7 @@ export class CapCapture {
   readonly buffer: Buffer;
   #time = 0;
   #armed = false;
+  #unseen = 0;
 
   constructor(plan: CapPlan, host: CapHost) {
     this.#plan = plan;
@@ -64,6 +71,7 @@ export class CapCapture {
 
   /** One packet is at the beginning of the buffer. */
   onPacket(bytes: number): void {
+    if (++this.#unseen >= lookPackets) this.#look();
     const { onlyAddress, snapBytes } = this.#plan;
     if (onlyAddress !== null && !concerns(this.#frame, onlyAddress)) return;
     const captured = Math.min(bytes, snapBytes);
@@ -73,6 +81,12 @@ export class CapCapture {
     this.#writer.add(captured, bytes, this.#time);
     if (this.#writer.bytes >= sendBytes) this.#flush();
     else this.#arm();
+  }
+
+  #look(): void {
+    this.#unseen = 0;
+    this.#host.look();
+    if (this.#writer.count > 0 && this.#host.now() - this.#time > heldMicrosMax) this.#flush();
   }
 
   #arm(): void {

@@ -36,9 +36,15 @@ function send(bytes: Uint8Array): void {
 }
 
 const clock = new Clock();
+const parent = process.ppid;
+
+/** Whoever started us may be gone without an event reaching us: process.ppid asks the kernel anew. */
+function look(): void {
+  if (process.ppid !== parent) process.exit(0);
+}
 
 function makeCapture(plan: CapPlan): CapCapture {
-  return new CapCapture(plan, { send, now: () => clock.now() });
+  return new CapCapture(plan, { send, now: () => clock.now(), look });
 }
 
 /** Every object ever opened, also in vain: collecting one can end the process. */
