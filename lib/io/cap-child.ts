@@ -93,6 +93,9 @@ function begin(plan: CapPlan): CapWord {
 process.on('disconnect', () => {
   process.exit(0);
 });
+// Ctrl-C and systemd signal the whole group: the one that watches decides when the capture ends, and is not to take it for
+// a failure. It kills us, and if it dies, the channel or the pipe ends us.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 const word = begin(JSON.parse(process.argv[2]!) as CapPlan);
 process.send!(word, () => {
   if ('refused' in word) process.exit(0);

@@ -16,6 +16,7 @@ import type { CapWord } from './cap-child.js';
 import { RecordReader } from './cap-records.js';
 import { interfaceIndex } from './interfaces.js';
 import {
+  descriptorsMissing,
   interfaceDown,
   interfaceGone,
   interfaceMissing,
@@ -161,12 +162,15 @@ function stop(child: ChildProcess): void {
   if (child.connected) child.disconnect();
 }
 
-function startChild(plan: CapPlan): { child: ChildProcess; words: () => string } {
+/** @throws LiveSourceError when the process cannot be started */
+async function startChild(plan: CapPlan): Promise<{ child: ChildProcess; words: () => string }> {
   const program = fileURLToPath(new URL('cap-child.js', import.meta.url));
   const child = fork(program, [JSON.stringify(plan)], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'],
     execArgv: [],
   });
+  // Where descriptors ran out there are no pipes to look at.
+  if (child.pid === undefined) throw await notStarted(child, plan.interface);
   let text = '';
   child.stderr!.setEncoding('utf8').on('data', (part: string) => {
     text = (text + part).slice(-wordsBytesMax);
@@ -174,6 +178,15 @@ function startChild(plan: CapPlan): { child: ChildProcess; words: () => string }
   // What fails here fails with the process, and its end is what counts.
   for (const part of [child, packetsOf(child), child.stderr!]) part.on('error', () => undefined);
   return { child, words: () => text.trim().split('\n').at(-1) ?? '' };
+}
+
+async function notStarted(child: ChildProcess, name: string): Promise<LiveSourceError> {
+  const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+  if (error.code === 'EMFILE' || error.code === 'ENFILE') return descriptorsMissing(name, error.code);
+  return new LiveSourceError(
+    'capture-failed',
+    `the process that runs cap on ${name} did not start (${error.message}): see that the limits of processes and memory leave room, or watch with --source ring`,
+  );
 }
 
 /** The child's one word, or what became of it instead. */
@@ -185,7 +198,7 @@ async function firstWord(child: ChildProcess, words: () => string): Promise<CapW
   try {
     return await Promise.race([said, ended, tooLate]);
   } catch (error) {
-    // The process could not be started.
+    // What came through the channel was no word.
     return { refused: 'open', said: String(error) };
   }
 }
@@ -203,7 +216,7 @@ export async function openCapSource(options: LiveOptions): Promise<CapSource> {
   const { filter, snapBytes, promiscuous } = options;
   const onlyAddress = promiscuous || !ethernet ? null : address;
   const plan: CapPlan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
-  const { child, words } = startChild(plan);
+  const { child, words } = await startChild(plan);
   const word = await firstWord(child, words);
   const linkType = 'link' in word ? linkTypes.get(word.link) : undefined;
   if (linkType !== undefined) return new CapSource(options, { index, linkType }, child, words);

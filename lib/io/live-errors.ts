@@ -40,3 +40,11 @@ export function unsupportedLink(name: string, what: string): LiveSourceError {
     `${name} is neither Ethernet nor an IP tunnel (${what}): watch the interface that carries its packets`,
   );
 }
+
+/** Neither a file nor a socket can be opened any more. */
+export function descriptorsMissing(name: string, errno: string): LiveSourceError {
+  return new LiveSourceError(
+    'capture-failed',
+    `no descriptor is left to watch ${name} with (${errno}): raise the limit (\`ulimit -n\`, LimitNOFILE= in a systemd unit)`,
+  );
+}

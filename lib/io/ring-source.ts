@@ -11,6 +11,7 @@ import {
 } from '../native/ring.js';
 import { linkEthernet, linkRaw } from '../wire/link.js';
 import {
+  descriptorsMissing,
   interfaceDown,
   interfaceGone,
   interfaceMissing,
@@ -25,7 +26,7 @@ import {
 } from './live-source.js';
 import { PacketBatch } from './packet-source.js';
 
-const { EBADF, ENETDOWN, ENXIO, ENODEV, EPERM, EACCES } = constants.errno;
+const { EBADF, ENETDOWN, ENXIO, ENODEV, EPERM, EACCES, EMFILE, ENFILE } = constants.errno;
 const interfaceNameBytesMax = 15;
 
 /** Memory that the kernel shares with us, and how long it may keep a packet to itself. */
@@ -145,6 +146,7 @@ function openChecked(...what: Parameters<typeof openRingNatively>): ReturnType<t
 function refused(options: LiveOptions, { step, error, hardwareType, said }: RingRefusal): LiveSourceError {
   const name = options.interface;
   if (error === EPERM || error === EACCES) return permissionMissing(name);
+  if (error === EMFILE || error === ENFILE) return descriptorsMissing(name, errnoName(error));
   switch (step) {
     case 'interface':
       return interfaceMissing(name);

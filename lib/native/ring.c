@@ -143,7 +143,7 @@ static bool bind_to(struct ring *ring, struct ring_info *info) {
 /* The interface is looked up by a socket of its own: which kind the capture needs depends on what it is. */
 static bool open_socket(struct ring *ring, const struct ring_options *options, struct ring_info *info) {
   const int asking = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (asking < 0) return failed(info, RING_STEP_INTERFACE);
+  if (asking < 0) return failed(info, RING_STEP_SOCKET);
   const bool found = look_up(ring, asking, options, info);
   close(asking);
   if (!found) return false;
