@@ -46,7 +46,7 @@ const linkTypes: ReadonlyMap<string, number> = new Map([
 ]);
 
 const howToInstall =
-  'install libpcap-dev, g++, make and python3, then run `npm ci` in the folder of Swarmgate';
+  'install libpcap-dev, g++, make and python3, then run deploy/npm-ci in the folder of Swarmgate';
 
 /** Null if the package is there and built, else the sentence that says what to do. */
 export function capPackageProblem(): string | null {

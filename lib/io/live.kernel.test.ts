@@ -214,7 +214,10 @@ test(
       const watcher = await wire.watch({ kind: 'cap', options: everything });
       const inside = 'ip netns pids "$(ip netns identify)"';
       const pids = wire.spaces.run('here', `ps -o pid=,args= -p "$(${inside} | paste -sd,)"`).split('\n');
-      const pid = Number.parseInt(pids.find((line) => line.includes('cap-child'))!, 10);
+      const pid = Number.parseInt(
+        pids.find((line) => line.includes('cap-child'))!,
+        10,
+      );
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(pid, signal);
       await sleep(200);
       const hello = frame(new SeededRandom(2), '', 30);
