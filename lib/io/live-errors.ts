@@ -18,9 +18,12 @@ export function interfaceDown(name: string): LiveSourceError {
   );
 }
 
-/** Down, or removed, after it had been opened. */
+/** Down, or removed, after it had been opened: where only /sys tells which. */
 export function interfaceGone(name: string, index: number): LiveSourceError {
-  if (interfaceIndex(name) === index) return interfaceDown(name);
+  return interfaceIndex(name) === index ? interfaceDown(name) : interfaceRemoved(name);
+}
+
+export function interfaceRemoved(name: string): LiveSourceError {
   return new LiveSourceError(
     'interface-missing',
     `${name} was removed while it was watched: create it again, then watch it anew`,

@@ -13,8 +13,8 @@ import { linkEthernet, linkRaw } from '../wire/link.js';
 import {
   descriptorsMissing,
   interfaceDown,
-  interfaceGone,
   interfaceMissing,
+  interfaceRemoved,
   permissionMissing,
   unsupportedLink,
 } from './live-errors.js';
@@ -128,7 +128,8 @@ export class RingSource implements BlockingLiveSource {
   #failed(error: number): never {
     this.batch.count = 0;
     invariant(error !== EBADF, 'a closed source is not used');
-    if (error === ENETDOWN || error === ENXIO || error === ENODEV) throw interfaceGone(this.name, this.index);
+    if (error === ENETDOWN) throw interfaceDown(this.name);
+    if (error === ENXIO || error === ENODEV) throw interfaceRemoved(this.name);
     throw new LiveSourceError('capture-failed', `capturing on ${this.name} failed with ${errnoName(error)}`);
   }
 }

@@ -115,3 +115,20 @@ test('without libpcap everything works but a filter, and that says what to insta
     assert.equal((await watcher.finish()).packets!.length, 20);
   }),
 );
+
+test(
+  'an interface that is removed while it is down, as ppp0 is, and one whose folder in /sys is not seen',
+  { skip },
+  () =>
+    withWire(async (wire) => {
+      const hide = ['unshare', '-m', 'bash', '-ec', 'umount -l /sys; exec "$@"', 'bash'];
+      for (const prefix of [[], hide]) {
+        const watcher = await wire.watch(ring, prefix);
+        wire.spaces.run('here', 'ip link set near down; sleep 0.3; ip link set near up; sleep 0.3');
+        wire.spaces.run('here', 'ip link set near down; sleep 0.3; ip link del near; sleep 0.3');
+        const { errors } = await watcher.finish();
+        assert.deepEqual(errors, ['interface-down', 'interface-down', 'interface-missing']);
+        wire.connect();
+      }
+    }),
+);
