@@ -28,6 +28,9 @@ function stamped(body: string): string {
   return `# Made by "swarmgate numa install" (${digestOf(body)}). It replaces this file while nobody has edited it.\n${body}`;
 }
 
+/** True if the text was made here, and maybe edited since. */
+export const isMade = (text: string): boolean => stampPattern.test(text);
+
 /** True if the text is as it was made. */
 export function isUntouched(text: string): boolean {
   const stamp = stampPattern.exec(text);
