@@ -65,7 +65,9 @@ function stale(root: string, files: readonly PlannedFile[]): string[] {
 /** By the table, and by what is there: an edited file stays when the table goes. */
 function madeBefore(root: string): string[] {
   const listed = namesIn(textOf(join(root, tableFile)) ?? '');
-  const found = namesOfFiles(root).filter((name) => isMade(textOf(join(root, configurationPath(name))) ?? ''));
+  const found = namesOfFiles(root).filter((name) =>
+    isMade(textOf(join(root, configurationPath(name))) ?? ''),
+  );
   const names = [...new Set([...listed, ...found])];
   return [...names.flatMap((name) => [configurationPath(name), dropInPath(name)]), tableFile];
 }
@@ -118,7 +120,10 @@ function prepare(root: string, files: readonly PlannedFile[]): void {
     const place = join(root, path);
     try {
       const folder = mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
-      if (folder !== undefined) undo.push(() => rmSync(folder, { recursive: true }));
+      if (folder !== undefined)
+        undo.push(() => {
+          rmSync(folder, { recursive: true });
+        });
       // What an earlier run left, or a link: it is replaced, never written through.
       rmSync(besideOf(place), { force: true });
       writeFileSync(besideOf(place), text, { mode: 0o644, flag: 'wx' });
