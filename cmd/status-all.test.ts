@@ -129,7 +129,8 @@ test('answers that are no status, and sockets that never answer: named, passed o
     const { status, stdout, stderr } = await swarmgate('status', '--all', '--folder', folder, ...words);
     assert.equal(status, 0, stderr);
     assert.match(stdout, /node0/);
-    for (const [name] of odd) assert.ok(stderr.includes(`${join(folder, name)}.sock: `), `${name}: ${stderr}`);
+    for (const [name] of odd)
+      assert.ok(stderr.includes(`${join(folder, name)}.sock: `), `${name}: ${stderr}`);
     assert.match(stderr, /hanging\.sock: no answer within/);
   }
 });
