@@ -1,6 +1,7 @@
 /** Machines as /sys shows them: the recorded ones, odd ones, and this one. */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { fixtureText, machines, makeTree } from './testing.js';
@@ -165,6 +166,36 @@ test('odd trees: each is read, and what is odd is said', () => {
     assert.ok(processors.length > 0 && nodes.length > 0, what);
   }
   assert.equal(readTopology('/nonexistent').processors.length, 1);
+});
+
+test('an interface whose name no rule and no command can hold is passed over, and named', () => {
+  const names = ['$(reboot)', 'a;reboot', "it's", 'a b', '-x', 'eth0*', 'new\nline', 'sixteen-is-too-m'];
+  const { interfaces, problems } = topologyOf(twoNodes + nic('eth0.7', 0));
+  assert.deepEqual([interfaces.map(({ name }) => name), problems], [['eth0.7'], []]);
+  const root = tree(twoNodes + nic('eth0.7', 0));
+  for (const name of names) {
+    mkdirSync(join(root, 'class/net', name, 'device'), { recursive: true });
+    writeFileSync(join(root, 'class/net', name, 'device/numa_node'), '1');
+  }
+  const odd = readTopology(root);
+  assert.deepEqual(
+    odd.interfaces.map(({ name }) => name),
+    ['eth0.7'],
+  );
+  assert.match(odd.problems.join('\n'), /"\$\(reboot\)".*passed over/);
+  assert.equal(odd.problems.length, names.length);
+});
+
+test('cores of a third kind, as Arrow Lake has them (cpu_lowpower, Linux 6.13), are small ones', () => {
+  const { processors } = topologyOf(`
+devices/system/cpu/online = 0-7
+devices/cpu_core/cpus = 0-1
+devices/cpu_atom/cpus = 2-5
+devices/cpu_lowpower/cpus = 6-7
+`);
+  const large = processors.filter(({ kind }) => kind === 'performance').map(({ id }) => id);
+  assert.deepEqual(large, [0, 1]);
+  assert.equal(coreCount(processors), 2);
 });
 
 test('a core of which one sibling was taken out counts once', () => {
