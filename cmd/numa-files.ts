@@ -77,11 +77,12 @@ export function configOf(instance: InstancePlan, base: Config, index: number): C
   };
 }
 
-/** "127.0.0.1:9477" and 1: "127.0.0.1:9478". */
+/** "127.0.0.1:9477" and 1: "127.0.0.1:9478"; where there is no port above, one below. */
 function nextAddress(listen: string | null, index: number): string | null {
   const parsed = listen === null ? null : parseListen(listen);
   if (listen === null || parsed === null) return null;
-  return `${listen.slice(0, listen.lastIndexOf(':'))}:${Math.min(parsed.port + index, 65_535)}`;
+  const port = parsed.port + index > 65_535 ? parsed.port - index : parsed.port + index;
+  return `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
 }
 
 /** "/var/log/swarmgate/eve.json": "/var/log/swarmgate/eve-node0.json". */

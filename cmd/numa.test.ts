@@ -219,6 +219,15 @@ test('shellcheck has nothing to say about the launch script', { skip: unchecked 
   assert.deepEqual([run.stdout, run.status], ['', 0]);
 });
 
+test('no two instances get the same address for metrics, also at the end of the ports', () => {
+  const root = makeRoot("metrics: { listen: '127.0.0.1:65535' }\n");
+  const { stdout } = numa('install', '--dry-run', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  assert.deepEqual(stdout.match(/^ {2}listen: .*$/gm), [
+    '  listen: 127.0.0.1:65535',
+    '  listen: 127.0.0.1:65534',
+  ]);
+});
+
 test('what remove kept because it was edited, remove --force removes afterwards', () => {
   const root = makeRoot();
   numa('install', '--sys', treeOf('epyc-2-nodes'), '--root', root);
