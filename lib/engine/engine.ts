@@ -11,6 +11,7 @@ import {
   flagDone,
   flagFinClient,
   flagPayload,
+  flagRenumbered,
   flagReset,
   flagSynClient,
   flagTraced,
@@ -24,6 +25,7 @@ import {
   sVerdict,
 } from '../flow/table.js';
 import { protocolTcp, tcpAck, tcpFin, tcpRst, tcpSyn, type Packet } from '../wire/packet.js';
+import { mayBegin } from './beginnings.js';
 import { Inspector, type Tracer } from './inspect.js';
 import type { Registry } from './registry.js';
 import type { EncryptedMode } from './policy.js';
@@ -122,7 +124,8 @@ export class Engine {
         sighting.timeMicros = packet.timeMicros;
         sighting.packet = (words[s + packetsOf]! + words[s + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
-        if (packet.protocol === protocolTcp) this.inspector.followBeginning(packet, slot, side);
+        if (packet.protocol === protocolTcp && mayBegin(words, s, side, packet))
+          this.inspector.followBeginning(packet, slot, side);
       }
       words[s + sFlags]! |= flagPayload;
       numbers[n + payloadBytes]! += packet.payloadWireLength;
@@ -133,7 +136,8 @@ export class Engine {
   #newFlow(packet: Packet, frame: number, file: number): number {
     const slot = this.flows.insert(packet, frame, file);
     this.inspector.begin(slot, packet.protocol);
-    if (packet.protocol === protocolTcp) this.inspector.beginnings.begin(slot);
+    if (packet.protocol === protocolTcp && this.inspector.beginnings.begin(slot))
+      this.flows.words[slot * wordStride + sFlags]! |= flagRenumbered;
     if (this.#tracer?.wants(packet, frame) === true)
       this.flows.words[slot * wordStride + sFlags]! |= flagTraced;
     return slot;
@@ -172,7 +176,9 @@ export class Engine {
         }
       }
       if ((tcpFlags & tcpSyn) !== 0) {
-        this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, (packet.sequence + 1) | 0);
+        const first = (packet.sequence + 1) | 0;
+        this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, first);
+        if (words[s + sBase + side] !== first) words[s + sFlags]! |= flagRenumbered;
       }
       if ((tcpFlags & tcpFin) !== 0) words[s + sFlags]! |= flagFinClient << side;
       if ((tcpFlags & tcpRst) !== 0) words[s + sFlags]! |= flagReset;

@@ -19,6 +19,7 @@ import {
   flagRebasedClient,
   flagSynClient,
   flagRelayed,
+  flagRenumbered,
   flagTraced,
   sBase,
   sConsumed,
@@ -222,9 +223,8 @@ export class Inspector implements InnerStreams {
     const s = slot * wordStride;
     const words = this.#flows.words;
     const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
-    const end = this.#flows.fromA ? 0 : 1;
     const asked = words[s + sPending + side] !== 0;
-    if (!this.beginnings.follow(packet, slot, end, sequence, asked)) return;
+    if (!this.beginnings.follow(packet, slot, this.#flows.fromA ? 0 : 1, sequence, asked)) return;
     if ((words[s + sFlags]! & flagDecided) !== 0) return;
     const { id } = this.beginnings;
     const detector = this.#registry.detectors[id]!;
@@ -370,6 +370,7 @@ export class Inspector implements InnerStreams {
     // A flow about which all is known keeps its numbers: they tell a new connection from a repeated one.
     if ((words[s + sFlags]! & (flagDone | flagDetailed)) !== 0) return;
     words[s + sBase + side] = packet.sequence;
+    words[s + sFlags]! |= flagRenumbered;
     words[s + sConsumed + side] = 0;
     this.#keep(slot, s, side, more, 0);
   }
