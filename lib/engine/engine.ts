@@ -25,7 +25,6 @@ import {
   sVerdict,
 } from '../flow/table.js';
 import { protocolTcp, tcpAck, tcpFin, tcpRst, tcpSyn, type Packet } from '../wire/packet.js';
-import { mayBegin } from './beginnings.js';
 import { Inspector, type Tracer } from './inspect.js';
 import type { Registry } from './registry.js';
 import type { EncryptedMode } from './policy.js';
@@ -124,8 +123,7 @@ export class Engine {
         sighting.timeMicros = packet.timeMicros;
         sighting.packet = (words[s + packetsOf]! + words[s + packetsOf + 1]!) | 0;
         this.inspector.inspect(packet, slot, side);
-        if (packet.protocol === protocolTcp && mayBegin(words, s, side, packet))
-          this.inspector.followBeginning(packet, slot, side);
+        if (packet.protocol === protocolTcp) this.inspector.followBeginning(packet, slot, side);
       }
       words[s + sFlags]! |= flagPayload;
       numbers[n + payloadBytes]! += packet.payloadWireLength;
