@@ -227,14 +227,13 @@ export class Inspector implements InnerStreams {
     const asked = words[s + sPending + side] !== 0;
     if (!this.beginnings.follow(packet, slot, this.#flows.fromA ? 0 : 1, sequence, asked)) return;
     if ((words[s + sFlags]! & flagDecided) !== 0) return;
-    const { id } = this.beginnings;
-    const detector = this.#registry.detectors[id]!;
+    const detector = this.#registry.detectors[this.beginnings.id]!;
     const view = this.#view;
     this.#showPayload(packet, s, side);
     view.reset();
     yesInPayload(view, detector.beginning!.finding, view.start, view.end);
     if ((words[s + sFlags]! & flagTraced) !== 0) this.#tracer!.answer(detector, Yes, view, this.sighting);
-    this.#judge.believe(slot, s, id, detector);
+    this.#judge.believe(slot, s, this.beginnings.id, detector);
   }
 
   /** The view's part that is the same for TCP and UDP. */
