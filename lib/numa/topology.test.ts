@@ -1,6 +1,7 @@
 /** Machines as /sys shows them: the recorded ones, odd ones, and this one. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
@@ -184,6 +185,17 @@ test('an interface whose name no rule and no command can hold is passed over, an
   );
   assert.match(odd.problems.join('\n'), /"\$\(reboot\)".*passed over/);
   assert.equal(odd.problems.length, names.length);
+});
+
+test('pipes and devices in a tree: nothing is waited for, nothing is read without end', () => {
+  const root = tree(`${twoNodes}${nic('eth0', 1)}devices/system/node/node0/meminfo -> zero`);
+  rmSync(join(root, 'devices/system/cpu/online'));
+  execFileSync('mkfifo', [join(root, 'devices/system/cpu/online')]);
+  symlinkSync('/dev/zero', join(root, 'devices/system/node/zero'));
+  const script = `import(process.argv[1]).then(({ readTopology }) => console.log(readTopology(process.argv[2]).nodes.length))`;
+  const module = new URL('topology.js', import.meta.url).href;
+  const words = ['-e', script, module, root];
+  assert.equal(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 }), '2\n');
 });
 
 test('cores of a third kind, as Arrow Lake has them (cpu_lowpower, Linux 6.13), are small ones', () => {
