@@ -266,8 +266,7 @@ export class Inspector implements InnerStreams {
     }
     if (more === 0 || (words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
-    const own = this.openingOf(slot, side);
-    this.openings.keepDatagram(own, view.bytes, view.start, view.end, view.wireLength);
+    this.openings.keepDatagram(this.openingOf(slot, side), view.bytes, view.start, view.end, view.wireLength);
   }
 
   /** Where a segment's payload lies in the kept or followed stream of its side; negative before its beginning. */
@@ -471,6 +470,7 @@ export class Inspector implements InnerStreams {
         this.#judge.believe(slot, s, set.ids[index]!, detector);
         const flags = this.#flows.words[s + sFlags]!;
         if ((flags & flagDone) !== 0) return 0;
+        if ((flags & flagDecided) !== 0 && !traced) rest &= this.#flows.words[own + sPending]!;
         // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
         const open = (flags & (flagDecided | flagDetailed)) === flagDecided;
         const undecided = set === this.#udp && (flags & flagDecided) === 0;
