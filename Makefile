@@ -64,11 +64,11 @@ robust: build ## 10 million mutated packets, and every prefix of 50 captures
 fixtures: ## record the captures in fixtures/captures again with real clients (root, network namespaces)
 	fixtures/record/record all
 
-bench: build ## speed and memory, side by side with the peers that are installed
-	@deploy/install-packages tshark tcpdump libndpi-bin
+bench: build ## speed and memory, side by side with the peers that are installed (root for the inline filter)
+	@deploy/install-packages tshark tcpdump libndpi-bin iptables ethtool iperf3 $(if $(GO_BLOCKER),golang-go)
 	$(NODE) --expose-gc dist/bench/run.js
 
-bench-queue: build ## what the inline filter costs beside C, npm's nfqueue and no filter (root, five minutes)
+bench-queue: build ## what the inline filter costs beside C, npm's nfqueue and no filter (root, six minutes)
 	@deploy/install-packages iptables ethtool iperf3
 	$(NODE) dist/bench/nfqueue.js
 

@@ -11,50 +11,71 @@ import type { Registry } from '../lib/engine/registry.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
 import { FlowTable } from '../lib/flow/table.js';
 import { openCaptureFile } from '../lib/io/capture-file.js';
-import { PacketBatch } from '../lib/io/packet-source.js';
+import { PacketBatch, type PacketSource } from '../lib/io/packet-source.js';
 import { batchPacketsMax, flowsMaxDefault } from '../lib/limits.js';
 import { SeededRandom } from '../lib/testing.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { Fragment, Ok, Packet, protocolTcp } from '../lib/wire/packet.js';
 import { median, timeAll, type Timed } from './stopwatch.js';
 
-export interface EngineReport {
+/** Nanoseconds per packet over the whole mix. */
+export interface PassReport {
   readonly packets: number;
-  readonly flows: number;
-  readonly decodeNs: number;
-  readonly decodeAndFlowNs: number;
-  readonly allNs: number;
-  readonly detectorCallsPerPacket: number;
+  readonly ns: number;
+}
+
+export interface FlowReport extends PassReport {
   readonly lookups: readonly { readonly flows: number; readonly ns: number }[];
+}
+
+export interface EngineReport extends PassReport {
+  readonly flows: number;
+  readonly detectorCallsPerPacket: number;
 }
 
 /** Does something with all packets of a batch. */
 type Pass = (batch: PacketBatch) => void;
 
-interface PassResult {
-  readonly packets: number;
-  readonly ns: number;
-}
-
-/** Runs a pass over the mix; only the pass is timed. */
-async function over(path: string, pass: Pass): Promise<PassResult> {
-  const batch = new PacketBatch(65_536);
+/** Walks the mix; `work` uses up one block after the other. */
+async function walk(path: string, work: (source: PacketSource) => void): Promise<void> {
   const source = await openCaptureFile(path);
-  let packets = 0;
-  let millis = 0;
   try {
-    while (await source.fill()) {
-      while (source.next(batch) > 0) {
-        packets += batch.count;
-        const begin = performance.now();
-        pass(batch);
-        millis += performance.now() - begin;
-      }
-    }
+    while (await source.fill()) work(source);
   } finally {
     await source.close();
   }
+}
+
+/** Runs a pass over the mix; only the pass is timed. */
+async function over(path: string, pass: Pass): Promise<PassReport> {
+  const batch = new PacketBatch(65_536);
+  let packets = 0;
+  let millis = 0;
+  await walk(path, (source) => {
+    while (source.next(batch) > 0) {
+      packets += batch.count;
+      const begin = performance.now();
+      pass(batch);
+      millis += performance.now() - begin;
+    }
+  });
   return { packets, ns: (millis * 1e6) / Math.max(packets, 1) };
+}
+
+/** The same with the walk through each block in the time: what a batch costs counts too. */
+async function overBlocks(path: string, pass: Pass, batchPackets: number): Promise<number> {
+  const batch = new PacketBatch(batchPackets);
+  let packets = 0;
+  let millis = 0;
+  await walk(path, (source) => {
+    const begin = performance.now();
+    while (source.next(batch) > 0) {
+      packets += batch.count;
+      pass(batch);
+    }
+    millis += performance.now() - begin;
+  });
+  return (millis * 1e6) / Math.max(packets, 1);
 }
 
 function decodeAt(packet: Packet, batch: PacketBatch, i: number): number {
@@ -119,32 +140,53 @@ async function countCalls(path: string): Promise<number> {
   return calls;
 }
 
+/** The median of `repeat` passes; `pass` is called for a new one each time. */
+async function medianPass(path: string, repeat: number, pass: () => Pass): Promise<PassReport> {
+  const all: PassReport[] = [];
+  for (let round = 0; round < repeat; round++) all.push(await over(path, pass()));
+  return { packets: all[0]?.packets ?? 0, ns: median(all.map(({ ns }) => ns)) };
+}
+
+export function benchDecode(path: string, repeat: number): Promise<PassReport> {
+  return medianPass(path, repeat, decodePass);
+}
+
+export async function benchFlow(path: string, repeat: number): Promise<FlowReport> {
+  return { ...(await medianPass(path, repeat, flowPass)), lookups: benchLookups() };
+}
+
 export async function benchEngine(path: string, repeat: number): Promise<EngineReport> {
-  const decode: number[] = [];
-  const flow: number[] = [];
-  const all: number[] = [];
-  let packets = 0;
-  let flows = 0;
-  for (let round = 0; round < repeat; round++) {
-    decode.push((await over(path, decodePass())).ns);
-    flow.push((await over(path, flowPass())).ns);
-    let ended = 0;
+  const engines: Engine[] = [];
+  let ended = 0;
+  const report = await medianPass(path, repeat, () => {
+    // The flows of one pass only.
+    engines.pop()?.flows.endAll();
+    ended = 0;
     const engine = newEngine(registry, () => ended++);
-    const result = await over(path, enginePass(engine));
-    engine.flows.endAll();
-    all.push(result.ns);
-    packets = result.packets;
-    flows = ended;
+    engines.push(engine);
+    return enginePass(engine);
+  });
+  engines.pop()?.flows.endAll();
+  const detectorCallsPerPacket = (await countCalls(path)) / Math.max(report.packets, 1);
+  return { ...report, flows: ended, detectorCallsPerPacket };
+}
+
+/** The whole engine, given the packets of the mix in batches of each of these sizes; they take turns. */
+export async function benchBatches(
+  path: string,
+  sizes: readonly number[],
+  repeat: number,
+): Promise<number[]> {
+  const samples = sizes.map((): number[] => []);
+  // Else the size that begins would pay for the compiler.
+  await over(path, enginePass(newEngine(registry, () => undefined)));
+  for (let round = 0; round < repeat; round++) {
+    for (const [index, size] of sizes.entries()) {
+      const engine = newEngine(registry, () => undefined);
+      samples[index]!.push(await overBlocks(path, enginePass(engine), size));
+    }
   }
-  return {
-    packets,
-    flows,
-    decodeNs: median(decode),
-    decodeAndFlowNs: median(flow),
-    allNs: median(all),
-    detectorCallsPerPacket: (await countCalls(path)) / Math.max(packets, 1),
-    lookups: benchLookups(),
-  };
+  return samples.map(median);
 }
 
 /** Looks up flows of a table in random order, from both directions: the worst case, for a link is never that random. */
@@ -181,7 +223,7 @@ function lookup(count: number): Timed {
   };
 }
 
-function benchLookups(): EngineReport['lookups'] {
+function benchLookups(): FlowReport['lookups'] {
   const counts = [1_000, 100_000, 500_000];
   const ns = timeAll(counts.map(lookup), 15);
   return counts.map((flows, index) => ({ flows, ns: ns[index]! }));

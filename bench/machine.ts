@@ -14,6 +14,8 @@ export interface Machine {
   readonly commit: string;
   /** Load average of the last minute when the run began: what else the machine was doing. */
   readonly loadBefore: number;
+  /** The same when it ended. */
+  readonly loadAfter?: number;
 }
 
 function git(...argv: string[]): string | null {

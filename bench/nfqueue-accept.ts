@@ -1,12 +1,18 @@
-/** Consumer of the queue benchmark: our addon, every packet accepted. usage: nfqueue-accept.js QUEUE [decode] */
+/** Consumer of the queue benchmark: our addon, every packet accepted. usage: nfqueue-accept.js QUEUE [BATCH [decode]] */
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
 import { nfAccept } from '../lib/io/packet-queue.js';
+import { batchPacketsMax } from '../lib/limits.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { linkRaw } from '../lib/wire/link.js';
 import { Packet } from '../lib/wire/packet.js';
 
-const queue = new NfqueueQueue({ queue: Number(process.argv[2]), failOpen: false, timeoutMillis: 1000 });
-const decode = process.argv[3] === 'decode';
+const queue = new NfqueueQueue({
+  queue: Number(process.argv[2]),
+  batchPackets: Number(process.argv[3] ?? batchPacketsMax),
+  failOpen: false,
+  timeoutMillis: 1000,
+});
+const decode = process.argv[4] === 'decode';
 const { batch } = queue;
 const packet = new Packet();
 

@@ -42,9 +42,9 @@ export function builtPath(name: string): string {
   return repositoryPath('dist', 'bench', 'native', name);
 }
 
-const script = (name: string): Pick<Consumer, 'command' | 'args'> => ({
+const script = (name: string, ...args: string[]): Pick<Consumer, 'command' | 'args'> => ({
   command: process.execPath,
-  args: [repositoryPath('dist', 'bench', `${name}.js`), queue],
+  args: [repositoryPath('dist', 'bench', `${name}.js`), queue, ...args],
 });
 
 const accepting = (...args: string[]): Pick<Consumer, 'command' | 'args'> => ({
@@ -65,7 +65,34 @@ export function swarmgate(instance: string, socket: string, ...more: string[]): 
   };
 }
 
-export function consumers(inline: Consumer): Consumer[] {
+/** The name in the tables of `swarmgate run` with several workers. */
+export function workersName(workers: number): string {
+  return `swarmgate, ${workers} workers`;
+}
+
+/** From one worker to two, and one per core beside two per core. */
+export function workerCounts(cores: number): number[] {
+  return [...new Set([2, cores, 2 * cores])].filter((workers) => workers > 1).sort((a, b) => a - b);
+}
+
+/** `swarmgate run` with a number of workers and as many queues, for the loads that tell workers apart. */
+export function severalWorkers(instance: string, socket: string, workers: number): Consumer {
+  return {
+    ...swarmgate(instance, socket, '--workers', String(workers)),
+    ...{ name: workersName(workers), loads: ['overload', 'ordinary'] },
+  };
+}
+
+/** Our addon, every packet accepted, with a number of packets in a batch. */
+export function inBatches(packets: number): Consumer {
+  return {
+    ...{ name: `${packets}`, ...script('nfqueue-accept', String(packets)), rules: 'queue' },
+    ...{ counted: 'by-arrival', loads: ['overload', 'idle', 'half'] },
+  };
+}
+
+/** Everybody that takes turns; `several` are `swarmgate run` with more than one worker. */
+export function consumers(inline: Consumer, several: readonly Consumer[] = []): Consumer[] {
   const all: Consumer[] = [
     {
       ...{ name: names.none, command: null, args: [], rules: 'none', counted: 'by-arrival' },
@@ -88,6 +115,7 @@ export function consumers(inline: Consumer): Consumer[] {
       ...{ counted: 'by-signal', loads: ['overload'] },
     },
     inline,
+    ...several,
     {
       ...{ name: names.hold, ...script('nfqueue-hold'), rules: 'swarmgate', counted: 'by-signal' },
       loads: ['tcp'],

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Machine } from './machine.js';
-import { names } from './nfqueue-consumers.js';
+import { names, workerCounts, workersName } from './nfqueue-consumers.js';
 import {
-  aligned,
   compared,
   type Figures,
   middle,
   percentile,
-  render,
+  queueOutcome,
   type Rounds,
   targets,
 } from './nfqueue-report.js';
@@ -54,25 +53,46 @@ test('targets say yes, no, or that nothing was measured', () => {
   assert.equal(found.get('memory of the whole process with them')?.met, null);
 });
 
-test('the text names machine, commit and every consumer that was measured', () => {
+test('the tables have every consumer that was measured, with its ratios', () => {
   const memory = {
     ...{ flows: 210_000, evicted: 0, workers: 4, packets: 424_000, seconds: 7 },
     ...{ idleBytes: 140e6, peakBytes: 190e6, residentBytes: 186e6 },
   };
-  const text = render({ machine, rounds, memory });
-  for (const part of ['2026-11-21', 'abc1234', 'a processor', '2 cores', 'load', '210000 flows', '190 MB'])
-    assert.ok(text.includes(part), part);
-  for (const name of [names.swarmgate, names.same, names.peer])
-    assert.match(text, new RegExp(`^${name} `, 'm'));
-  assert.doesNotMatch(text, new RegExp(`^${names.hold}`, 'm'));
+  const { tables, figures } = queueOutcome({ machine, rounds, memory });
+  const [flood, times, used] = tables;
+  assert.deepEqual(
+    flood!.rows.map(([name, , seen]) => [name, seen]),
+    [
+      [names.same, '300 (1.00)'],
+      [names.swarmgate, '380 (0.95)'],
+      [names.peer, '100 (0.25)'],
+    ],
+  );
+  assert.deepEqual(
+    times!.rows.map(([name]) => name),
+    [names.none, names.swarmgate],
+  );
+  assert.deepEqual(used!.rows, [['210000', '0', '4', '424000', '7', '140 MB', '190 MB', '186 MB']]);
+  assert.deepEqual(
+    figures.find(({ name }) => name === `${names.swarmgate}, handled`),
+    { name: `${names.swarmgate}, handled`, value: 380_000, unit: '/s', better: 'more' },
+  );
+  assert.ok(!figures.some(({ name }) => name.startsWith(names.hold)));
 });
 
-test('columns are as wide as their widest cell', () => {
-  assert.equal(
-    aligned([
-      ['', 'ab'],
-      ['xyz', '1'],
-    ]),
-    '     ab\nxyz   1',
-  );
+test('workers: from one to two, and one per core beside two', () => {
+  const several: Rounds = new Map<string, (Figures | null)[]>([
+    [names.swarmgate, [{ handled: 200_000 }]],
+    [workersName(2), [{ handled: 300_000 }]],
+    [workersName(4), [{ handled: 330_000 }]],
+  ]);
+  const tables = queueOutcome({ machine, rounds: several, memory: null }).tables;
+  const scaling = tables.find(({ title }) => title === 'From one worker to two')!;
+  assert.deepEqual(scaling.rows[0]!.slice(0, 6), ['overload, seen', 'k/s', '200', '300', '1.50', '75 %']);
+  const pools = tables.find(({ title }) => title === 'Workers per core')!;
+  assert.deepEqual(pools.head, ['k/s', '1 x cores: 2', '2 x cores: 4', 'times']);
+  assert.deepEqual(pools.rows, [['overload, seen', '300', '330', '1.10']]);
+  assert.deepEqual(workerCounts(2), [2, 4]);
+  assert.deepEqual(workerCounts(1), [2]);
+  assert.deepEqual(workerCounts(64), [2, 64, 128]);
 });

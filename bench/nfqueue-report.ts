@@ -1,6 +1,8 @@
-/** What the queue benchmark found, as text: tables of medians, and the targets with what was reached. Pure functions. */
+/** What the queue benchmark found: tables of medians, and the targets with what was reached. Pure functions. */
 import type { Machine } from './machine.js';
-import { names } from './nfqueue-consumers.js';
+import { names, workersName } from './nfqueue-consumers.js';
+import { type Figure, less, more, type Outcome, type Table, type Target, target } from './result.js';
+import { scalingTable } from './scaling.js';
 import { median } from './stopwatch.js';
 
 /** Of one consumer in one round; what was not measured is not there. Rates are per second, times microseconds. */
@@ -116,45 +118,14 @@ function cell(rounds: Rounds, name: string, { key, digits, scale = 1, beside }: 
   return `${(value * scale).toFixed(digits)}${Number.isNaN(ratio) ? '' : ` (${ratio.toFixed(2)})`}`;
 }
 
-/** Columns as wide as their widest cell; the first is flush left. */
-export function aligned(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines
-    .map((line) =>
-      line.map((text, i) => (i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  '),
-    )
-    .join('\n');
-}
-
-function table(rounds: Rounds, columns: readonly Column[]): string {
-  const lines = [...rounds.keys()]
-    .map((name) => [name, ...columns.map((column) => cell(rounds, name, column))])
-    .filter(([, ...cells]) => cells.some((text) => text !== '-'));
-  return aligned([['', ...columns.map(({ title }) => title)], ...lines]);
-}
-
-interface Target {
-  readonly what: string;
-  readonly wanted: string;
-  readonly reached: string;
-  /** Null: not measured. */
-  readonly met: boolean | null;
-}
-
-function target(
-  what: string,
-  value: number,
-  limit: ['>=' | '<=' | '<', number],
-  unit: string,
-  digits = 2,
-): Target {
-  const [sign, bound] = limit;
-  const met = sign === '>=' ? value >= bound : sign === '<=' ? value <= bound : value < bound;
+function tableOf(rounds: Rounds, title: string, columns: readonly Column[], notes: readonly string[]): Table {
   return {
-    what,
-    wanted: `${sign} ${bound}${unit}`,
-    reached: Number.isNaN(value) ? 'not measured' : `${value.toFixed(digits)}${unit}`,
-    met: Number.isNaN(value) ? null : met,
+    title,
+    head: ['', ...columns.map((column) => column.title)],
+    rows: [...rounds.keys()]
+      .map((name) => [name, ...columns.map((column) => cell(rounds, name, column))])
+      .filter(([, ...cells]) => cells.some((text) => text !== '-')),
+    notes,
   };
 }
 
@@ -186,40 +157,94 @@ export function targets({ rounds, memory }: QueueResults): Target[] {
   ];
 }
 
-function memoryText({ flows, evicted, workers, packets, seconds, ...bytes }: MemoryFigures): string {
+function memoryTable({ flows, evicted, workers, packets, seconds, ...bytes }: MemoryFigures): Table {
   const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`;
-  return `${flows} flows at once (${evicted} pushed out) of ${packets} packets in ${seconds.toFixed(0)} s, ${workers} workers: \
-resident ${megabytes(bytes.residentBytes)}, at the most ${megabytes(bytes.peakBytes)}, before the first packet ${megabytes(bytes.idleBytes)}`;
+  return {
+    title: 'Memory of the whole process',
+    head: [
+      'flows at once',
+      'pushed out',
+      'workers',
+      'packets',
+      'seconds',
+      'before',
+      'at the most',
+      'with them',
+    ],
+    rows: [
+      [
+        ...[flows, evicted, workers, packets].map(String),
+        seconds.toFixed(0),
+        ...[bytes.idleBytes, bytes.peakBytes, bytes.residentBytes].map(megabytes),
+      ],
+    ],
+    notes: [],
+  };
 }
 
-export function render(results: QueueResults): string {
+const sharedCores = [
+  'The sender and the kernel of both ends run on the same cores as the workers: on two cores a second worker finds none free.',
+];
+
+/** One worker per core beside two, and from one worker to two. */
+function workerTables(rounds: Rounds, cores: number): Table[] {
+  const nameOf = (workers: number): string => (workers === 1 ? names.swarmgate : workersName(workers));
+  const perSecond = (workers: number, key: keyof Figures): number =>
+    middle(rounds, nameOf(workers), key) / 1000;
+  const loads = [
+    ['overload, seen', 'handled'],
+    ['long flows, forwarded', 'ordinary'],
+  ] as const;
+  const scaled = loads
+    .map(([what, key]) => ({ what, unit: 'k/s', one: perSecond(1, key), two: perSecond(2, key) }))
+    .filter(({ one, two }) => one > 0 && two > 0);
+  const pools = loads
+    .map(([what, key]) => [what, perSecond(cores, key), perSecond(2 * cores, key)] as const)
+    .filter(([, one, two]) => one > 0 && two > 0)
+    .map(([what, one, two]) => [what, one.toFixed(0), two.toFixed(0), (two / one).toFixed(2)]);
+  const head = ['k/s', `1 x cores: ${cores}`, `2 x cores: ${2 * cores}`, 'times'];
+  return [
+    ...(scaled.length === 0 ? [] : [scalingTable(scaled, sharedCores)]),
+    ...(pools.length === 0 ? [] : [{ title: 'Workers per core', head, rows: pools, notes: [] }]),
+  ];
+}
+
+function figuresOf(rounds: Rounds): Figure[] {
+  const units: readonly (readonly [keyof Figures, string, typeof more])[] = [
+    ['handled', '/s', more],
+    ['ordinary', '/s', more],
+    ['userMicros', 'µs', less],
+    ['idleMedian', 'µs', less],
+    ['halfLate', 'µs', less],
+    ['gigabits', 'Gbit/s', more],
+  ];
+  return [...rounds.keys()].flatMap((name) =>
+    units
+      .map(([key, unit, make]) => make(`${name}, ${key}`, middle(rounds, name, key), unit))
+      .filter(({ value }) => !Number.isNaN(value)),
+  );
+}
+
+/** The tables, figures and targets of a run. */
+export function queueOutcome(results: QueueResults): Outcome {
   const { machine, rounds, memory } = results;
-  const { cpu, cores, memoryBytes, kernel, node, date, commit, loadBefore } = machine;
   const measured = (key: keyof Figures): number =>
     Math.max(
       0,
       ...[...rounds.values()].map((all) => all.filter((figures) => figures?.[key] !== undefined).length),
     );
-  const lines = targets(results).map(({ what, wanted, reached, met }) => [
-    what,
-    wanted,
-    reached,
-    met === null ? '-' : met ? 'yes' : 'NO',
-  ]);
-  return `Swarmgate queue benchmark, ${date}, commit ${commit}
-${cpu}, ${cores} cores, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB; ${kernel}; Node ${node}
-load average when it began: ${loadBefore.toFixed(2)}; medians of ${measured('handled')} rounds, TCP ${measured('gigabits')}
-
-Small UDP packets through one queue, overload; in brackets: times "${names.same}", long flows times "${names.conntrack}"
-${table(rounds, floodColumns)}
-
-Round trips of a UDP echo, and TCP; in brackets: times "${names.none}", then times "${names.conntrack}"
-${table(rounds, timeColumns)}
-
-Memory
-${memory === null ? 'not measured' : memoryText(memory)}
-
-Targets
-${aligned([['', 'wanted', 'reached', 'met'], ...lines])}
-`;
+  return {
+    tables: [
+      tableOf(rounds, 'Small UDP packets through one queue, overload', floodColumns, [
+        `Medians of ${measured('handled')} rounds. In brackets: times "${names.same}", long flows times "${names.conntrack}".`,
+      ]),
+      tableOf(rounds, 'Round trips of a UDP echo, and TCP', timeColumns, [
+        `TCP: medians of ${measured('gigabits')} rounds. In brackets: times "${names.none}", then times "${names.conntrack}".`,
+      ]),
+      ...workerTables(rounds, machine.cores),
+      ...(memory === null ? [] : [memoryTable(memory)]),
+    ],
+    figures: figuresOf(rounds),
+    targets: targets(results),
+  };
 }

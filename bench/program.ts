@@ -2,7 +2,7 @@
  * Runs whole programs and measures them from outside: wall time by our clock, processor time and peak memory by GNU
  * time where it is installed, otherwise read from /proc while the program runs (then the last 20 ms are missing).
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ export function versionOf(command: string, argument = '--version'): string | nul
   const { error, stdout, stderr } = spawnSync(command, [argument], { encoding: 'utf8' });
   if (error !== undefined) return null;
   const line = `${stdout}\n${stderr}`.split('\n').find((text) => /\d+\.\d+/.test(text));
-  return line?.trim().slice(0, 60) ?? null;
+  return line?.trim().replace('Welcome to ', '').slice(0, 60) ?? null;
 }
 
 /** Runs all programs `repeat` times, taking turns, each round beginning with another one; medians. */
@@ -86,7 +86,13 @@ async function measure({ command }: Program): Promise<Usage | string> {
     gnuTime === null ? command : ([gnuTime, '-f', '%U %S %M', '-o', report, ...command] as const);
   const nowhere = openSync('/dev/null', 'w');
   const begin = performance.now();
-  const child = spawn(file, rest, { stdio: ['ignore', nowhere, 'pipe'] });
+  // In a group of its own, so that what GNU time started can be ended with it.
+  const child = spawn(file, rest, { stdio: ['ignore', nowhere, 'pipe'], detached: true });
+  const end = (): void => {
+    killGroup(child);
+    rmSync(report, { force: true });
+  };
+  process.once('exit', end);
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     complaint = `${complaint}${chunk.toString()}`.slice(-500);
@@ -111,10 +117,20 @@ async function measure({ command }: Program): Promise<Usage | string> {
     });
   });
   const wallSeconds = (performance.now() - begin) / 1000;
+  process.off('exit', end);
   if (timer !== null) clearInterval(timer);
   closeSync(nowhere);
   if (status !== null) return status;
   return { wallSeconds, ...(gnuTime === null ? polled.usage() : gnuUsage(report)) };
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
 }
 
 function gnuUsage(report: string): Omit<Usage, 'wallSeconds'> {

@@ -1,33 +1,36 @@
 /** `make bench`: runs the benchmarks, prints them, and keeps them in bench/results. See README.md beside this file. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { repositoryPath } from '../lib/testing.js';
-import { benchDetectors } from './detectors.js';
-import { benchEngine } from './engine.js';
+import { PartProcess } from './part-process.js';
+import { parts, type Context } from './parts.js';
+import { peerVersions } from './peer-versions.js';
+import { leftOut, partNames, resultFormat, type PartName, type PartResult, type Result } from './result.js';
+import { renderResult } from './markdown.js';
 import { thisMachine } from './machine.js';
 import { mixTemplates, writeMix, type Mix } from './mix.js';
-import { render, type Results } from './render.js';
-import { compareReaders, compareScan, compareTshark, peerVersions, type Comparison } from './scan.js';
-import { consumedSum } from './stopwatch.js';
 
 const usage = `usage: node --expose-gc dist/bench/run.js [options]
+  --only PART           ${partNames.join(', ')};
+                        may be given several times (all of them)
+  --repeat N            runs of each program and passes over the mix; the median counts (3)
+  --quick               a small mix, one run of each: does it still run?
   --size MB             size of the mix (1800)
   --tshark-size MB      size of the mix that tshark reads, which takes it a minute per gigabyte (40)
-  --repeat N            runs of each program; the median counts (3)
-  --only PART           detectors, scan or reader
-  --quick               a small mix, one run of each
-  --keep                write no results file
+  --mix FILE            use this mix, with FILE.json beside it, instead of building one
+  --json FILE           write the result to FILE, and nothing to bench/results
+  --keep                leave bench/results as it is
 `;
-
-const parts = ['detectors', 'scan', 'reader'] as const;
-type Part = (typeof parts)[number];
 
 interface Plan {
   readonly sizeMegabytes: number;
   readonly tsharkMegabytes: number;
   readonly repeat: number;
-  readonly rounds: number;
-  readonly parts: readonly Part[];
+  readonly quick: boolean;
+  readonly mix: string | null;
+  readonly parts: readonly PartName[];
+  readonly json: string | null;
   readonly write: boolean;
 }
 
@@ -38,25 +41,29 @@ function planOf(argv: readonly string[]): Plan | null {
       size: { type: 'string' },
       'tshark-size': { type: 'string' },
       repeat: { type: 'string' },
-      only: { type: 'string' },
+      only: { type: 'string', multiple: true },
+      mix: { type: 'string' },
+      json: { type: 'string' },
       quick: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
-  const { quick } = values;
-  const only = parts.find((part) => part === values.only);
+  const { quick, only } = values;
   const plan = {
     sizeMegabytes: Number(values.size ?? (quick ? 60 : 1800)),
     tsharkMegabytes: Number(values['tshark-size'] ?? (quick ? 10 : 40)),
     repeat: Number(values.repeat ?? (quick ? 1 : 3)),
-    rounds: quick ? 5 : 21,
-    parts: only === undefined ? parts : [only],
+    quick,
+    mix: values.mix ?? null,
+    parts: only === undefined ? partNames : partNames.filter((part) => only.includes(part)),
+    json: values.json ?? null,
     write: !values.keep,
   };
   const numbers = [plan.sizeMegabytes, plan.tsharkMegabytes, plan.repeat];
   const bad = numbers.some((value) => !(value > 0)) || !Number.isInteger(plan.repeat);
-  return values.help || bad || (values.only !== undefined && only === undefined) ? null : plan;
+  const unknown = only?.some((name) => !partNames.some((part) => part === name)) === true;
+  return values.help || bad || unknown ? null : plan;
 }
 
 function note(text: string): void {
@@ -70,39 +77,50 @@ async function buildMix(name: string, megabytes: number): Promise<Mix> {
   return writeMix(templates, origin, { path, sizeBytes: megabytes * 1e6 });
 }
 
-async function runAll(plan: Plan): Promise<Results> {
-  const machine = thisMachine();
-  const wants = (part: Part): boolean => plan.parts.includes(part);
-  let results: Results = { machine, peers: peerVersions(), comparisons: [] };
-  // First, and before anything else was compiled: detectors are timed in a process that has done nothing yet.
-  if (wants('detectors')) {
-    note('detectors');
-    results = { ...results, detectors: benchDetectors(plan.rounds) };
-  }
-  const mix = await buildMix('mix', plan.sizeMegabytes);
-  if (wants('detectors')) {
-    note('engine over the mix');
-    results = { ...results, engine: { mix, report: await benchEngine(mix.path, plan.repeat) } };
-  }
-  globalThis.gc?.();
-  const comparisons: Comparison[] = [];
-  if (wants('scan')) {
-    comparisons.push(await compareScan(mix, plan.repeat, note));
-    const small = await buildMix('mix-small', plan.tsharkMegabytes);
-    comparisons.push(await compareTshark(small, plan.repeat, note));
-  }
-  if (wants('reader')) comparisons.push(await compareReaders(mix, plan.repeat, note));
-  return { ...results, comparisons };
+async function contextOf(plan: Plan, runnable: readonly PartName[]): Promise<Context> {
+  const needed = new Set(runnable.flatMap((part) => parts[part].needs));
+  const given = plan.mix === null ? null : (JSON.parse(readFileSync(`${plan.mix}.json`, 'utf8')) as Mix);
+  return {
+    quick: plan.quick,
+    repeat: plan.repeat,
+    rounds: plan.quick ? 5 : 21,
+    mix: needed.has('mix') ? (given ?? (await buildMix('mix', plan.sizeMegabytes))) : null,
+    smallMix: needed.has('smallMix') ? await buildMix('mix-small', plan.tsharkMegabytes) : null,
+  };
 }
 
-function keep(results: Results, text: string): void {
-  const { date, commit } = results.machine;
+async function runAll(plan: Plan, process: PartProcess): Promise<Result> {
+  const machine = thisMachine();
+  const problems = new Map(plan.parts.map((part) => [part, parts[part].problem()]));
+  const context = await contextOf(
+    plan,
+    plan.parts.filter((part) => problems.get(part) === null),
+  );
+  const done: PartResult[] = [];
+  for (const part of plan.parts) {
+    const problem = problems.get(part) ?? null;
+    note(problem === null ? part : `${part} left out: ${problem}`);
+    done.push(problem === null ? await process.run(part, context) : leftOut(part, problem));
+  }
+  return {
+    format: resultFormat,
+    machine: { ...machine, loadAfter: loadavg()[0] ?? 0 },
+    peers: peerVersions(),
+    options: {
+      repeat: String(plan.repeat),
+      'mix MB': String(plan.sizeMegabytes),
+      ...(plan.quick ? { quick: 'yes, so these figures say little' } : {}),
+    },
+    parts: done,
+  };
+}
+
+function keep(result: Result, text: string): void {
+  const { date, commit } = result.machine;
   const folder = repositoryPath('bench', 'results');
   mkdirSync(folder, { recursive: true });
-  // Where the mix lay says nothing to others; its size and origin do.
-  const hidePaths = (key: string, value: unknown): unknown => (key === 'path' ? undefined : value);
-  writeFileSync(`${folder}/${date}-${commit}.json`, `${JSON.stringify(results, hidePaths, 2)}\n`);
-  writeFileSync(`${folder}/${date}-${commit}.md`, `\`\`\`\n${text}\n\`\`\`\n`);
+  writeFileSync(`${folder}/${date}-${commit}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync(`${folder}/${date}-${commit}.md`, text);
   note(`written to bench/results/${date}-${commit}.{json,md}`);
 }
 
@@ -111,10 +129,14 @@ if (plan === null) {
   process.stderr.write(usage);
   process.exitCode = 2;
 } else {
-  const results = await runAll(plan);
-  const text = render(results);
-  process.stdout.write(`${text}\n`);
-  if (plan.write) keep(results, text);
-  // Asking for the sum is what keeps the timed calls alive.
-  if (Number.isNaN(consumedSum())) note('a timed function returned no number');
+  try {
+    const result = await runAll(plan, new PartProcess());
+    const text = renderResult(result);
+    process.stdout.write(text);
+    if (plan.json !== null) writeFileSync(plan.json, JSON.stringify(result));
+    else if (plan.write) keep(result, text);
+  } catch (error) {
+    note((error as Error).message);
+    process.exitCode = 1;
+  }
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Mix } from './mix.js';
-import { isInstalled, measureAll, versionOf, type Measured, type Program } from './program.js';
+import { isInstalled, measureAll, type Measured, type Program } from './program.js';
 
 export interface Comparison {
   readonly title: string;
@@ -22,7 +22,7 @@ const swarmgate = built('../cmd/swarmgate.js');
 const walk = built('walk.js');
 const node = process.execPath;
 
-const ourTable = 'swarmgate scan, table';
+export const ourTable = 'swarmgate scan, table';
 
 function scan(name: string, format: string, mix: Mix): Program {
   return { name, command: [node, swarmgate, 'scan', mix.path, '--format', format] };
@@ -98,18 +98,4 @@ function hasModule(name: string): boolean {
 function requireBuild(): void {
   if (!existsSync(swarmgate))
     throw new Error(`${swarmgate} is missing: the benchmark runs from dist/, after make build`);
-}
-
-/** Versions of the peers that are installed. */
-export function peerVersions(): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [tool, argument] of [
-    ['ndpiReader', '--help'],
-    ['tcpdump', '--version'],
-    ['tshark', '--version'],
-  ] as const) {
-    const version = isInstalled(tool) ? versionOf(tool, argument) : null;
-    found[tool] = version ?? 'not installed';
-  }
-  return found;
 }

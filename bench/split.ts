@@ -187,8 +187,17 @@ function measure(path: string, way: number): Outcome {
   return JSON.parse(run.stdout) as Outcome;
 }
 
+/** One way to scan a file, with the times of all runs in seconds. */
+export interface SplitRow {
+  readonly way: string;
+  readonly wallSeconds: readonly number[];
+  readonly cpuSeconds: readonly number[];
+  /** Flows by verdict. */
+  readonly flows: readonly number[];
+}
+
 /** All ways in turn, each in the place of the first once. */
-export function benchSplit(path: string, runs: number): string {
+export function benchSplit(path: string, runs: number): SplitRow[] {
   const outcomes = ways.map((): Outcome[] => []);
   for (let run = 0; run < runs; run++) {
     for (let turn = 0; turn < ways.length; turn++) {
@@ -196,14 +205,21 @@ export function benchSplit(path: string, runs: number): string {
       outcomes[index]!.push(measure(path, index));
     }
   }
+  return ways.map(([way], i) => ({
+    way,
+    wallSeconds: outcomes[i]!.map(({ wallSeconds }) => wallSeconds),
+    cpuSeconds: outcomes[i]!.map(({ cpuSeconds }) => cpuSeconds),
+    flows: outcomes[i]![0]!.flows,
+  }));
+}
+
+export function renderSplit(rows: readonly SplitRow[]): string {
   const shown = (values: readonly number[]): string =>
     `${median(values).toFixed(2)} s (${values.map((value) => value.toFixed(2)).join(' ')})`;
-  return ways
-    .map(([name], i) => {
-      const all = outcomes[i]!;
-      const flows = all[0]!.flows.map((count, code) => `${count} ${verdicts[code]!}`).join(', ');
-      const wall = shown(all.map(({ wallSeconds }) => wallSeconds));
-      return `${name}: wall ${wall}, processor ${shown(all.map(({ cpuSeconds }) => cpuSeconds))}; ${flows}\n`;
+  return rows
+    .map(({ way, wallSeconds, cpuSeconds, flows }) => {
+      const counts = flows.map((count, code) => `${count} ${verdicts[code]!}`).join(', ');
+      return `${way}: wall ${shown(wallSeconds)}, processor ${shown(cpuSeconds)}; ${counts}\n`;
     })
     .join('');
 }
@@ -214,7 +230,7 @@ else if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   if (path === undefined) throw new Error('usage: node dist/bench/split.js FILE [runs]');
   process.stdout.write(
     way === undefined
-      ? benchSplit(path, Number(runs ?? 5))
+      ? renderSplit(benchSplit(path, Number(runs ?? 5)))
       : JSON.stringify(await ways[Number(way)]![1](path)),
   );
 }

@@ -72,12 +72,15 @@ function decidingView(detector: Detector, text: string): View | null {
 }
 
 /** A view of the same contents in memory of its own. */
-function moved(from: View): View {
+export function moved(from: View): View {
+  const bytes = from.bytes.slice();
   const view = Object.assign(new View(), from, {
     infoHash: new Uint8Array(from.infoHash.length),
     client: new Uint8Array(from.client.length),
-    bytes: from.bytes.slice(),
-    opening: from.opening.slice(),
+    turnBytes: from.turnBytes.slice(),
+    bytes,
+    // A first segment is its own opening.
+    opening: from.opening === from.bytes ? bytes : from.opening.slice(),
     other: from.other.slice(),
   });
   view.reset();

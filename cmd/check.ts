@@ -11,7 +11,7 @@ export const checkCommand: CommandModule<object, CheckArguments> = {
   builder: async (yargs) => {
     const { configFlags, environmentHelp } = await import('../lib/config/flags.js');
     return yargs
-      .options(configFlags)
+      .options(configFlags())
       .option('print', {
         type: 'boolean',
         default: false,

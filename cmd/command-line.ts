@@ -8,6 +8,7 @@ import { exitUsage, UserError } from './errors.js';
 import { explainCommand } from './explain.js';
 import { firewallCommand } from './firewall.js';
 import { protectWords } from './inputs.js';
+import { monitorCommand } from './monitor.js';
 import { numaCommand } from './numa.js';
 import { ReportOutput } from './output.js';
 import { runCommand } from './run.js';
@@ -25,6 +26,7 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
     .scriptName('swarmgate')
     .usage('$0 <command>\n\nRecognises BitTorrent in network traffic and explains every verdict.')
     .command(runCommand)
+    .command(monitorCommand)
     .command(scanCommand)
     .command(explainCommand)
     .command(statusCommand)

@@ -12,7 +12,7 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
   builder: async (yargs) => {
     const { configFlags } = await import('../lib/config/flags.js');
     return yargs
-      .option('config', configFlags['config']!)
+      .option('config', configFlags()['config']!)
       .option('json', { type: 'boolean', default: false, describe: 'as JSON' })
       .epilogue('Nothing is changed. Exit status 1 if swarmgate cannot run.');
   },

@@ -2,7 +2,7 @@
  * The inline filter's data plane, run to completion: receive a batch, decode, find the flow, inspect, decide, settle.
  * One loop per worker and queue. No allocation, exception or log per packet; a decided flow costs one report.
  */
-import { ActionPolicy, Drop, Pass, Reject, actions, type ActionCode } from '../lib/engine/action.js';
+import { Accept, ActionPolicy, Drop, Pass, Reject, actions, type ActionCode } from '../lib/engine/action.js';
 import * as counters from '../lib/engine/counters.js';
 import { Engine } from '../lib/engine/engine.js';
 import type { EncryptedMode } from '../lib/engine/policy.js';
@@ -14,6 +14,7 @@ import {
   flagAction,
   flagClientIsA,
   flagOffloaded,
+  flagReported,
   lastSeen,
   numberStride,
   packetsOf,
@@ -42,6 +43,7 @@ import {
   packetGso,
   packetTruncated,
   type PacketQueue,
+  type QueueBatch,
 } from '../lib/io/packet-queue.js';
 import { EndedFlowView } from '../lib/report/ended-flow.js';
 import type { FlowReport } from '../lib/report/report.js';
@@ -73,6 +75,13 @@ export interface FilterLoopOptions {
   readonly counts: Float64Array;
   /** Name that reports give as the flow's file. */
   readonly sourceName: string;
+  /**
+   * Packets are copies: nobody waits for a verdict, nothing can be dropped, and packets of decided flows keep coming,
+   * because no kernel was told about them.
+   */
+  readonly passive?: boolean;
+  /** Called for each packet of a flow that was reported as BitTorrent, as it stands in the batch. Passive only. */
+  readonly onDetected?: (batch: QueueBatch, i: number) => void;
   /** Called for each decided flow; false when the report cannot be taken. */
   readonly onDecision: (decision: () => DecisionMessage) => boolean;
   /** The same for each flow that passes although something spoke for BitTorrent; left out: nobody wants to know. */
@@ -133,6 +142,7 @@ export class FilterLoop {
   readonly #counts: Float64Array;
   readonly #field: MarkField;
   readonly #repeats: boolean;
+  readonly #passive: boolean;
   readonly #packet = new Packet();
   readonly #fragments = new FragmentTable();
   readonly #view: EndedFlowView;
@@ -145,6 +155,7 @@ export class FilterLoop {
     this.#counts = options.counts;
     this.#field = new MarkField(options.markMask);
     this.#repeats = options.pass === 'repeat';
+    this.#passive = options.passive === true;
     this.allow = options.allow;
     this.enforce = options.enforce;
     this.#view = new EndedFlowView(() => options.sourceName);
@@ -237,8 +248,17 @@ export class FilterLoop {
     const tunnelled = packet.depth > 0;
     if (tunnelled) counts[atTunnelled]! += 1;
     const action = this.#judge(i, slot, verdict, tunnelled);
-    if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
+    if (this.#passive) this.#watch(i, slot, action);
+    else if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
     else this.#answer(i, action, tunnelled);
+  }
+
+  /** What would be blocked goes on like everything else, and so does the flow: it is only counted. */
+  #watch(i: number, slot: number, action: ActionCode): void {
+    this.#counts[atActions[action === Accept ? Accept : Pass]]! += 1;
+    // A flow that an allow-list names may be BitTorrent too, but is not reported, and nobody keeps it.
+    const reported = (this.engine.flows.words[slot * wordStride + sFlags]! & flagReported) !== 0;
+    if (reported) this.#options.onDetected?.(this.#queue.batch, i);
   }
 
   /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */
@@ -282,8 +302,9 @@ export class FilterLoop {
       const { batch } = this.#queue;
       this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!, false);
     }
-    // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here.
-    if (!tunnelled) words[s + sFlags]! |= flagOffloaded;
+    // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
+    // only watched keeps its usual time: its packets still come, and forgotten early it would be decided twice.
+    if (!tunnelled && !this.#passive) words[s + sFlags]! |= flagOffloaded;
     return action;
   }
 

@@ -6,7 +6,7 @@ import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { flowsMaxLowest } from '../lib/limits.js';
 import { makeSwarmMemory, type SwarmMemory } from './swarm-memory.js';
-import type { WorkerPlan } from './worker-pool.js';
+import type { QueuePlan } from './filter-settings.js';
 
 export function ruleSetOf(config: Config): RuleSet {
   return {
@@ -35,7 +35,7 @@ export function plansOf(
   pass: Firewall['pass'],
   swarm: SwarmMemory = makeSwarmMemory(),
   processors: readonly number[] | null = config.affinity.data,
-): WorkerPlan[] {
+): QueuePlan[] {
   const count = workerCount(config);
   return Array.from({ length: count }, (_, worker) => ({
     worker,
@@ -46,6 +46,7 @@ export function plansOf(
       lengthMax: config.queue.length,
       receiveBufferBytes: config.queue.receiveBufferBytes,
     },
+    rings: null,
     processors,
     markMask: config.markMask,
     pass,

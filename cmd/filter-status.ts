@@ -1,13 +1,13 @@
-/** Puts the status of a running filter together from what its parts know. */
+/** Puts the status of a running instance together from what its parts know. */
 import type { Config } from '../lib/config/config.js';
 import { readQueueStats } from '../lib/control/queue-stats.js';
-import type { Firewall, RulesState } from '../lib/firewall/firewall.js';
-import { decisionsMax, type DecisionList } from '../lib/report/decision-list.js';
-import { liveHostsMax, type LiveHosts } from '../lib/report/host-table.js';
+import { decisionsMax } from '../lib/report/decision-list.js';
+import { liveHostsMax } from '../lib/report/host-table.js';
 import { countOf, rates, statusParts, sumCounters } from '../lib/report/status-builder.js';
-import type { DoubtReport, StatusReport, WorkerReport } from '../lib/report/status.js';
+import type { StatusReport, WorkerReport } from '../lib/report/status.js';
 import { version } from '../lib/version.js';
-import type { SwarmReader } from './swarm-status.js';
+import type { Intake } from './intake.js';
+import type { Reports } from './reports.js';
 import type { WorkerPool } from './worker-pool.js';
 
 const hostsShown = 64;
@@ -18,17 +18,11 @@ const rateMillis = 900;
 export interface StatusSources {
   readonly all: boolean;
   readonly pool: WorkerPool | null;
-  readonly firewall: Firewall | null;
-  readonly rulesState: RulesState | 'unknown';
-  readonly decisions: DecisionList;
-  readonly doubtful: DecisionList<DoubtReport>;
-  readonly swarm: SwarmReader;
-  readonly hosts: LiveHosts;
+  readonly intake: Intake;
+  readonly reports: Reports;
 }
 
 export class StatusMaker {
-  rulesRestored = 0;
-  rulesProblem: string | null = null;
   readonly #started = new Date();
   #modeSince = new Date();
   #config: Config;
@@ -45,12 +39,12 @@ export class StatusMaker {
   }
 
   report(sources: StatusSources): StatusReport {
-    const { all, pool, firewall, rulesState, decisions, doubtful, swarm, hosts } = sources;
+    const { all, pool, intake } = sources;
+    const { decisions, doubtful, swarm, hosts } = sources.reports;
     const states = pool?.states ?? [];
     const counts = states.map(({ worker }) => pool!.countsOf(worker));
     const sum = sumCounters(counts);
     this.#measure(sum);
-    const none = firewall === null;
     return {
       version,
       instance: this.#config.instance,
@@ -59,12 +53,7 @@ export class StatusMaker {
       pid: process.pid,
       started: this.#started.toISOString(),
       uptime_seconds: (Date.now() - this.#started.getTime()) / 1000,
-      rules: {
-        backend: firewall?.name ?? 'none',
-        state: none ? 'unknown' : rulesState,
-        restored: this.rulesRestored,
-        problem: rulesState === 'intact' ? null : this.rulesProblem,
-      },
+      ...intake.status(sum),
       ...statusParts(sum),
       ...this.#rates,
       swarm: swarm.report(),
@@ -86,9 +75,9 @@ export class StatusMaker {
 }
 
 function workerReports(states: WorkerPool['states'], counts: readonly Float64Array[]): WorkerReport[] {
-  const queues = readQueueStats();
+  const queues = states.some(({ queue }) => queue !== null) ? readQueueStats() : null;
   return states.map(({ worker, queue, state, restarts }, index) => {
-    const kernel = queues.get(queue);
+    const kernel = queue === null ? undefined : queues?.get(queue);
     return {
       worker,
       queue,

@@ -108,7 +108,7 @@ function udpPacket(index: number, length: number, beginning: Uint8Array): Uint8A
 
 /** Runs the packet's way until it is compiled. Nothing of it is counted, reported or kept. */
 export function rehearse(
-  options: Pick<FilterLoopOptions, 'registry' | 'markMask' | 'pass' | 'action' | 'allow'>,
+  options: Pick<FilterLoopOptions, 'registry' | 'markMask' | 'pass' | 'passive' | 'action' | 'allow'>,
 ): number {
   const loop = new FilterLoop({
     ...options,

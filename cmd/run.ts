@@ -1,20 +1,9 @@
-/** `swarmgate run`: the inline filter. This file owns the life of the process: arguments, signals, readiness, exit. */
-import { closeSync, openSync } from 'node:fs';
+/** `swarmgate run`: the inline filter. */
 import type { Argv, ArgumentsCamelCase, CommandModule } from 'yargs';
-import { ConfigError, type Config } from '../lib/config/config.js';
 import { configFlags, environmentHelp, fileFrom, flagsFrom } from '../lib/config/flags.js';
-import { loadConfig, workerCount } from '../lib/config/load.js';
-import { differences } from '../lib/config/reload.js';
-import { ControlError } from '../lib/control/protocol.js';
-import { FirewallError } from '../lib/firewall/firewall.js';
-import { NativeError, notify } from '../lib/native/index.js';
-import { Log } from '../lib/report/log.js';
-import { renderStatus } from '../lib/report/status-view.js';
-import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
+import { loadConfig } from '../lib/config/load.js';
+import { runDaemon } from './daemon.js';
 import { Filter } from './filter.js';
-import { WorkerStartError } from './worker-pool.js';
-
-const drawMillis = 1000;
 
 interface RunArguments {
   config?: string;
@@ -23,7 +12,7 @@ interface RunArguments {
 
 function build(yargs: Argv): Argv<RunArguments> {
   return yargs
-    .options(configFlags)
+    .options(configFlags())
     .option('live', {
       type: 'boolean',
       default: process.stdout.isTTY,
@@ -37,172 +26,13 @@ function build(yargs: Argv): Argv<RunArguments> {
     );
 }
 
-/** A problem of the outside world as one sentence with its code and exit status; anything else is a defect. */
-function translated(error: unknown): unknown {
-  if (error instanceof ConfigError) return new UserError(error.code, error.message, exitConfig);
-  if (
-    error instanceof FirewallError ||
-    error instanceof WorkerStartError ||
-    error instanceof NativeError ||
-    error instanceof ControlError
-  ) {
-    const { code, message } = error as Error & { code: string };
-    return new UserError(code, message, code.endsWith('-permission') ? exitPermission : exitUnavailable);
-  }
-  return error;
-}
-
-/** Whether this process has a controlling terminal now. */
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-class Run {
-  readonly #log: Log;
-  readonly #load: () => Config;
-  #config: Config;
-  #filter: Filter | null = null;
-  #stopping = false;
-  #reloadWanted = false;
-  #reloading = false;
-  #timers: NodeJS.Timeout[] = [];
-  #finish!: () => void;
-  readonly #finished = new Promise<void>((resolve) => {
-    this.#finish = resolve;
-  });
-
-  constructor(load: () => Config) {
-    this.#load = load;
-    this.#config = load();
-    this.#log = Log.daemon(this.#config.log.level);
-  }
-
-  async run(live: boolean): Promise<void> {
-    const onStop = (): void => {
-      this.#stop();
-    };
-    const hadTerminal = hasTerminal();
-    const onReload = (): void => {
-      // The terminal that it was started from is gone (ssh broke off): nobody can press Ctrl-C any more.
-      if (hadTerminal && !hasTerminal()) this.#stop();
-      else void this.#reload();
-    };
-    // Whoever read our words may go away; the rules are to be removed in order all the same.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-    process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
-    try {
-      this.#filter = await Filter.start(this.#config, this.#log);
-      if (this.#stopping) await this.#filter.stop();
-      else {
-        this.#ready(live);
-        await this.#finished;
-      }
-    } finally {
-      await this.#filter?.stop();
-      for (const timer of this.#timers) clearInterval(timer);
-      process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
-    }
-    const left = this.#filter.rulesLeft;
-    this.#log.info(
-      left ? 'stopped; "swarmgate firewall remove" removes what is left' : 'stopped, the rules are removed',
-    );
-  }
-
-  #ready(live: boolean): void {
-    const { mode } = this.#config;
-    const what = mode === 'enforce' ? 'BitTorrent is blocked' : 'nothing is blocked, only reported';
-    this.#log.info(`ready: mode ${mode}, ${what}; ${workerCount(this.#config)} workers`);
-    this.#notify('READY=1');
-    const watchdogMicros = Number(process.env['WATCHDOG_USEC'] ?? 0);
-    if (watchdogMicros > 0) {
-      this.#timers.push(
-        setInterval(() => {
-          this.#notify('WATCHDOG=1');
-        }, watchdogMicros / 3000),
-      );
-    }
-    if (live) this.#draw();
-    if (this.#reloadWanted) void this.#reload();
-  }
-
-  /** A supervisor that cannot be told is no reason to stop filtering, still less to die with the rules in place. */
-  #notify(text: string): void {
-    try {
-      notify(text);
-    } catch (error) {
-      this.#log.warn((error as Error).message, 'notify-failed');
-    }
-  }
-
-  #draw(): void {
-    const show = (): void => {
-      if (this.#filter === null || this.#stopping) return;
-      // A terminal may say that it is 0 by 0.
-      const columns = process.stdout.columns || 80;
-      const rows = process.stdout.rows || 24;
-      const text = renderStatus(this.#filter.status(), {
-        width: columns,
-        height: rows - 1,
-        colour: process.env['NO_COLOR'] === undefined,
-      });
-      process.stdout.write(`\x1b[H\x1b[J${text}`);
-    };
-    show();
-    this.#timers.push(setInterval(show, drawMillis));
-  }
-
-  /** Signals that come before the start or a reload is through ask for one more reload, not for one each. */
-  async #reload(): Promise<void> {
-    this.#reloadWanted = true;
-    if (this.#filter === null || this.#reloading) return;
-    this.#reloading = true;
-    while (this.#reloadWanted && !this.#stopping) {
-      this.#reloadWanted = false;
-      await this.#reloadOnce(this.#filter);
-    }
-    this.#reloading = false;
-  }
-
-  async #reloadOnce(filter: Filter): Promise<void> {
-    this.#notify('RELOADING=1');
-    try {
-      const config = this.#load();
-      const { refusal } = differences(this.#config, config);
-      if (refusal !== null) throw new UserError('config-needs-restart', refusal, exitConfig);
-      if (!(await filter.reload(config))) return;
-      this.#config = config;
-      this.#log.info('configuration read again and taken over');
-    } catch (error) {
-      this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
-    }
-    this.#notify('READY=1');
-  }
-
-  /** The first time in order, the second time at once. */
-  #stop(): void {
-    if (this.#stopping) {
-      process.stderr.write('swarmgate: stopped at once; "swarmgate firewall remove" removes what is left\n');
-      process.exit(1);
-    }
-    this.#stopping = true;
-    this.#notify('STOPPING=1');
-    if (this.#filter !== null) void this.#filter.stop().then(this.#finish);
-  }
-}
-
 async function run(options: ArgumentsCamelCase<RunArguments>): Promise<void> {
-  const load = (): Config =>
-    loadConfig({ file: fileFrom(options), env: process.env, flags: flagsFrom(options) });
-  try {
-    await new Run(load).run(options.live);
-  } catch (error) {
-    throw translated(error);
-  }
+  await runDaemon({
+    command: 'run',
+    load: () => loadConfig({ file: fileFrom(options), env: process.env, flags: flagsFrom(options) }),
+    makeIntake: (config, log) => new Filter(config, log),
+    live: options.live,
+  });
 }
 
 export const runCommand: CommandModule<object, RunArguments> = {

@@ -1,25 +1,20 @@
 /**
- * The workers of the inline filter: one thread and one queue each. A worker that dies or hangs is noticed, its queue is
- * bypassed by the kernel meanwhile, it is started again after a pause that grows, and all of it is reported.
+ * The workers: one thread each, with a queue of the kernel or rings of its own. A worker that dies or hangs is noticed
+ * and started again; meanwhile its packets pass uninspected, and all of it is reported.
  */
 import { Worker } from 'node:worker_threads';
-import { countersBytes, counterAt } from '../lib/engine/counters.js';
+import { countersLength, counterAt } from '../lib/engine/counters.js';
 import type { WorkerState } from '../lib/report/status.js';
 import {
-  controlMessages,
   controlReports,
-  controlState,
-  controlWords,
-  stateDrain,
-  stateStop,
   type DecisionMessage,
   type FromWorker,
   type PolicySettings,
   type ToWorker,
+  type WorkerPlan,
   type WorkerSettings,
 } from './filter-settings.js';
-
-export type WorkerPlan = Omit<WorkerSettings, 'counters' | 'control'>;
+import { checkMillis, launchAll, Supervised } from './supervised.js';
 
 export interface WorkerPoolEvents {
   onDecisions(worker: number, decisions: readonly DecisionMessage[]): void;
@@ -29,43 +24,20 @@ export interface WorkerPoolEvents {
   onRestarted(worker: number): void;
 }
 
-export class WorkerStartError extends Error {
-  override readonly name = 'WorkerStartError';
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
+export interface WorkerNow {
+  readonly worker: number;
+  /** Null: it has rings. */
+  readonly queue: number | null;
+  readonly state: WorkerState;
+  readonly restarts: number;
 }
 
-/** A worker whose heartbeat stood still in this many checks in a row hangs. Checks are a second apart. */
-const stuckChecks = 10;
-const checkMillis = 1000;
-const startMillis = 20_000;
-const pauseFirstMillis = 250;
-const pauseLongestMillis = 30_000;
-/** A worker that lived this long starts again with the shortest pause. */
-const healthyMillis = 60_000;
+const heartbeatAt = counterAt('heartbeat');
+const standing = [counterAt('flowsNow'), heartbeatAt];
 
-const heartbeat = counterAt('heartbeat');
-const flowsNow = counterAt('flowsNow');
-
-class Member {
-  thread: Worker | null = null;
-  state: WorkerState = 'starting';
-  restarts = 0;
-  counts: Float64Array = new Float64Array(0);
-  /** Sums of the lives before. */
-  readonly archive = new Float64Array(countersBytes / 8);
-  control: Int32Array = new Int32Array(0);
-  pauseMillis = pauseFirstMillis;
-  startedMillis = 0;
-  lastBeat = -1;
-  stillChecks = 0;
-  timer: NodeJS.Timeout | null = null;
-
-  constructor(readonly plan: WorkerPlan) {}
+interface Member {
+  readonly plan: WorkerPlan;
+  readonly life: Supervised<FromWorker>;
 }
 
 function startThread(settings: WorkerSettings): Worker {
@@ -76,81 +48,54 @@ function startThread(settings: WorkerSettings): Worker {
 }
 
 export class WorkerPool {
-  readonly #members: Member[];
+  readonly #members: readonly Member[];
   readonly #events: WorkerPoolEvents;
-  #stopping = false;
+  readonly #makeThread: (settings: WorkerSettings) => Worker;
   #check: NodeJS.Timeout | null = null;
   #policy: PolicySettings;
-
-  readonly #makeThread: (settings: WorkerSettings) => Worker;
 
   /** @param makeThread for tests */
   constructor(plans: readonly WorkerPlan[], events: WorkerPoolEvents, makeThread = startThread) {
     this.#makeThread = makeThread;
-    this.#members = plans.map((plan) => new Member(plan));
     this.#events = events;
     this.#policy = plans[0]!.policy;
+    this.#members = plans.map((plan) => ({ plan, life: this.#lifeOf(plan) }));
   }
 
-  /** Starts all workers; resolves when every queue is bound. @throws WorkerStartError of the first that cannot */
+  /** Starts all workers; resolves when each can take packets. @throws WorkerStartError of the first that cannot */
   async start(): Promise<void> {
-    const starts = this.#members.map((member) => this.#launch(member));
-    const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected');
-    if (failed !== undefined) {
-      await this.stop(false);
-      throw failed.reason;
-    }
+    await launchAll(this.#members.map(({ life }) => life));
     this.#check = setInterval(() => {
-      this.#lookForStuck();
+      for (const { life } of this.#members) life.check();
     }, checkMillis);
     this.#check.unref();
   }
 
-  /** Ends all workers. With `drain` they first let everything pass that the kernel still holds for them. */
+  /** Ends all workers. With `drain` they first see to the packets that wait for them. */
   async stop(drain: boolean): Promise<void> {
-    this.#stopping = true;
     if (this.#check !== null) clearInterval(this.#check);
-    await Promise.all(
-      this.#members.map(async (member) => {
-        if (member.timer !== null) clearTimeout(member.timer);
-        const { thread } = member;
-        if (thread === null) return;
-        const ended = new Promise<void>((resolve) => {
-          thread.once('exit', () => {
-            resolve();
-          });
-        });
-        Atomics.store(member.control, controlState, drain ? stateDrain : stateStop);
-        const limit = setTimeout(() => void thread.terminate(), 5000);
-        await ended;
-        clearTimeout(limit);
-      }),
-    );
+    await Promise.all(this.#members.map(({ life }) => life.stop(drain)));
   }
 
   /** Tells every worker (`anew`: no flow keeps the decision it has); those that are being started again get it with their settings. */
   configure(policy: PolicySettings, anew: boolean): void {
     this.#policy = policy;
-    for (const member of this.#members) this.#tell(member, { kind: 'policy', policy, anew });
+    for (const { life } of this.#members) life.tell({ kind: 'policy', policy, anew } satisfies ToWorker);
   }
 
+  /** Returns how many heard it. */
   tellAll(message: ToWorker): number {
-    const running = this.#members.filter(({ thread, state }) => thread !== null && state === 'running');
-    for (const member of running) this.#tell(member, message);
-    return running.length;
+    return this.#members.filter(({ life }) => life.state === 'running' && life.tell(message)).length;
   }
 
   tell(worker: number, message: ToWorker): boolean {
-    const member = this.#members[worker];
-    if (member === undefined || member.thread === null) return false;
-    this.#tell(member, message);
-    return true;
+    return this.#members[worker]?.life.tell(message) ?? false;
   }
 
-  get states(): readonly { worker: number; queue: number; state: WorkerState; restarts: number }[] {
-    return this.#members.map(({ plan, state, restarts }) => ({
+  get states(): readonly WorkerNow[] {
+    return this.#members.map(({ plan, life: { state, restarts } }) => ({
       worker: plan.worker,
-      queue: plan.queue.number,
+      queue: plan.queue?.number ?? null,
       state,
       restarts,
     }));
@@ -158,111 +103,41 @@ export class WorkerPool {
 
   /** Counts of one worker over all its lives. */
   countsOf(worker: number): Float64Array {
-    const { archive, counts } = this.#members[worker]!;
-    return archive.map((value, index) => value + (counts[index] ?? 0));
+    return this.#members[worker]!.life.counts();
   }
 
-  #tell(member: Member, message: ToWorker): void {
-    if (member.thread === null) return;
-    member.thread.postMessage(message);
-    Atomics.add(member.control, controlMessages, 1);
-  }
-
-  #launch(member: Member): Promise<void> {
-    const counters = new SharedArrayBuffer(countersBytes);
-    const control = new SharedArrayBuffer(controlWords * 4);
-    member.counts = new Float64Array(counters);
-    member.control = new Int32Array(control);
-    member.lastBeat = -1;
-    member.stillChecks = 0;
-    member.startedMillis = Date.now();
-    const settings: WorkerSettings = { ...member.plan, policy: this.#policy, counters, control };
-    let thread: Worker;
-    try {
-      thread = this.#makeThread(settings);
-    } catch (error) {
-      // No memory, or no thread permitted (TasksMax): like a worker that ended at once.
-      const why = error instanceof Error ? error.message : String(error);
-      this.#gone(member, null, why);
-      return Promise.reject(new WorkerStartError('worker-start', `a worker cannot be started: ${why}`));
-    }
-    member.thread = thread;
-    return new Promise((resolve, reject) => {
-      const limit = setTimeout(() => {
-        reject(new WorkerStartError('worker-start', 'a worker did not start within 20 seconds'));
-        void thread.terminate();
-      }, startMillis);
-      let problem: Error | null = null;
-      thread.on('message', (message: FromWorker) => {
-        if (message.kind === 'ready') {
-          clearTimeout(limit);
-          member.state = 'running';
-          resolve();
-        } else if (message.kind === 'failed') problem = new WorkerStartError(message.code, message.message);
-        else this.#hear(member, message);
-      });
-      thread.on('error', (error: unknown) => {
-        problem ??= error instanceof Error ? error : new Error(String(error));
-      });
-      thread.on('exit', (code) => {
-        clearTimeout(limit);
-        reject(problem ?? new WorkerStartError('worker-start', `a worker ended at its start (${code})`));
-        this.#gone(member, thread, problem?.message ?? `ended with code ${code}`);
-      });
+  #lifeOf(plan: WorkerPlan): Supervised<FromWorker> {
+    const { worker } = plan;
+    const life: Supervised<FromWorker> = new Supervised<FromWorker>({
+      what: 'a worker',
+      countsLength: countersLength,
+      heartbeatAt,
+      standing,
+      make: (counters, control) =>
+        this.#makeThread({
+          ...plan,
+          restarted: life.restarts > 0,
+          policy: this.#policy,
+          counters,
+          control,
+        }),
+      hear: (message) => {
+        this.#hear(worker, life, message);
+      },
+      onLost: (why, pauseMillis) => {
+        this.#events.onLost(worker, why, pauseMillis);
+      },
+      onRestarted: () => {
+        this.#events.onRestarted(worker);
+      },
     });
+    return life;
   }
 
-  #hear(member: Member, message: FromWorker): void {
+  #hear(worker: number, life: Supervised<FromWorker>, message: FromWorker): void {
     if (message.kind === 'decisions') {
-      Atomics.sub(member.control, controlReports, message.decisions.length);
-      this.#events.onDecisions(member.plan.worker, message.decisions);
-    } else if (message.kind === 'found') this.#events.onFound(message.id, message.flow, member.plan.worker);
-  }
-
-  #gone(member: Member, thread: Worker | null, why: string): void {
-    if (member.thread !== thread) return;
-    member.thread = null;
-    for (const [index, value] of member.counts.entries()) {
-      if (index !== flowsNow && index !== heartbeat) member.archive[index]! += value;
-    }
-    member.counts = new Float64Array(0);
-    const wasRunning = member.state === 'running' || member.state === 'restarting';
-    if (this.#stopping || !wasRunning) {
-      member.state = 'stopped';
-      return;
-    }
-    member.state = 'restarting';
-    if (Date.now() - member.startedMillis > healthyMillis) member.pauseMillis = pauseFirstMillis;
-    this.#events.onLost(member.plan.worker, why, member.pauseMillis);
-    member.timer = setTimeout(() => {
-      this.#relaunch(member);
-    }, member.pauseMillis);
-    member.pauseMillis = Math.min(member.pauseMillis * 2, pauseLongestMillis);
-  }
-
-  #relaunch(member: Member): void {
-    member.timer = null;
-    if (this.#stopping) return;
-    member.restarts++;
-    this.#launch(member).then(
-      () => {
-        this.#events.onRestarted(member.plan.worker);
-      },
-      () => {
-        // Its end was reported by #gone, which also sees to the next attempt.
-      },
-    );
-  }
-
-  #lookForStuck(): void {
-    for (const member of this.#members) {
-      if (member.thread === null || member.state !== 'running') continue;
-      const beat = member.counts[heartbeat]!;
-      member.stillChecks = beat === member.lastBeat ? member.stillChecks + 1 : 0;
-      member.lastBeat = beat;
-      if (member.stillChecks < stuckChecks) continue;
-      member.stillChecks = 0;
-      void member.thread.terminate();
-    }
+      Atomics.sub(life.control, controlReports, message.decisions.length);
+      this.#events.onDecisions(worker, message.decisions);
+    } else this.#events.onFound(message.id, message.flow, worker);
   }
 }

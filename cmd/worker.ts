@@ -11,6 +11,10 @@ import { AllowList } from '../lib/config/allow.js';
 import { wantsNames } from '../lib/config/config.js';
 import { interfaceIndex } from '../lib/io/interfaces.js';
 import { NfqueueQueue } from '../lib/io/nfqueue.js';
+import type { PacketQueue, QueueBatch } from '../lib/io/packet-queue.js';
+import { RingWriter } from '../lib/io/slab-ring.js';
+import { counterAt } from '../lib/engine/counters.js';
+import { markMaskDefault } from '../lib/firewall/marks.js';
 import { threadId } from '../lib/native/index.js';
 import { confineData } from './affinity.js';
 import { FilterLoop } from './filter-loop.js';
@@ -23,10 +27,12 @@ import {
   stateRun,
   type FromWorker,
   type PolicySettings,
+  type StartMessage,
   type ToWorker,
   type WorkerSettings,
 } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
+import { giveUp, openRings } from './ring-intake.js';
 import { ReportBox } from './report-box.js';
 import { exemptBy, watchOver } from './swarm-memory.js';
 import { rehearse } from './rehearsal.js';
@@ -35,15 +41,18 @@ import { rehearse } from './rehearsal.js';
 const waitMillis = 200;
 /** A drain ends when nothing came for one wait, or after this time. */
 const drainMillis = 2000;
+const notSavedAt = counterAt('packetsNotSaved');
+const givenUpAt = counterAt('packetsGivenUp');
 /** How soon the allow-list knows an interface that came up. */
 const resolveMillis = 2000;
 
-if (parentPort === null) throw new Error('worker.js is started by swarmgate run');
+if (parentPort === null) throw new Error('worker.js is started by swarmgate');
 const port = parentPort;
 const settings = workerData as WorkerSettings;
 const control = new Int32Array(settings.control);
+const counts = new Float64Array(settings.counters);
 
-function tell(message: FromWorker): void {
+function tell(message: FromWorker | StartMessage): void {
   port.postMessage(message);
 }
 
@@ -69,7 +78,11 @@ function actionOptions({ mode, action, limits, allow }: PolicySettings): ActionO
 
 const box = new ReportBox(control);
 
-function open(): NfqueueQueue {
+function open(): PacketQueue {
+  if (settings.queue === null) {
+    if (settings.restarted) counts[givenUpAt]! += giveUp(settings.rings);
+    return openRings(settings.rings, waitMillis);
+  }
   const { number, batchPackets, copyBytes, lengthMax, receiveBufferBytes } = settings.queue;
   return new NfqueueQueue({
     queue: number,
@@ -83,6 +96,13 @@ function open(): NfqueueQueue {
   });
 }
 
+/** Index of an interface as the packets tell it. */
+function indexOf(name: string): number | null {
+  if (settings.rings === null) return interfaceIndex(name);
+  const place = settings.rings.interfaces.indexOf(name);
+  return place < 0 ? null : place + 1;
+}
+
 let allowList = new AllowList(settings.policy.allow);
 
 const swarm = watchOver(settings.swarm);
@@ -90,7 +110,7 @@ swarm.isExempt = exemptBy(allowList);
 
 function allowListOf(policy: PolicySettings): AllowList {
   allowList = new AllowList(policy.allow);
-  allowList.resolveInterfaces(interfaceIndex);
+  allowList.resolveInterfaces(indexOf);
   return allowList;
 }
 
@@ -116,14 +136,23 @@ function hear(loop: FilterLoop): void {
   }
 }
 
+const passive = settings.rings !== null;
 const way = {
   registry: enabled(settings.policy),
-  markMask: settings.markMask,
-  pass: settings.pass,
+  markMask: passive ? markMaskDefault : settings.markMask,
+  pass: passive ? 'accept' : settings.pass,
+  passive,
   action: actionOptions(settings.policy),
 };
 
-function run(queue: NfqueueQueue): void {
+const saved = settings.rings?.saved ?? null;
+const saver = saved === null ? null : new RingWriter(saved, settings.rings!.savedBell);
+
+function save(batch: QueueBatch, i: number): void {
+  if (saver?.offer(batch, i) === false) counts[notSavedAt]! += 1;
+}
+
+function run(queue: PacketQueue): void {
   const loop = new FilterLoop({
     ...way,
     queue,
@@ -133,7 +162,8 @@ function run(queue: NfqueueQueue): void {
     enforce: settings.policy.mode === 'enforce',
     encrypted: settings.policy.encrypted,
     swarm,
-    counts: new Float64Array(settings.counters),
+    counts,
+    ...(saver === null ? {} : { onDetected: save }),
     sourceName: '',
     onDecision: (make) => box.take(make, reportsMax),
     onDoubt: (make) => box.take(make, doubtsMax),
@@ -143,12 +173,13 @@ function run(queue: NfqueueQueue): void {
   let resolved = performance.now();
   while (Atomics.load(control, controlState) === stateRun) {
     loop.turn();
+    saver?.publish();
     const decisions = box.empty();
     if (decisions !== null) tell({ kind: 'decisions', decisions });
     // An interface that comes back (ppp0, wg0) has another index.
     if (performance.now() - resolved > resolveMillis) {
       resolved = performance.now();
-      allowList.resolveInterfaces(interfaceIndex);
+      allowList.resolveInterfaces(indexOf);
     }
     const sent = Atomics.load(control, controlMessages);
     if (sent !== heard) {
@@ -157,13 +188,17 @@ function run(queue: NfqueueQueue): void {
     }
   }
   if (Atomics.load(control, controlState) !== stateDrain) return;
-  loop.draining = true;
+  // What the kernel holds is let go; copies are still looked at.
+  loop.draining = !passive;
   const until = performance.now() + drainMillis;
-  while (loop.turn() > 0 && performance.now() < until);
+  while (loop.turn() > 0 && performance.now() < until) saver?.publish();
+  saver?.publish();
+  const last = box.empty();
+  if (last !== null) tell({ kind: 'decisions', decisions: last });
 }
 
 /** Opens the queue; what stands in the way is told with its code. */
-function start(): NfqueueQueue | null {
+function start(): PacketQueue | null {
   try {
     confineData(settings.processors);
     return open();

@@ -1,4 +1,4 @@
-/** `swarmgate run` in a namespace of the lab: started, asked, stopped; and stand-ins that try the tests themselves. */
+/** `swarmgate run` or `monitor` in a namespace of the lab: started, asked, stopped; and stand-ins that try the tests themselves. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { StatusReport } from '../lib/report/status.js';
@@ -7,6 +7,8 @@ import type { Host, Lab } from './lab.js';
 import type { Exit, Running } from './process.js';
 
 export interface FilterOptions {
+  /** `run` when left out; `monitor` is told its interfaces by `words` and has no mode. */
+  readonly command?: 'run' | 'monitor';
   readonly mode: 'enforce' | 'monitor';
   /** Where it runs; the router when left out. */
   readonly host?: Host;
@@ -47,7 +49,8 @@ export class Filter {
     const configFile = lab.path(name, 'swarmgate.yaml');
     if (options.config !== undefined) lab.write(`${name}/swarmgate.yaml`, options.config);
     const argv = [
-      ...[process.execPath, program, 'run', '--mode', options.mode, '--socket', socket, '--eve', eve],
+      ...[process.execPath, program, options.command ?? 'run', '--socket', socket, '--eve', eve],
+      ...(options.command === 'monitor' ? [] : ['--mode', options.mode]),
       ...['--workers', String(options.workers ?? 2)],
       ...(options.config === undefined ? [] : ['--config', configFile]),
       ...(options.words ?? []),

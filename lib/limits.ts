@@ -98,6 +98,11 @@ export const shapeSeconds = 120;
 /** A key used again counts for so long. Clients that keep a Diffie-Hellman key do so for their whole run. */
 export const keySeconds = 600;
 
+/** The least that one ring between two threads is worth: some packets of the longest kind, or some hundreds of short ones. */
+export function ringBytesLowest(snapBytes: number): number {
+  return Math.max(64 * 1024, 8 * (snapBytes + 64));
+}
+
 invariant(
   recordBytesMax * 2 <= readBlockBytes,
   'a read block holds at least two records of the largest size',

@@ -7,6 +7,7 @@ import type { Kind } from '../../detectors/detector.js';
 export type Mode = 'monitor' | 'enforce';
 export type Action = 'drop' | 'reject';
 export type RulesChoice = 'auto' | 'nft' | 'iptables' | 'none';
+export type SourceChoice = 'auto' | 'ring' | 'cap';
 export type LogLevelName = 'error' | 'warn' | 'info' | 'debug';
 
 export interface Config {
@@ -43,6 +44,25 @@ export interface Config {
     /** Each worker to the whole list. */
     readonly data: readonly number[] | null;
     readonly control: readonly number[] | null;
+  };
+  /** What `monitor` watches. */
+  readonly capture: {
+    readonly interfaces: readonly string[];
+    readonly source: SourceChoice;
+    /** In libpcap's language, '' for everything. */
+    readonly filter: string;
+    readonly snapBytes: number;
+    readonly promiscuous: boolean;
+    /** Of all rings between captures and workers together. */
+    readonly ringBytes: number;
+    /** Of the ring that the kernel fills, per interface. */
+    readonly kernelBytes: number;
+    readonly save: {
+      /** Null: packets are not saved. */
+      readonly directory: string | null;
+      readonly fileBytes: number;
+      readonly files: number;
+    };
   };
   readonly rules: RulesChoice;
   readonly markMask: number;
@@ -106,6 +126,11 @@ export interface Config {
 /** Whether the operator lists names or protocols, or named a file to list them in. */
 export function wantsNames({ names }: Pick<Config, 'names'>): boolean {
   return names.block.length > 0 || names.files.length > 0 || names.alpn.length > 0;
+}
+
+/** Rings of each worker: one from each interface, and one for the packets that it has saved. */
+export function ringsOf({ interfaces, save }: Config['capture']): number {
+  return interfaces.length + (save.directory === null ? 0 : 1);
 }
 
 /** One thing that is wrong with a configuration, and where. */

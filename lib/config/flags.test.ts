@@ -5,7 +5,7 @@ import { configFlags, fileFrom, flagsFrom } from './flags.js';
 import { combine, type Flags } from './load.js';
 
 const parse = (...words: string[]): Record<string, unknown> =>
-  yargs(words).options(configFlags).exitProcess(false).parseSync();
+  yargs(words).options(configFlags()).exitProcess(false).parseSync();
 const flags = (...words: string[]): Flags => flagsFrom(parse(...words));
 
 test('no flag given, no value found', () => {

@@ -51,6 +51,16 @@ test('defaults are the documented ones', () => {
     queue: { first: 9600, length: 4096, copyBytes: 512, receiveBufferBytes: 1536 * 1024 },
     traffic: { forwarded: true, local: false, interfaces: [], pairs: [], leaveInterfaces: [] },
     affinity: { data: null, control: null },
+    capture: {
+      interfaces: [],
+      source: 'auto',
+      filter: '',
+      snapBytes: 2048,
+      promiscuous: true,
+      ringBytes: 64 * 1024 * 1024,
+      kernelBytes: 16 * 1024 * 1024,
+      save: { directory: null, fileBytes: 64 * 1024 * 1024, files: 16 },
+    },
     rules: 'auto',
     markMask: 0x7000_0000,
     action: { default: 'reject', kinds: {} },
@@ -255,8 +265,10 @@ test(
 test('every setting has its own environment variable and flag, and a place in Config', () => {
   const { config } = read('');
   assert.equal(new Set(settings.map(({ path }) => environmentName(path))).size, settings.length);
-  const flags = settings.flatMap(({ flag }) => flag ?? []);
-  assert.equal(new Set(flags).size, flags.length);
+  for (const of of ['run', 'monitor'] as const) {
+    const flags = settings.filter(({ command }) => (command ?? of) === of).flatMap(({ flag }) => flag ?? []);
+    assert.equal(new Set(flags).size, flags.length);
+  }
   for (const { path } of settings) assert.notEqual(valueIn(config, path), undefined, path);
 });
 

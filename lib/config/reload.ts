@@ -2,7 +2,7 @@
 import { wantsNames, type Config } from './config.js';
 import { valueIn } from './load.js';
 import { valueText } from './render.js';
-import { settings, type Setting } from './schema.js';
+import { settings, type Command, type Setting } from './schema.js';
 
 export interface Change {
   /** "mode" */
@@ -24,8 +24,10 @@ export interface Differences {
 /** A list that is there may change at any time. */
 const beginsNames = 'with the first list the workers get further detectors, and more bytes of each packet';
 
-export function differences(before: Config, after: Config): Differences {
+/** @param command the command that runs; settings that mean nothing to it may change as they like */
+export function differences(before: Config, after: Config, command: Command = 'run'): Differences {
   const changed = settings.flatMap((setting) => {
+    if ((setting.command ?? command) !== command) return [];
     const change = changeOf(setting, before, after);
     return change === null ? [] : [{ setting, change }];
   });

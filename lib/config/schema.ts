@@ -9,6 +9,8 @@ import { markMaskDefault } from '../firewall/marks.js';
 import { flowsMaxHighest, flowsMaxLowest, inspectedPacketsMax } from '../limits.js';
 import { listedName, protocolId } from './names.js';
 import {
+  directoryPath,
+  filterExpression,
   infoHash,
   instanceName,
   interfaceName,
@@ -29,6 +31,9 @@ import {
   type ValueType,
 } from './values.js';
 
+/** The commands that a configuration is for. */
+export type Command = 'run' | 'monitor';
+
 export interface Setting {
   /** "queue.copy_bytes": as in the file, sections and key joined by dots. */
   readonly path: string;
@@ -41,13 +46,19 @@ export interface Setting {
   readonly doc: string;
   /** Without the dashes; null: file and environment only. */
   readonly flag: string | null;
+  /** One letter that says the same as the flag. */
+  readonly letter: string | null;
   /** Why a running Swarmgate cannot take a new value; null: it can. */
   readonly restart: string | null;
+  /** The only command to which it means something; null: to all. */
+  readonly command: Command | null;
 }
 
 interface Extra {
   readonly flag?: string;
+  readonly letter?: string;
   readonly restart?: string;
+  readonly command?: Command;
 }
 
 const setting = (path: string, type: ValueType, value: unknown, doc: string, extra: Extra = {}): Setting => ({
@@ -57,7 +68,9 @@ const setting = (path: string, type: ValueType, value: unknown, doc: string, ext
   default: value,
   doc,
   flag: extra.flag ?? null,
+  letter: extra.letter ?? null,
   restart: extra.restart ?? null,
+  command: extra.command ?? null,
 });
 
 const list = (path: string, type: ValueType, doc: string, extra: Extra = {}): Setting => ({
@@ -73,6 +86,7 @@ const kindAction = oneOf('drop', 'reject', 'accept');
 /** Why the data path's shape stays as it was at the start. */
 const opensQueues = 'the queues are opened with it';
 const fixedTable = 'the flow tables are built with it';
+const opensCapture = 'the capture is opened with it';
 const namesAll = 'rules, socket and state are named by it';
 
 const general: readonly Setting[] = [
@@ -81,7 +95,7 @@ const general: readonly Setting[] = [
     oneOf('monitor', 'enforce'),
     'monitor',
     'monitor reports BitTorrent and never blocks; enforce blocks it.',
-    { flag: 'mode' },
+    { flag: 'mode', command: 'run' },
   ),
   setting(
     'encrypted',
@@ -101,7 +115,7 @@ const general: readonly Setting[] = [
     'workers',
     orWord('auto', 'auto', wholeNumber(1, 256)),
     'auto',
-    'Worker threads, each with its own queue; auto is two per core, four on Arm. Only the large cores of a hybrid processor count, and only those that affinity.data names.',
+    'Worker threads, each with its own queue or rings; auto is two per core, four on Arm. Only the large cores of a hybrid processor count, and only those that affinity.data names.',
     { flag: 'workers', restart: opensQueues },
   ),
   setting('batch', wholeNumber(1, 256), 64, 'Packets taken from the kernel at once.', {
@@ -113,14 +127,18 @@ const general: readonly Setting[] = [
     oneOf('auto', 'nft', 'iptables', 'none'),
     'auto',
     "Which tool writes the kernel's rules; auto takes what this kernel can do, none leaves the rules to you.",
-    { flag: 'rules', restart: 'the rules of one tool would have to hand over to the other' },
+    {
+      flag: 'rules',
+      command: 'run',
+      restart: 'the rules of one tool would have to hand over to the other',
+    },
   ),
   setting(
     'mark_mask',
     markMask,
     markMaskDefault,
     "The bits of packet and connection marks that are Swarmgate's; three or more neighbouring bits that no other software uses.",
-    { flag: 'mark-mask', restart: 'connections are marked with it' },
+    { flag: 'mark-mask', command: 'run', restart: 'connections are marked with it' },
   ),
 ];
 
@@ -130,53 +148,131 @@ const queue: readonly Setting[] = [
     wholeNumber(0, 65_535),
     9600,
     'Number of the first NFQUEUE queue; the workers use this one and those after it.',
-    { flag: 'queue', restart: opensQueues },
+    { flag: 'queue', command: 'run', restart: opensQueues },
   ),
   setting(
     'queue.length',
     wholeNumber(16, 1_048_576),
     4096,
     'Packets that the kernel holds per queue; what does not fit passes uninspected.',
-    { flag: 'queue-length', restart: opensQueues },
+    { flag: 'queue-length', command: 'run', restart: opensQueues },
   ),
   setting(
     'queue.copy_bytes',
     wholeNumber(128, 65_531, 'bytes'),
     512,
     'Bytes of each packet that the kernel copies to Swarmgate.',
-    { flag: 'copy-bytes', restart: opensQueues },
+    { flag: 'copy-bytes', command: 'run', restart: opensQueues },
   ),
   setting(
     'queue.receive_buffer_bytes',
     wholeNumber(64 * 1024, 1024 ** 3, 'bytes'),
     1536 * 1024,
     "Receive buffer of each queue's netlink socket. It is the shorter of the two queues on purpose: only what it cannot take is counted.",
-    { restart: opensQueues },
+    { command: 'run', restart: opensQueues },
   ),
 ];
 
 const traffic: readonly Setting[] = [
   setting('traffic.forwarded', yesNo, true, 'Inspect what is routed (or bridged) through this machine.', {
     flag: 'forwarded',
+    command: 'run',
   }),
   setting('traffic.local', yesNo, false, 'Inspect what this machine itself sends and receives.', {
     flag: 'local',
+    command: 'run',
   }),
   list(
     'traffic.interfaces',
     interfaceName,
     'Inspect only packets that come in or go out by one of these network interfaces; empty: all.',
-    { flag: 'interface' },
+    { flag: 'interface', command: 'run' },
   ),
   list(
     'traffic.pairs',
     interfacePair,
     'Inspect what goes between the two interfaces of such a pair, whatever interfaces and leave_interfaces say. For several instances on one machine (swarmgate numa).',
+    { command: 'run' },
   ),
   list(
     'traffic.leave_interfaces',
     interfaceName,
     'Leave packets that come in or go out by one of these to other instances on this machine.',
+    { command: 'run' },
+  ),
+];
+
+const save = 'capture.save';
+
+const capture: readonly Setting[] = [
+  list('capture.interfaces', interfaceName, 'Watch these network interfaces.', {
+    flag: 'interface',
+    letter: 'i',
+    restart: opensCapture,
+    command: 'monitor',
+  }),
+  setting(
+    'capture.source',
+    oneOf('auto', 'ring', 'cap'),
+    'auto',
+    "How packets are captured: ring is a ring shared with the kernel (TPACKET_V3), cap is libpcap through npm's cap; auto takes the ring where there is one.",
+    { flag: 'source', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    'capture.filter',
+    filterExpression,
+    '',
+    'Capture only what this expression of pcap-filter(7) lets through; the kernel leaves the rest alone.',
+    { flag: 'filter', letter: 'f', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    'capture.snap_bytes',
+    wholeNumber(64, 262_144, 'bytes'),
+    2048,
+    'Bytes of each packet that are captured, from its link layer on.',
+    { flag: 'snap-bytes', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    'capture.promiscuous',
+    yesNo,
+    true,
+    'Also capture packets for other stations, which is what a mirror port carries.',
+    { flag: 'promiscuous', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    'capture.ring_bytes',
+    wholeNumber(1024 * 1024, 4 * 1024 ** 3, 'bytes'),
+    64 * 1024 * 1024,
+    'Memory of all rings between captures and workers together; what finds its ring full is skipped and counted.',
+    { flag: 'ring-bytes', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    'capture.kernel_bytes',
+    wholeNumber(1024 * 1024, 1024 ** 3, 'bytes'),
+    16 * 1024 * 1024,
+    "Memory of the ring that the kernel fills, for each interface; cap's buffer has 16 MiB.",
+    { restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    `${save}.directory`,
+    orWord('off', null, directoryPath),
+    null,
+    'Write the packets of detected flows, from the deciding one on, to capture files in this directory.',
+    { flag: 'save-detected', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    `${save}.file_bytes`,
+    wholeNumber(64 * 1024, 1024 ** 4, 'bytes'),
+    64 * 1024 * 1024,
+    'Size at which the next file is begun.',
+    { flag: 'save-file-bytes', restart: opensCapture, command: 'monitor' },
+  ),
+  setting(
+    `${save}.files`,
+    wholeNumber(1, 10_000),
+    16,
+    'Files of this instance that are kept; the oldest is removed for a new one.',
+    { flag: 'save-files', restart: opensCapture, command: 'monitor' },
   ),
 ];
 
@@ -203,7 +299,7 @@ const actions: readonly Setting[] = [
     action,
     'reject',
     'What enforce does with BitTorrent: reject tells both ends at once, drop leaves them waiting.',
-    { flag: 'action' },
+    { flag: 'action', command: 'run' },
   ),
   ...kinds.map((kind) =>
     setting(
@@ -309,6 +405,7 @@ export const settings: readonly Setting[] = [
   ...general,
   ...queue,
   ...traffic,
+  ...capture,
   ...affinity,
   ...actions,
   ...allow,
@@ -323,6 +420,8 @@ export const settingAt: ReadonlyMap<string, Setting> = new Map(settings.map((ent
 export const sections: ReadonlyMap<string, string> = new Map([
   ['queue', "The kernel's packet queues (NFQUEUE)."],
   ['traffic', 'Which traffic is inspected.'],
+  ['capture', 'What swarmgate monitor watches, and how. It captures copies and can block nothing.'],
+  ['capture.save', 'Files with the packets of detected flows. They take file_bytes times files at the most.'],
   ['affinity', 'On which processors the threads run (as swarmgate numa plans them).'],
   ['action', 'What happens to BitTorrent in mode enforce.'],
   ['action.kinds', 'Other actions for single kinds of BitTorrent traffic: accept lets it pass.'],

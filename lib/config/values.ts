@@ -316,3 +316,24 @@ export const outputPath: ValueType = word(
 
   /^(-|\/[^\0]*[^\0/])$/,
 );
+
+export const directoryPath: ValueType = word(
+  'a full path of a directory, like /var/lib/swarmgate/saved',
+  /^\/([^\0]*[^\0/])?$/,
+);
+
+const filterLengthMax = 4096;
+
+/** Whether libpcap takes it is found out where the interface is known: what a word means depends on its link layer. */
+export const filterExpression: ValueType = {
+  expects: `an expression like "not port 22", at most ${filterLengthMax} characters`,
+  schema: { type: ['string', 'number', 'null'] },
+  read(given) {
+    if (given.value === null) return '';
+    const text = wordOf(given, this.expects).trim();
+    // Control characters would spoil the log, and libpcap's language has none.
+    if (text.length > filterLengthMax || /\p{C}/u.test(text)) throw wrong(given, this.expects);
+    return text;
+  },
+  text: plainText,
+};

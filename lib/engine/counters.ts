@@ -44,6 +44,10 @@ export const counterNames = [
   'reportsLeftOut',
   /** The same about doubtful flows. */
   'doubtsLeftOut',
+  /** Watched packets that a lost worker had in hand: given up, since they may be what it was lost over. */
+  'packetsGivenUp',
+  /** Packets of detected flows that were not saved, because those before them were not yet. */
+  'packetsNotSaved',
   /** Sum of the time from receive to settle, seconds. */
   'busySeconds',
   /** Grows with every turn of the loop, also without packets. */

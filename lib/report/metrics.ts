@@ -3,7 +3,7 @@
  * no address, no name from the wire, so that the number of series is bounded and nobody's traffic is in a label.
  */
 import { latencyUpperMicros } from '../engine/counters.js';
-import type { StatusReport } from './status.js';
+import type { InterfaceReport, SavedReport, StatusReport } from './status.js';
 
 export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -17,7 +17,7 @@ interface Sample {
 
 /** Counts of counters.ts that are metrics as they are: name and help. */
 const plainCounters: Readonly<Record<string, readonly [string, string]>> = {
-  batches: ['batches_total', 'Batches of packets taken from the queues.'],
+  batches: ['batches_total', 'Batches of packets taken from the queues or rings.'],
   flowsEnded: ['flows_ended_total', 'Flows that ended.'],
   openingsTakenOver: [
     'openings_taken_over_total',
@@ -41,6 +41,14 @@ const plainCounters: Readonly<Record<string, readonly [string, string]>> = {
   reportsLeftOut: [
     'reports_left_out_total',
     'Reports of decided flows left out because nobody took them in time.',
+  ],
+  packetsGivenUp: [
+    'packets_given_up_total',
+    'Watched packets that a lost worker had in hand; they were not inspected again.',
+  ],
+  packetsNotSaved: [
+    'packets_not_saved_total',
+    'Packets of detected flows that were not saved because the files were behind.',
   ],
   doubtsLeftOut: [
     'doubts_left_out_total',
@@ -114,6 +122,7 @@ export function metricsText(status: StatusReport): string {
   flows(out, status);
   swarm(out, status);
   workers(out, status);
+  capture(out, status);
   out.add(
     'batch_duration_seconds',
     'histogram',
@@ -160,7 +169,7 @@ function oneOf(label: string, words: readonly string[], current: string): Sample
 }
 
 function traffic(out: Exposition, status: StatusReport): void {
-  out.counter('packets_total', 'Packets taken from the queues.', status.packets);
+  out.counter('packets_total', 'Packets taken from the queues or rings.', status.packets);
   out.counter('bytes_total', 'Bytes of these packets.', status.bytes);
   out.counters('actions_total', 'Packets by what was done with them.', 'action', status.actions);
   out.counters('decoded_packets_total', 'Packets by the outcome of decoding.', 'outcome', status.decode);
@@ -262,6 +271,65 @@ function workers(out: Exposition, { workers: list }: StatusReport): void {
     "Packets that found the worker's socket buffer full.",
     each(({ socket_dropped }) => socket_dropped),
   );
+}
+
+const interfaceStates = ['starting', 'watching', 'waiting', 'restarting', 'stopped'] as const;
+
+/** The interfaces are those that the operator named: their number is bounded, and no name comes from the wire. */
+function capture(out: Exposition, { capture: watched }: StatusReport): void {
+  if (watched === null) return;
+  const each = (value: (report: InterfaceReport) => number | null): Sample[] =>
+    watched.interfaces.flatMap((report) => {
+      const found = value(report);
+      const labels = { interface: report.interface, source: report.source };
+      return found === null ? [] : [{ value: found, labels }];
+    });
+  out.add(
+    'interface_state',
+    'gauge',
+    'State of the watched interface: 1 for the one that holds.',
+    watched.interfaces.flatMap((report) =>
+      oneOf('state', interfaceStates, report.state).map(({ value, labels }) => ({
+        value,
+        labels: { interface: report.interface, source: report.source, ...labels },
+      })),
+    ),
+  );
+  out.add(
+    'interface_captured_packets_total',
+    'counter',
+    'Packets captured on the interface.',
+    each(({ captured }) => captured),
+  );
+  out.add(
+    'interface_kernel_dropped_packets_total',
+    'counter',
+    'Packets that the kernel could not keep for the capture; none where nobody tells.',
+    each(({ kernel_dropped }) => kernel_dropped),
+  );
+  out.add(
+    'interface_skipped_packets_total',
+    'counter',
+    "Captured packets that were not inspected: their worker's ring was full.",
+    each(({ skipped }) => skipped),
+  );
+  out.add(
+    'interface_restarts_total',
+    'counter',
+    'Times that the capture of the interface began again.',
+    each(({ restarts }) => restarts),
+  );
+  out.gauge('ring_bytes', 'Memory of the rings between captures, workers and files.', watched.ring_bytes);
+  if (watched.saved !== null) saved(out, watched.saved);
+}
+
+function saved(out: Exposition, { packets, bytes, dropped, files, removed, problem }: SavedReport): void {
+  out.counter('saved_packets_total', 'Packets of detected flows written to capture files.', packets);
+  out.counter('saved_bytes_total', 'Bytes of these files.', bytes);
+  out.counter('saved_dropped_total', 'Packets of detected flows that are in no file.', dropped);
+  out.counter('saved_files_total', 'Capture files begun.', files);
+  out.counter('saved_files_removed_total', 'Capture files removed to keep within the bound.', removed);
+  out.gauge('saving_failed', '1 while the capture files cannot be written.', Number(problem !== null));
 }
 
 /** Buckets of counters.ts are a quarter of a doubling wide; four of them make one here. */

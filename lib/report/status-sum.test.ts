@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { latencyPercentiles } from './status-builder.js';
 import { renderSum, sumStatus } from './status-sum.js';
-import { fakeStatus } from './status-testing.js';
+import { fakeCapture, fakeStatus } from './status-testing.js';
 
 const one = fakeStatus({ instance: 'node0' });
 const two = fakeStatus({
@@ -29,6 +29,11 @@ test('counts are added wherever they stand, also where only one instance has the
   const doubled = one.latency_histogram.map((count) => 2 * count);
   assert.deepEqual(sum.latency_histogram, doubled);
   assert.deepEqual(sum.latency_micros, latencyPercentiles(doubled));
+});
+
+test('what a monitor skipped, and the kernel dropped for it, is lost too', () => {
+  const { lost } = sumStatus([one]);
+  assert.equal(sumStatus([{ ...one, capture: fakeCapture() }]).lost, lost + 89 + 12);
 });
 
 test('the sum of one is that one', () => {

@@ -42,8 +42,9 @@ function added(a: unknown, b: unknown): unknown {
   );
 }
 
-const lostBy = ({ workers }: StatusReport): number =>
-  workers.reduce((sum, each) => sum + (each.kernel_dropped ?? 0) + (each.socket_dropped ?? 0), 0);
+const lostBy = ({ workers, capture }: StatusReport): number =>
+  workers.reduce((sum, each) => sum + (each.kernel_dropped ?? 0) + (each.socket_dropped ?? 0), 0) +
+  (capture?.interfaces ?? []).reduce((sum, each) => sum + (each.kernel_dropped ?? 0) + each.skipped, 0);
 const runningIn = ({ workers }: StatusReport): number =>
   workers.filter(({ state }) => state === 'running').length;
 

@@ -13,7 +13,7 @@ import {
 import { reasons } from '../engine/verdict.js';
 import { isoMicros } from './format.js';
 import { statusParts } from './status-builder.js';
-import type { DecisionReport, DoubtReport, StatusReport } from './status.js';
+import type { CaptureReport, DecisionReport, DoubtReport, StatusReport } from './status.js';
 import { fakeNear, fakeReport, testStartMicros } from './testing.js';
 
 const singleCounts: Readonly<Partial<Record<CounterName, number>>> = {
@@ -77,6 +77,37 @@ export function fakeDoubt(changes: Partial<DoubtReport> = {}): DoubtReport {
   };
 }
 
+/** A monitor of two interfaces, one of which is gone. */
+export function fakeCapture(changes: Partial<CaptureReport> = {}): CaptureReport {
+  return {
+    interfaces: [
+      {
+        interface: 'eth0',
+        source: 'ring',
+        state: 'watching',
+        captured: 1_234_567,
+        kernel_dropped: 89,
+        skipped: 12,
+        restarts: 0,
+        problem: null,
+      },
+      {
+        interface: 'eth2',
+        source: 'cap',
+        state: 'waiting',
+        captured: 4321,
+        kernel_dropped: null,
+        skipped: 0,
+        restarts: 1,
+        problem: 'there is no interface eth2',
+      },
+    ],
+    ring_bytes: 64 * 1024 * 1024,
+    saved: null,
+    ...changes,
+  };
+}
+
 export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
   const started = isoMicros(testStartMicros);
   return {
@@ -88,6 +119,7 @@ export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
     started,
     uptime_seconds: 3723.5,
     rules: { backend: 'nft', state: 'intact', restored: 0, problem: null },
+    capture: null,
     packets_per_second: 12_345.6,
     bits_per_second: 98_765_432,
     ...statusParts(fakeCounters()),

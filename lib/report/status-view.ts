@@ -13,7 +13,8 @@ import {
   parseIsoMicros,
   plural,
 } from './format.js';
-import type { DecisionReport, DoubtReport, HostReport, StatusReport } from './status.js';
+import { captureView, watchingVerdict } from './capture-view.js';
+import type { CaptureReport, DecisionReport, DoubtReport, HostReport, StatusReport } from './status.js';
 import type { FlowReport } from './report.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
 
@@ -44,13 +45,13 @@ export function renderStatus(status: StatusReport, options: StatusViewOptions): 
 }
 
 /** Sentences and a colour: green all is well, yellow look at it, red it does not do what it should. */
-interface Verdict {
+export interface PlainVerdict {
   readonly colour: '1;32' | '1;33' | '1;31';
   readonly text: string;
 }
 
 /** What an administrator wants to know first. */
-export function verdictOf(status: StatusReport): Verdict {
+export function verdictOf(status: StatusReport): PlainVerdict {
   const { mode, rules, workers } = status;
   const running = workers.filter(({ state }) => state === 'running').length;
   const sinceMicros = parseIsoMicros(status.mode_since);
@@ -58,6 +59,7 @@ export function verdictOf(status: StatusReport): Verdict {
   if (running === 0) {
     return { colour: '1;31', text: 'NOT WORKING: no worker runs. Traffic passes without inspection.' };
   }
+  if (status.capture !== null) return watchingVerdict(status.capture, since);
   if (rules.backend !== 'none' && rules.state === 'absent') {
     return {
       colour: '1;31',
@@ -94,6 +96,7 @@ class StatusView {
     this.#verdict();
     this.#traffic();
     this.#flows();
+    if (this.#status.capture !== null) this.#lines.push(...this.#captureLines(this.#status.capture));
     this.#workers();
     this.#hosts();
     this.#decisions();
@@ -137,10 +140,11 @@ class StatusView {
   }
 
   #verdict(): void {
-    const { version, instance, rules, uptime_seconds, pid } = this.#status;
+    const { version, instance, rules, uptime_seconds, pid, capture } = this.#status;
     const { colour, text } = verdictOf(this.#status);
     this.#say(text, '', colour);
-    const backend = rules.backend === 'none' ? 'rules not managed' : `${rules.backend} rules ${rules.state}`;
+    const managed = rules.backend === 'none' ? 'rules not managed' : `${rules.backend} rules ${rules.state}`;
+    const backend = capture === null ? managed : 'a monitor without rules';
     const restored = rules.restored > 0 ? `, put back ${plural(rules.restored, 'time')}` : '';
     this.#say(
       `Instance ${printable(instance)}, ${backend}${restored}; up ${durationText(uptime_seconds)}, ` +
@@ -154,11 +158,13 @@ class StatusView {
     this.#heading('Traffic');
     this.#field('now', `${countText(packets_per_second)} packets/s, ${bitsText(bits_per_second)}/s`);
     this.#field('inspected', `${plural(packets, 'packet')}, ${bytesText(bytes)}`);
-    this.#field(
-      'done',
-      `${countText(actions.passed)} passed, ${countText(actions.accepted)} let go, ` +
-        `${countText(actions.dropped)} dropped, ${countText(actions.rejected)} rejected`,
-    );
+    if (this.#status.capture !== null) this.#field('blocked', 'nothing: these are copies of packets');
+    else
+      this.#field(
+        'done',
+        `${countText(actions.passed)} passed, ${countText(actions.accepted)} let go, ` +
+          `${countText(actions.dropped)} dropped, ${countText(actions.rejected)} rejected`,
+      );
     const { p50, p90, p99, max } = latency_micros;
     this.#field(
       'latency',
@@ -196,10 +202,11 @@ class StatusView {
     const { by_kind, payload_bytes_before_verdict, first_packet } = this.#status.flows;
     const decided = Object.values(by_kind).reduce((sum, count) => sum + count, 0);
     if (decided === 0) return;
+    const [passed, fell] = this.#status.capture === null ? ['passed', 'fell at'] : ['came', 'were named by'];
     this.#field(
       'leaked',
-      `${bytesText(payload_bytes_before_verdict)} of payload passed before the verdicts; ` +
-        `${countText(first_packet)} of ${plural(decided, 'flow')} fell at the first packet with payload`,
+      `${bytesText(payload_bytes_before_verdict)} of payload ${passed} before the verdicts; ` +
+        `${countText(first_packet)} of ${plural(decided, 'flow')} ${fell} the first packet with payload`,
     );
   }
 
@@ -230,7 +237,7 @@ class StatusView {
       ],
       this.#status.workers.map((worker) => [
         String(worker.worker),
-        String(worker.queue),
+        worker.queue === null ? 'rings' : String(worker.queue),
         worker.state,
         countText(worker.packets),
         countText(worker.flows),
@@ -244,6 +251,16 @@ class StatusView {
       const text = `${plural(lost, 'packet')} passed without inspection or were lost: the queues were full.`;
       this.#say(text, '  ', '1;33');
     }
+  }
+
+  #captureLines(capture: CaptureReport): string[] {
+    const { width } = this.#options;
+    const view = captureView(capture, width, (text) => this.dim(text));
+    this.#heading('Interfaces');
+    return [
+      ...view.lines,
+      ...view.warnings.map((text) => this.#paint('1;33', wrap(text, width, '  ', '  '))),
+    ];
   }
 
   #hosts(): void {

@@ -42,7 +42,8 @@ export interface SwarmReport {
 
 export interface WorkerReport {
   readonly worker: number;
-  readonly queue: number;
+  /** Number of its queue in the kernel; null where packets are only watched. */
+  readonly queue: number | null;
   readonly state: WorkerState;
   readonly restarts: number;
   readonly packets: number;
@@ -52,6 +53,46 @@ export interface WorkerReport {
   /** Packets that the kernel could not hand over: queue full, and socket buffer full. */
   readonly kernel_dropped: number | null;
   readonly socket_dropped: number | null;
+}
+
+/** One network interface that is watched. */
+export interface InterfaceReport {
+  readonly interface: string;
+  readonly source: 'ring' | 'cap';
+  /** 'waiting': for the interface to come back; 'restarting': its capture thread was lost and will be started again. */
+  readonly state: 'starting' | 'watching' | 'waiting' | 'restarting' | 'stopped';
+  /** Packets that the source handed over. */
+  readonly captured: number;
+  /** Packets that the kernel could not keep for us; null where nobody tells (libpcap through cap). */
+  readonly kernel_dropped: number | null;
+  /** Captured packets that were not inspected: the ring of their worker had no room. */
+  readonly skipped: number;
+  /** Times that its capture began again: a lost thread, or an interface that came back. */
+  readonly restarts: number;
+  /** What is wrong now. */
+  readonly problem: string | null;
+}
+
+/** The files that hold the packets of detected flows. */
+export interface SavedReport {
+  readonly directory: string;
+  readonly packets: number;
+  readonly bytes: number;
+  /** Packets that are in no file: nobody took them in time, or the files could not be written. */
+  readonly dropped: number;
+  /** Files begun, and files removed to keep within the bound. */
+  readonly files: number;
+  readonly removed: number;
+  readonly problem: string | null;
+}
+
+/** Packets are copies from network interfaces: nothing can be blocked. */
+export interface CaptureReport {
+  readonly interfaces: readonly InterfaceReport[];
+  /** Memory of all rings between captures and workers. */
+  readonly ring_bytes: number;
+  /** Null: not asked for. */
+  readonly saved: SavedReport | null;
 }
 
 export interface HostReport {
@@ -77,6 +118,8 @@ export interface StatusReport {
     readonly restored: number;
     readonly problem: string | null;
   };
+  /** Null: packets come from the kernel's queues. */
+  readonly capture: CaptureReport | null;
   readonly packets: number;
   readonly bytes: number;
   readonly packets_per_second: number;

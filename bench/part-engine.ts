@@ -1,0 +1,75 @@
+/** Parts `decode`, `flow` and `engine`: what a packet of the mix costs, step by step, without reading the file. */
+import { benchDecode, benchEngine, benchFlow } from './engine.js';
+import { ns } from './part-detectors.js';
+import { mixOf, type Context } from './parts.js';
+import { describeMix } from './part-programs.js';
+import { less, target, type Outcome } from './result.js';
+
+/** Per packet over the mix, everything but reading. */
+const engineNsMax = 300;
+
+export async function measureDecode(context: Context): Promise<Outcome> {
+  const mix = mixOf(context);
+  const { ns: decode } = await benchDecode(mix.path, context.repeat);
+  return {
+    tables: [
+      {
+        title: 'ns per packet, averaged over the mix',
+        head: ['', 'ns'],
+        rows: [['decode', ns(decode)]],
+        notes: [describeMix(mix)],
+      },
+    ],
+    figures: [less('decode', decode, 'ns')],
+    targets: [],
+  };
+}
+
+export async function measureFlow(context: Context): Promise<Outcome> {
+  const mix = mixOf(context);
+  const { ns: flow, lookups } = await benchFlow(mix.path, context.repeat);
+  return {
+    tables: [
+      {
+        title: 'ns per packet, averaged over the mix',
+        head: ['', 'ns'],
+        rows: [['decode + flow table', ns(flow)]],
+        notes: [describeMix(mix)],
+      },
+      {
+        title: 'Flow lookup, random order',
+        head: ['flows in the table', 'ns'],
+        rows: lookups.map((each) => [each.flows.toLocaleString('en'), ns(each.ns)]),
+        notes: [],
+      },
+    ],
+    figures: [
+      less('decode + flow table', flow, 'ns'),
+      ...lookups.map((each) => less(`lookup among ${each.flows}`, each.ns, 'ns')),
+    ],
+    targets: [],
+  };
+}
+
+export async function measureEngine(context: Context): Promise<Outcome> {
+  const mix = mixOf(context);
+  const report = await benchEngine(mix.path, context.repeat);
+  const { ns: all, flows, packets, detectorCallsPerPacket } = report;
+  return {
+    tables: [
+      {
+        title: 'Averaged over the mix',
+        head: ['', ''],
+        rows: [
+          ['decode + flow + all pending detectors, ns per packet', ns(all)],
+          ['detector calls per packet', detectorCallsPerPacket.toFixed(2)],
+          ['flows', String(flows)],
+          ['packets', String(packets)],
+        ],
+        notes: [describeMix(mix)],
+      },
+    ],
+    figures: [less('decode + flow + detectors', all, 'ns')],
+    targets: [target('everything per packet over the mix', all, ['<', engineNsMax], ' ns', 0)],
+  };
+}

@@ -1,0 +1,194 @@
+/** The life of a process that runs an instance: signals, readiness, watchdog, live status, reload, exit. */
+import { closeSync, openSync } from 'node:fs';
+import { ConfigError, type Config } from '../lib/config/config.js';
+import { differences } from '../lib/config/reload.js';
+import type { Command } from '../lib/config/schema.js';
+import { ControlError } from '../lib/control/protocol.js';
+import { FirewallError } from '../lib/firewall/firewall.js';
+import { LiveSourceError } from '../lib/io/live-source.js';
+import { NativeError, notify } from '../lib/native/index.js';
+import { Log } from '../lib/report/log.js';
+import { renderStatus } from '../lib/report/status-view.js';
+import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
+import { Instance, type MakeIntake } from './instance.js';
+import { WorkerStartError } from './supervised.js';
+
+const drawMillis = 1000;
+
+export interface DaemonOptions {
+  readonly command: Command;
+  /** Reads the configuration. @throws ConfigError */
+  readonly load: () => Config;
+  readonly makeIntake: MakeIntake;
+  /** Draw the status on the terminal. */
+  readonly live: boolean;
+}
+
+/** A problem of the outside world as one sentence with its code and exit status; anything else is a defect. */
+function translated(error: unknown): unknown {
+  if (error instanceof ConfigError) return new UserError(error.code, error.message, exitConfig);
+  if (
+    error instanceof FirewallError ||
+    error instanceof WorkerStartError ||
+    error instanceof LiveSourceError ||
+    error instanceof NativeError ||
+    error instanceof ControlError
+  ) {
+    const { code, message } = error as Error & { code: string };
+    return new UserError(code, message, exitOf(code));
+  }
+  return error;
+}
+
+function exitOf(code: string): number {
+  if (code.endsWith('-permission')) return exitPermission;
+  return code === 'bad-filter' ? exitConfig : exitUnavailable;
+}
+
+/** Runs until a signal ends it. @throws UserError */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  try {
+    await new Daemon(options).run();
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** Whether this process has a controlling terminal now. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #log: Log;
+  #config: Config;
+  #instance: Instance | null = null;
+  #stopping = false;
+  #reloadWanted = false;
+  #reloading = false;
+  #timers: NodeJS.Timeout[] = [];
+  #finish!: () => void;
+  readonly #finished = new Promise<void>((resolve) => {
+    this.#finish = resolve;
+  });
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#config = options.load();
+    this.#log = Log.daemon(this.#config.log.level);
+  }
+
+  async run(): Promise<void> {
+    const onStop = (): void => {
+      this.#stop();
+    };
+    const hadTerminal = hasTerminal();
+    const onReload = (): void => {
+      // The terminal that it was started from is gone (ssh broke off): nobody can press Ctrl-C any more.
+      if (hadTerminal && !hasTerminal()) this.#stop();
+      else void this.#reload();
+    };
+    // Whoever read our words may go away; the rules are to be removed in order all the same.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+    process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
+    try {
+      this.#instance = await Instance.start(this.#config, this.#log, this.#options.makeIntake);
+      if (this.#stopping) await this.#instance.stop();
+      else {
+        this.#ready();
+        await this.#finished;
+      }
+    } finally {
+      await this.#instance?.stop();
+      for (const timer of this.#timers) clearInterval(timer);
+      process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
+    }
+    this.#log.info(this.#instance.intake.stoppedText());
+  }
+
+  #ready(): void {
+    this.#log.info(`ready: ${this.#instance!.intake.readyText()}`);
+    this.#notify('READY=1');
+    const watchdogMicros = Number(process.env['WATCHDOG_USEC'] ?? 0);
+    if (watchdogMicros > 0) {
+      this.#timers.push(
+        setInterval(() => {
+          this.#notify('WATCHDOG=1');
+        }, watchdogMicros / 3000),
+      );
+    }
+    if (this.#options.live) this.#draw();
+    if (this.#reloadWanted) void this.#reload();
+  }
+
+  /** A supervisor that cannot be told is no reason to stop filtering, still less to die with the rules in place. */
+  #notify(text: string): void {
+    try {
+      notify(text);
+    } catch (error) {
+      this.#log.warn((error as Error).message, 'notify-failed');
+    }
+  }
+
+  #draw(): void {
+    const show = (): void => {
+      if (this.#instance === null || this.#stopping) return;
+      // A terminal may say that it is 0 by 0.
+      const columns = process.stdout.columns || 80;
+      const rows = process.stdout.rows || 24;
+      const text = renderStatus(this.#instance.status(), {
+        width: columns,
+        height: rows - 1,
+        colour: process.env['NO_COLOR'] === undefined,
+      });
+      process.stdout.write(`\x1b[H\x1b[J${text}`);
+    };
+    show();
+    this.#timers.push(setInterval(show, drawMillis));
+  }
+
+  /** Signals that come before the start or a reload is through ask for one more reload, not for one each. */
+  async #reload(): Promise<void> {
+    this.#reloadWanted = true;
+    if (this.#instance === null || this.#reloading) return;
+    this.#reloading = true;
+    while (this.#reloadWanted && !this.#stopping) {
+      this.#reloadWanted = false;
+      await this.#reloadOnce(this.#instance);
+    }
+    this.#reloading = false;
+  }
+
+  async #reloadOnce(instance: Instance): Promise<void> {
+    this.#notify('RELOADING=1');
+    try {
+      const config = this.#options.load();
+      const { refusal } = differences(this.#config, config, this.#options.command);
+      if (refusal !== null) throw new UserError('config-needs-restart', refusal, exitConfig);
+      if (!(await instance.reload(config))) return;
+      this.#config = config;
+      this.#log.info('configuration read again and taken over');
+    } catch (error) {
+      this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
+    }
+    this.#notify('READY=1');
+  }
+
+  /** The first time in order, the second time at once. */
+  #stop(): void {
+    if (this.#stopping) {
+      const text = this.#instance?.intake.abortedText() ?? 'stopped at once';
+      process.stderr.write(`swarmgate: ${text}\n`);
+      process.exit(1);
+    }
+    this.#stopping = true;
+    this.#notify('STOPPING=1');
+    if (this.#instance !== null) void this.#instance.stop().then(this.#finish);
+  }
+}
