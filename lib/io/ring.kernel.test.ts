@@ -17,8 +17,10 @@ s = socket.create_server(('10.9.1.2', 4000))
 sys.stdout.write('ready'); sys.stdout.flush()
 c, _ = s.accept()
 while c.recv(1 << 20): pass`;
-    const judged = await wire.judge('tcp');
-    const options = { ...everything, filter: 'tcp' };
+    // One direction: packets of both, on two processors, may reach two sockets in different order.
+    const filter = 'tcp and dst host 10.9.1.2';
+    const judged = await wire.judge(filter);
+    const options = { ...everything, filter };
     // Blocks as small as they can be asked for: they are made as large as a packet needs.
     const watcher = await wire.watch({ ...ring, options, sizes: { blockBytes: 65_536, blocks: 256 } });
     await wire.start('here', ['python3', '-c', script]);
