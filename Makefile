@@ -13,7 +13,7 @@ help: ## this list
 node_modules/.installed: package.json package-lock.json
 	@deploy/check-node
 	@deploy/install-packages libpcap-dev g++ make python3
-	npm ci --no-audit --no-fund
+	@deploy/npm-ci --no-audit --no-fund
 	@touch $@
 
 build: node_modules/.installed ## compile to dist/

@@ -36,7 +36,11 @@ function ask(set: DetectorSet, mask: number, view: View): number {
     view.clientLength = 0;
     view.peers.count = 0;
     view.listenPort = 0;
-    sum += detector.inspect(view) + view.length;
+    const outcome = detector.inspect(view);
+    sum += outcome + view.length;
+    // As in Inspector: behind a proof only those are asked from whom others can learn.
+    if (outcome === Yes && detector.findings[view.finding]!.confidence === 'proof')
+      rest &= set.teaches & ~set.shapes;
   }
   return sum;
 }

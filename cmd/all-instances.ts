@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from '../lib/control/client.js';
 import { ControlError } from '../lib/control/protocol.js';
+import { renderSum } from '../lib/report/status-sum.js';
+import { renderStatus } from '../lib/report/status-view.js';
 import type { StatusReport } from '../lib/report/status.js';
 import { exitIncomplete, exitPermission, UserError } from './errors.js';
 
@@ -25,8 +27,8 @@ export interface AllInstances {
 export async function askAll(folder: string, full: boolean): Promise<AllInstances> {
   const sockets = socketsIn(folder);
   const answers = await Promise.all(sockets.map((socket) => askOne(socket, full)));
-  const statuses = answers.flatMap((answer) => ('instance' in answer ? answer : []));
-  const silent = answers.flatMap((answer) => ('instance' in answer ? [] : answer));
+  const statuses = answers.flatMap((answer) => ('socket' in answer ? [] : answer));
+  const silent = answers.flatMap((answer) => ('socket' in answer ? answer : []));
   if (statuses.length === 0) throw nobody(folder, silent);
   return {
     statuses: statuses.sort((a, b) => a.instance.localeCompare(b.instance, 'en', { numeric: true })),
@@ -52,10 +54,26 @@ function socketsIn(folder: string): string[] {
 
 async function askOne(socket: string, full: boolean): Promise<StatusReport | SilentSocket> {
   try {
-    return (await ask(socket, 'status', { all: full })) as StatusReport;
+    const answer = await ask(socket, 'status', { all: full });
+    if (isStatus(answer)) return answer;
+    const message = `${socket}: the answer is no status that this version knows; is its instance of another version?`;
+    return { socket, code: 'control-protocol', message };
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
     return { socket, code: error.code, message: error.message };
+  }
+}
+
+/** Whether pages can be made of it: the instance may be of another version, and whoever answers no instance at all. */
+function isStatus(answer: unknown): answer is StatusReport {
+  const status = answer as StatusReport;
+  const page = { width: 80, colour: false };
+  try {
+    renderStatus(status, { ...page, all: true });
+    renderSum([status], page);
+    return typeof status.instance === 'string' && !('socket' in status);
+  } catch {
+    return false;
   }
 }
 

@@ -69,12 +69,19 @@ function planned(words: NumaArguments): Planned {
 
 const launchScript = fileURLToPath(new URL('../../deploy/numa/launch.sh', import.meta.url));
 
-function commandsFor(names: readonly string[]): string[] {
-  const services = names.map((name) => `swarmgate@${name}`).join(' ');
+const servicesOf = (names: readonly string[]): string => names.map((name) => `swarmgate@${name}`).join(' ');
+
+const namesFrom = (files: readonly Written[]): string[] =>
+  files.flatMap(({ path }) => /\/(node\d{1,4})\.yaml$/.exec(path)?.[1] ?? []);
+
+function commandsFor(names: readonly string[], gone: readonly string[] = []): string[] {
   return [
     'systemctl daemon-reload',
+    ...(gone.length === 0 ? [] : [`systemctl disable --now ${servicesOf(gone)}`]),
     'systemctl disable --now swarmgate.service',
-    `systemctl enable --now ${services}`,
+    `systemctl enable ${servicesOf(names)}`,
+    // Those that run already have to read their files again.
+    `systemctl restart ${servicesOf(names)}`,
     '# or, without systemd:',
     `${launchScript} start`,
   ];
@@ -102,7 +109,9 @@ function runInstall(words: NumaArguments): void {
     return;
   }
   const written = install(words.root ?? '/', files, words.force);
-  say([...written.map(writtenText), '', 'Now, as root:', ...commandsFor(names).map((line) => `  ${line}`)]);
+  const gone = namesFrom(written.filter(({ what }) => what === 'removed' || what === 'kept'));
+  const commands = commandsFor(names, gone).map((line) => `  ${line}`);
+  say([...written.map(writtenText), '', 'Now, as root:', ...commands]);
 }
 
 function runRemove(words: NumaArguments): void {
@@ -116,12 +125,13 @@ function runRemove(words: NumaArguments): void {
       exitUnavailable,
     );
   }
-  const names = written.flatMap(({ path }) => /\/(node\d{1,4})\.yaml$/.exec(path)?.[1] ?? []);
+  const names = namesFrom(written);
+  say(written.map(writtenText));
+  if (names.length === 0) return;
   say([
-    ...written.map(writtenText),
     '',
     'If they run still, as root:',
-    `  systemctl disable --now ${names.map((name) => `swarmgate@${name}`).join(' ')}`,
+    `  systemctl disable --now ${servicesOf(names)}`,
     '  systemctl daemon-reload',
   ]);
 }

@@ -28,6 +28,9 @@ function stamped(body: string): string {
   return `# Made by "swarmgate numa install" (${digestOf(body)}). It replaces this file while nobody has edited it.\n${body}`;
 }
 
+/** True if the text was made here, and maybe edited since. */
+export const isMade = (text: string): boolean => stampPattern.test(text);
+
 /** True if the text is as it was made. */
 export function isUntouched(text: string): boolean {
   const stamp = stampPattern.exec(text);
@@ -74,11 +77,12 @@ export function configOf(instance: InstancePlan, base: Config, index: number): C
   };
 }
 
-/** "127.0.0.1:9477" and 1: "127.0.0.1:9478". */
+/** "127.0.0.1:9477" and 1: "127.0.0.1:9478"; where there is no port above, one below. */
 function nextAddress(listen: string | null, index: number): string | null {
   const parsed = listen === null ? null : parseListen(listen);
   if (listen === null || parsed === null) return null;
-  return `${listen.slice(0, listen.lastIndexOf(':'))}:${Math.min(parsed.port + index, 65_535)}`;
+  const port = parsed.port + index > 65_535 ? parsed.port - index : parsed.port + index;
+  return `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
 }
 
 /** "/var/log/swarmgate/eve.json": "/var/log/swarmgate/eve-node0.json". */

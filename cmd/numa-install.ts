@@ -1,10 +1,21 @@
 /** Writes and removes the files of a plan below a root. A file that somebody edited is never lost. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { exitUnavailable, exitPermission, UserError } from './errors.js';
 import {
+  configurationFolder,
   configurationPath,
   dropInPath,
+  isMade,
   isUntouched,
   namesIn,
   tableFile,
@@ -51,9 +62,24 @@ function stale(root: string, files: readonly PlannedFile[]): string[] {
   return madeBefore(root).filter((path) => !wanted.has(path) && existsSync(join(root, path)));
 }
 
+/** By the table, and by what is there: an edited file stays when the table goes. */
 function madeBefore(root: string): string[] {
-  const names = namesIn(textOf(join(root, tableFile)) ?? '');
+  const listed = namesIn(textOf(join(root, tableFile)) ?? '');
+  const found = namesOfFiles(root).filter((name) =>
+    isMade(textOf(join(root, configurationPath(name))) ?? ''),
+  );
+  const names = [...new Set([...listed, ...found])];
   return [...names.flatMap((name) => [configurationPath(name), dropInPath(name)]), tableFile];
+}
+
+function namesOfFiles(root: string): string[] {
+  try {
+    return readdirSync(join(root, configurationFolder))
+      .flatMap((file) => /^(node\d{1,4})\.yaml$/.exec(file)?.[1] ?? [])
+      .sort();
+  } catch {
+    return [];
+  }
 }
 
 /**
@@ -74,18 +100,49 @@ export function install(root: string, files: readonly PlannedFile[], force: bool
       exitUnavailable,
     );
   }
-  return [...files.map((file) => write(root, file)), ...removeAll(root, gone, force)];
+  prepare(root, different);
+  return [
+    ...files.map((file) => (different.includes(file) ? putInPlace(root, file) : unchanged(file))),
+    ...removeAll(root, gone, force),
+  ];
 }
 
-function write(root: string, { path, text }: PlannedFile): Written {
+const besideOf = (place: string): string => `${place}.new`;
+
+function unchanged({ path }: PlannedFile): Written {
+  return { path, what: 'unchanged', backup: null };
+}
+
+/** Writes all files beside their final names; where one is refused, nothing of them stays. */
+function prepare(root: string, files: readonly PlannedFile[]): void {
+  const undo: (() => void)[] = [];
+  for (const { path, text } of files) {
+    const place = join(root, path);
+    try {
+      const folder = mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
+      if (folder !== undefined)
+        undo.push(() => {
+          rmSync(folder, { recursive: true });
+        });
+      // What an earlier run left, or a link: it is replaced, never written through.
+      rmSync(besideOf(place), { force: true });
+      writeFileSync(besideOf(place), text, { mode: 0o644, flag: 'wx' });
+      undo.push(() => {
+        rmSync(besideOf(place));
+      });
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw failed(place, error);
+    }
+  }
+}
+
+function putInPlace(root: string, { path }: PlannedFile): Written {
   const place = join(root, path);
   const before = textOf(place);
-  if (before === text) return { path, what: 'unchanged', backup: null };
   try {
     const backup = before !== null && !isUntouched(before) ? putAside(root, path) : null;
-    mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
-    writeFileSync(`${place}.new`, text, { mode: 0o644 });
-    renameSync(`${place}.new`, place);
+    renameSync(besideOf(place), place);
     return { path, what: 'written', backup };
   } catch (error) {
     throw failed(place, error);

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -216,4 +217,53 @@ const unchecked = checker.error !== undefined && 'shellcheck is not installed (D
 test('shellcheck has nothing to say about the launch script', { skip: unchecked }, () => {
   const run = spawnSync('shellcheck', [repositoryPath('deploy', 'numa', 'launch.sh')], { encoding: 'utf8' });
   assert.deepEqual([run.stdout, run.status], ['', 0]);
+});
+
+test('no two instances get the same address for metrics, also at the end of the ports', () => {
+  const root = makeRoot("metrics: { listen: '127.0.0.1:65535' }\n");
+  const { stdout } = numa('install', '--dry-run', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  assert.deepEqual(stdout.match(/^ {2}listen: .*$/gm), [
+    '  listen: 127.0.0.1:65535',
+    '  listen: 127.0.0.1:65534',
+  ]);
+});
+
+test('what remove kept because it was edited, remove --force removes afterwards', () => {
+  const root = makeRoot();
+  numa('install', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  const path = join(root, '/etc/swarmgate/node1.yaml');
+  writeFileSync(path, `${readFileSync(path, 'utf8')}limits: { flows: 1000 }\n`);
+  writeFileSync(join(root, '/etc/swarmgate/node7.yaml'), 'mode: monitor\n');
+  assert.match(numa('remove', '--root', root).stdout, /^kept: \/etc\/swarmgate\/node1\.yaml/m);
+  const forced = numa('remove', '--root', root, '--force');
+  assert.match(forced.stdout, /^removed: \/etc\/swarmgate\/node1\.yaml, the edited one is /m);
+  const left = ['config.yaml', 'node1.yaml.bak', 'node7.yaml'].map((name) => `/etc/swarmgate/${name}`);
+  assert.deepEqual(filesBelow(root), left, 'a file that is not ours stays, also with --force');
+});
+
+test('an installation that is refused half-way leaves nothing, and what was there before', () => {
+  const root = makeRoot();
+  // A folder where the last of the files should be.
+  mkdirSync(join(root, 'etc/swarmgate/instances.new'), { recursive: true });
+  const before = filesBelow(root);
+  const failed = numa('install', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  assert.match(failed.stderr, /\[numa-files\]/);
+  assert.deepEqual(filesBelow(root), before);
+});
+
+test('a link where a file is written beside its final name is not followed', () => {
+  const root = makeRoot();
+  const victim = join(root, 'victim');
+  writeFileSync(victim, 'mine');
+  symlinkSync(victim, join(root, 'etc/swarmgate/node0.yaml.new'));
+  numa('install', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  assert.equal(readFileSync(victim, 'utf8'), 'mine');
+  assert.ok(isUntouched(readFileSync(join(root, 'etc/swarmgate/node0.yaml'), 'utf8')));
+});
+
+test('an instance that is no longer planned: the commands to copy end it', () => {
+  const root = makeRoot();
+  numa('install', '--sys', treeOf('epyc-2-nodes'), '--root', root);
+  const { stdout } = numa('install', '--sys', treeOf('ryzen-8-cores'), '--root', root);
+  assert.match(stdout, /^ {2}systemctl disable --now swarmgate@node1$/m);
 });

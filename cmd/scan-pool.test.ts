@@ -261,6 +261,26 @@ function doomed(
   };
 }
 
+test(
+  'a reader that goes away is noticed while the report waits for a thread',
+  { timeout: 30_000 },
+  async () => {
+    let isGone = false;
+    const scan = pool({
+      workers: 2,
+      makeThread: doomed('setInterval(() => {}, 1000);'),
+      stopped: () => isGone,
+    });
+    const later = setTimeout(() => {
+      isGone = true;
+    }, 300);
+    await scan.run(largeInputs());
+    clearTimeout(later);
+    assert.ok(isGone);
+    assert.equal(scan.summary().files, 0);
+  },
+);
+
 describe('a thread that dies', () => {
   const inputs = (): Input[] =>
     listInputs([capturesFolder])

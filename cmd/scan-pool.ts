@@ -115,6 +115,8 @@ export class ScanPool {
     const timer = setInterval(() => {
       const { bytes, packets } = this.#board.progress();
       this.#options.onProgress(bytes, packets, inputs[this.#file]?.path ?? '');
+      // A thread may be busy with one file for minutes before it has anything to say.
+      if (this.#options.stopped()) this.#rouse();
     }, progressMillis);
     let own: Promise<void> = Promise.resolve();
     try {
@@ -246,12 +248,16 @@ export class ScanPool {
     if (file === this.#file) this.#rouse();
   }
 
-  /** The next delivery of a file, which may still have to be made. @throws what ended the worker that had to make it */
-  async #next(file: number): Promise<Delivery> {
+  /**
+   * The next delivery of a file, which may still have to be made; null if the scan is to end before it is.
+   * @throws what ended the worker that had to make it
+   */
+  async #next(file: number): Promise<Delivery | null> {
     for (;;) {
       const delivery = this.#arrived.get(file)?.shift();
       if (delivery !== undefined) return delivery;
       if (this.#failure !== null && this.#failure.file <= file) throw this.#failure.error;
+      if (this.#options.stopped()) return null;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         this.#whenIdle?.();
@@ -262,7 +268,9 @@ export class ScanPool {
   /** Shows what there is of a file to the report, waiting for the rest; false if the scan is to end early. */
   async #report(file: number): Promise<boolean> {
     for (let taken = 1; ; taken++) {
-      const { worker, message } = await this.#next(file);
+      const delivery = await this.#next(file);
+      if (delivery === null) return false;
+      const { worker, message } = delivery;
       if (message.kind === 'flows') this.#show(message.packed);
       this.#free(worker, unitsOf(message));
       if (message.kind === 'done') {

@@ -106,3 +106,31 @@ test('none: an error that says what to do; wrong words too', async (t) => {
   ])
     assert.match((await swarmgate('status', ...words)).stderr, /\[bad-argument\]/, words.join(' '));
 });
+
+test('answers that are no status, and sockets that never answer: named, passed over, and waited for only so long', async (t) => {
+  const folder = await folderWith(t, 'node0');
+  const odd: readonly [string, unknown][] = [
+    ['null', null],
+    ['text', 'instance'],
+    ['list', ['instance']],
+    ['bare', { instance: 'bare' }],
+    ['older', { ...fakeStatus({ instance: 'older' }), latency_histogram: undefined }],
+    ['nested', { ...fakeStatus(), flows: { by_verdict: null } }],
+    ['named', { ...fakeStatus(), instance: { toString: 1 } }],
+  ];
+  for (const [name, answer] of odd) {
+    const server = await ControlServer.listen(join(folder, `${name}.sock`), { status: () => answer });
+    t.after(() => server.close());
+  }
+  const hanging = createServer();
+  await new Promise<void>((resolve) => hanging.listen(join(folder, 'hanging.sock'), resolve));
+  t.after(() => hanging.close());
+  for (const words of [[], ['--json'], ['--full']]) {
+    const { status, stdout, stderr } = await swarmgate('status', '--all', '--folder', folder, ...words);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /node0/);
+    for (const [name] of odd)
+      assert.ok(stderr.includes(`${join(folder, name)}.sock: `), `${name}: ${stderr}`);
+    assert.match(stderr, /hanging\.sock: no answer within/);
+  }
+});

@@ -219,14 +219,16 @@ export function nearMiss(view: View, reason: number): Outcome {
 
 /** Notes the info-hash at `[from, from + length)`; length 20 or 32. */
 export function noteInfoHash(view: View, bytes: Uint8Array, from: number, length: number): void {
-  for (let i = 0; i < length; i++) view.infoHash[i] = bytes[from + i]!;
+  const { infoHash } = view;
+  for (let i = 0; i < length; i++) infoHash[i] = bytes[from + i]!;
   view.infoHashLength = length;
 }
 
 /** Notes the client software named at `[from, to)`, cut to 32 bytes. */
 export function noteClient(view: View, bytes: Uint8Array, from: number, to: number): void {
-  const length = Math.min(to - from, view.client.length);
-  for (let i = 0; i < length; i++) view.client[i] = bytes[from + i]!;
+  const { client } = view;
+  const length = Math.min(to - from, client.length);
+  for (let i = 0; i < length; i++) client[i] = bytes[from + i]!;
   view.clientLength = length;
 }
 

@@ -18,6 +18,7 @@ import {
   weighChain,
 } from '../lib/wire/peer.js';
 import { ascii, startsWith } from '../lib/wire/text.js';
+import { word32 } from '../lib/wire/words.js';
 import {
   More,
   nearMiss,
@@ -88,12 +89,31 @@ export const peerHandshake: Detector = {
       if (first === name[0] && startsWith(bytes, from, end, name)) return nearMiss(view, nameWithoutLength);
       return No;
     }
-    const present = Math.min(end - from, header.length);
+    if (end - from >= header.length) return isHeader(bytes, from) ? describe(view, bytes, from, end) : No;
+    const present = end - from;
     for (let i = 1; i < present; i++) if (bytes[from + i] !== header[i]) return No;
-    if (present < header.length) return endsInHeader(view, present);
-    return describe(view, bytes, from, end);
+    return endsInHeader(view, present);
   },
 };
+
+/** The header's words behind its first: four bytes a comparison. */
+const word1 = word32(header, 4);
+const word2 = word32(header, 8);
+const word3 = word32(header, 12);
+const word4 = word32(header, 16);
+
+/** True for the whole header at `from`, of which the first byte was looked at. */
+function isHeader(bytes: Uint8Array, from: number): boolean {
+  return (
+    bytes[from + 1] === name[0] &&
+    bytes[from + 2] === name[1] &&
+    bytes[from + 3] === name[2] &&
+    word32(bytes, from + 4) === word1 &&
+    word32(bytes, from + 8) === word2 &&
+    word32(bytes, from + 12) === word3 &&
+    word32(bytes, from + 16) === word4
+  );
+}
 
 /** The header is not whole: the rest comes with the next segment, or the capture cut it off. */
 function endsInHeader(view: View, present: number): Outcome {

@@ -77,7 +77,7 @@ function isConnect(bytes: Uint8Array, start: number, length: number, wireLength:
   );
 }
 
-/** Zero bytes in `[from, from + length)`: an info-hash of 20 random bytes has more than 4 once in 100 million. */
+/** Zero bytes in `[from, from + length)`: 20 random bytes have more than 4 once in 100 million. */
 function zeros(bytes: Uint8Array, from: number, length: number): number {
   let count = 0;
   for (let i = from; i < from + length; i++) if (bytes[i] === 0) count++;
@@ -85,13 +85,19 @@ function zeros(bytes: Uint8Array, from: number, length: number): number {
 }
 
 /**
- * True if 20 bytes read as text, at least 17 of them printable: once in 100,000 for a hash, always for the name in a
- * DNS query, whose additional-records count of 1 stands where an announce has its action.
+ * True if 20 bytes may be a hash: hardly any zeros, and not text. At least 17 of 20 printable are so once in 100,000
+ * hashes, and always in the name of a DNS query, whose additional-records count of 1 stands where an announce has its
+ * action.
  */
-function isText(bytes: Uint8Array, from: number): boolean {
+function mayBeHash(bytes: Uint8Array, from: number): boolean {
+  let nulls = 0;
   let printable = 0;
-  for (let i = from; i < from + hashBytes; i++) if (bytes[i]! >= 0x20 && bytes[i]! < 0x7f) printable++;
-  return printable >= 17;
+  for (let i = from; i < from + hashBytes; i++) {
+    const byte = bytes[i]!;
+    if (byte === 0) nulls++;
+    else if (byte >= 0x20 && byte < 0x7f) printable++;
+  }
+  return nulls <= 4 && printable < 17;
 }
 
 /** True if a 64-bit counter is a plausible number of bytes: below 2^56, or the -1 or 2^63-1 of a magnet link. */
@@ -164,7 +170,7 @@ function announceGrade(bytes: Uint8Array, start: number, end: number, wireLength
   if (wireLength < announceBytes || wireLength > datagramMax || length < peerIdAt + 8) return 0;
   if (word(bytes, start + actionAt) !== announceAction) return 0;
   if (word(bytes, start) === 0 && word(bytes, start + 4) === 0) return 0;
-  if (zeros(bytes, start + infoHashAt, hashBytes) > 4 || isText(bytes, start + infoHashAt)) return 0;
+  if (!mayBeHash(bytes, start + infoHashAt)) return 0;
   const peerId = start + peerIdAt;
   if (length < announceBytes) return namesAzureusStyle(bytes, peerId) ? 2 : 0;
   const named = namesClient(bytes, peerId) || namesOldClient(bytes, peerId, end);

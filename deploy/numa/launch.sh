@@ -74,21 +74,29 @@ clean() {
   rm -f "$(pid_file "$1")"
 }
 
+# The word that makes an instance say that it is ready, where its configuration has it quieter.
+loud_enough() {
+  loud=
+  settings=$(swarmgate check --print --config "$configuration/$1.yaml" --instance "$1") || return 1
+  case $(echo "$settings" | sed -n '/^log:/,/^[^ l]/s/^  level: //p') in warn | error) loud=--log-level=info ;; esac
+}
+
 start_one() {
   pid=$(process_of "$1")
   if [ -n "$pid" ]; then echo "$1: runs already, process $pid"; return 0; fi
-  clean "$1"
+  loud_enough "$1" || { warn "$1: not started: its configuration is wrong"; return 1; }
   bind_to "$2" "$3" "$1"
   log=$logs/$1.log
-  : >>"$log"
+  true >>"$log" || return 1
   size=$(wc -c <"$log")
   session=$(command -v setsid || true)
   # A session of its own: it outlives the terminal. Neither setsid (in the background) nor numactl nor taskset makes a
   # process of its own, so $! is the instance.
   # shellcheck disable=SC2086 # words, none of them with a space: the table is checked
-  $session $binding "$node" "$program" run --config "$configuration/$1.yaml" --instance "$1" </dev/null >>"$log" 2>&1 &
+  $session $binding "$node" "$program" run --config "$configuration/$1.yaml" --instance "$1" $loud </dev/null >>"$log" 2>&1 9>&- &
   pid=$!
-  echo "$pid $(began "$pid")" >"$(pid_file "$1")"
+  # Without its number nobody could stop it.
+  echo "$pid $(began "$pid")" >"$(pid_file "$1")" || { kill "$pid"; return 1; }
   tenths=0
   while [ -n "$(process_of "$1")" ]; do
     if tail -c "+$((size + 1))" "$log" | grep -q 'info: ready'; then echo "$1: started, process $pid, log $log"; return 0; fi
@@ -96,7 +104,8 @@ start_one() {
     sleep 0.1
     tenths=$((tenths + 1))
   done
-  clean "$1"
+  # Started by somebody else, such as systemd: the rules in the kernel are that one's.
+  if tail -c "+$((size + 1))" "$log" | grep -q '\[instance-busy\]'; then rm -f "$(pid_file "$1")"; else clean "$1"; fi
   warn "$1: ended at its start; $log says why:"
   tail -c "+$((size + 1))" "$log" | tail -n 3 >&2
   return 1
@@ -127,12 +136,37 @@ show_one() {
   state="not running"
   # What the kernel says of the process, not what was asked for.
   [ -z "$pid" ] || state="process $pid on processors $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$pid/status")"
+  if [ "$2" = - ]; then echo "$1: $state; no longer planned"; return 0; fi
   echo "$1: $state; planned: processors $2, $memory, $configuration/$1.yaml"
 }
 
-# Every instance, also when one of them fails.
+# "name - -" for what was started here and is not in the list: the plan may have changed since, or was removed.
+unplanned() {
+  for file in "$run"/*.launched; do
+    name=${file##*/}
+    name=${name%.launched}
+    if [ -e "$file" ] && ! echo "$1" | grep -q "^$name "; then echo "$name - -"; fi
+  done | grep -E '^[a-z0-9][a-z0-9_-]{0,14} - -$' || true
+}
+
+# Every instance that is planned, also when one of them fails.
 each() {
   list=$(instances)
+  for_all "$1"
+}
+
+# The same for those that run and are no longer planned.
+each_known() {
+  list=
+  [ ! -e "$table" ] || list=$(instances)
+  rest=$(unplanned "$list")
+  list=$list${list:+${rest:+
+}}$rest
+  [ -n "$list" ] || instances
+  for_all "$1"
+}
+
+for_all() {
   failed=0
   while read -r name processors memory_nodes; do
     "$1" "$name" "$processors" "$memory_nodes" || failed=1
@@ -142,14 +176,25 @@ END
   return $failed
 }
 
+# One at a time: two that start the same instance would each believe that its process is theirs.
+alone() {
+  [ -d "$run" ] && command -v flock >/dev/null || return 0
+  exec 9>"$run/launch.lock"
+  flock -w 60 9 || fail "another launch.sh is at work; try again when it has ended"
+}
+
 case ${1:-} in
   start)
     [ "$(id -u)" = 0 ] || fail "needs root"
     mkdir -p "$run" "$logs"
+    alone
     each start_one
     ;;
-  stop) each stop_one ;;
-  show) each show_one ;;
+  stop)
+    alone
+    each_known stop_one
+    ;;
+  show) each_known show_one ;;
   status) swarmgate status --all --folder "$run" ;;
   *)
     echo "usage: launch.sh start|stop|show|status" >&2

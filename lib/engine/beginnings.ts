@@ -17,8 +17,9 @@
  */
 import type { Detector } from '../../detectors/detector.js';
 import { invariant } from '../invariant.js';
+import { flagRenumbered, flagSynClient, sBase, sFlags } from '../flow/row.js';
 import { beginningBytes, farBytes, openingBytes } from '../limits.js';
-import type { Packet } from '../wire/packet.js';
+import { tcpSyn, type Packet } from '../wire/packet.js';
 
 /** Words per flow; all are pairs, A's and then B's. */
 const stride = 8;
@@ -37,6 +38,21 @@ const knownSecond = 1 << 26;
 /** Positions that make a beginning likely: four of twenty by chance are one flow in some million. */
 const partlyMin = 4;
 
+/**
+ * False for a segment behind its stream's beginning, as nearly all are: told from the flow's row, which is at hand, and
+ * not from this table, which would be read from memory for each of them. `s` is the row in words.
+ */
+export function mayBegin(words: Int32Array, s: number, side: number, packet: Packet): boolean {
+  const syn = flagSynClient << side;
+  if ((words[s + sFlags]! & (syn | flagRenumbered)) !== syn) return true;
+  const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
+  const offset = (sequence - words[s + sBase + side]!) | 0;
+  if (offset >= beginningBytes && offset < farBytes) return false;
+  // Such a segment may begin a second numbering.
+  if (offset < 0 || offset >= farBytes) words[s + sFlags]! |= flagRenumbered;
+  return true;
+}
+
 export class Beginnings {
   /** Index in the registry of the detector whose message is followed, or -1. */
   readonly id: number;
@@ -54,13 +70,15 @@ export class Beginnings {
     this.#words = new Int32Array(this.id < 0 ? 0 : flowsMax * stride);
   }
 
-  /** A TCP flow begins in `slot`; it goes on with what `keep` kept. */
-  begin(slot: number): void {
+  /** A TCP flow begins in `slot`; it goes on with what `keep` kept. True if that was anything. */
+  begin(slot: number): boolean {
     const words = this.#words;
     const w = slot * stride;
-    if (w >= words.length) return;
-    for (let i = 0; i < stride; i++) words[w + i] = this.#keeps ? this.#kept[i]! : 0;
+    if (w >= words.length) return false;
+    const goesOn = this.#keeps;
+    for (let i = 0; i < stride; i++) words[w + i] = goesOn ? this.#kept[i]! : 0;
     this.#keeps = false;
+    return goesOn;
   }
 
   /** The TCP flow in `slot` ends with a SYN, maybe a forged one: of each end the numbering that got further is kept. */

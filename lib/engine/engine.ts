@@ -11,6 +11,7 @@ import {
   flagDone,
   flagFinClient,
   flagPayload,
+  flagRenumbered,
   flagReset,
   flagSynClient,
   flagTraced,
@@ -133,7 +134,8 @@ export class Engine {
   #newFlow(packet: Packet, frame: number, file: number): number {
     const slot = this.flows.insert(packet, frame, file);
     this.inspector.begin(slot, packet.protocol);
-    if (packet.protocol === protocolTcp) this.inspector.beginnings.begin(slot);
+    if (packet.protocol === protocolTcp && this.inspector.beginnings.begin(slot))
+      this.flows.words[slot * wordStride + sFlags]! |= flagRenumbered;
     if (this.#tracer?.wants(packet, frame) === true)
       this.flows.words[slot * wordStride + sFlags]! |= flagTraced;
     return slot;
@@ -172,7 +174,9 @@ export class Engine {
         }
       }
       if ((tcpFlags & tcpSyn) !== 0) {
-        this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, (packet.sequence + 1) | 0);
+        const first = (packet.sequence + 1) | 0;
+        this.inspector.beginnings.syn(s / wordStride, this.flows.fromA ? 0 : 1, first);
+        if (words[s + sBase + side] !== first) words[s + sFlags]! |= flagRenumbered;
       }
       if ((tcpFlags & tcpFin) !== 0) words[s + sFlags]! |= flagFinClient << side;
       if ((tcpFlags & tcpRst) !== 0) words[s + sFlags]! |= flagReset;

@@ -163,13 +163,16 @@ export class EvidenceStore {
 
 /** Info-hash as hex digits, or '' if the item has none. Reports only. */
 export function infoHashOf({ facts, infoHashLength }: EvidenceColumns, item: number): string {
-  const at = item * factBytes;
-  return Buffer.from(facts.subarray(at, at + infoHashLength[item]!)).toString('hex');
+  const length = infoHashLength[item]!;
+  if (length === 0) return '';
+  return Buffer.from(facts.buffer, facts.byteOffset + item * factBytes, length).toString('hex');
 }
 
 /** Client software as it named itself, unprintable bytes shown as '.'; '' if the item has none. Reports only. */
 export function clientOf({ facts, clientLength }: EvidenceColumns, item: number): string {
-  const at = item * factBytes + clientAt;
-  const text = Buffer.from(facts.subarray(at, at + clientLength[item]!)).toString('latin1');
+  const length = clientLength[item]!;
+  if (length === 0) return '';
+  const at = facts.byteOffset + item * factBytes + clientAt;
+  const text = Buffer.from(facts.buffer, at, length).toString('latin1');
   return text.replace(/[^\x20-\x7e]/g, '.');
 }

@@ -19,6 +19,7 @@ import {
   flagRebasedClient,
   flagSynClient,
   flagRelayed,
+  flagRenumbered,
   flagTraced,
   sBase,
   sConsumed,
@@ -43,7 +44,7 @@ import { awaitTurns, beginTurns, followTurns, showTurn } from './turns.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
 import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
-import { Beginnings } from './beginnings.js';
+import { Beginnings, mayBegin } from './beginnings.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {
@@ -221,19 +222,18 @@ export class Inspector implements InnerStreams {
   followBeginning(packet: Packet, slot: number, side: number): void {
     const s = slot * wordStride;
     const words = this.#flows.words;
+    if (!mayBegin(words, s, side, packet)) return;
     const sequence = (packet.tcpFlags & tcpSyn) !== 0 ? packet.sequence + 1 : packet.sequence;
-    const end = this.#flows.fromA ? 0 : 1;
     const asked = words[s + sPending + side] !== 0;
-    if (!this.beginnings.follow(packet, slot, end, sequence, asked)) return;
+    if (!this.beginnings.follow(packet, slot, this.#flows.fromA ? 0 : 1, sequence, asked)) return;
     if ((words[s + sFlags]! & flagDecided) !== 0) return;
-    const { id } = this.beginnings;
-    const detector = this.#registry.detectors[id]!;
+    const detector = this.#registry.detectors[this.beginnings.id]!;
     const view = this.#view;
     this.#showPayload(packet, s, side);
     view.reset();
     yesInPayload(view, detector.beginning!.finding, view.start, view.end);
     if ((words[s + sFlags]! & flagTraced) !== 0) this.#tracer!.answer(detector, Yes, view, this.sighting);
-    this.#judge.believe(slot, s, id, detector);
+    this.#judge.believe(slot, s, this.beginnings.id, detector);
   }
 
   /** The view's part that is the same for TCP and UDP. */
@@ -266,8 +266,7 @@ export class Inspector implements InnerStreams {
     }
     if (more === 0 || (words[s + sFlags]! & flagDone) !== 0) return;
     const view = this.#view;
-    const own = this.openingOf(slot, side);
-    this.openings.keepDatagram(own, view.bytes, view.start, view.end, view.wireLength);
+    this.openings.keepDatagram(this.openingOf(slot, side), view.bytes, view.start, view.end, view.wireLength);
   }
 
   /** Where a segment's payload lies in the kept or followed stream of its side; negative before its beginning. */
@@ -370,6 +369,7 @@ export class Inspector implements InnerStreams {
     // A flow about which all is known keeps its numbers: they tell a new connection from a repeated one.
     if ((words[s + sFlags]! & (flagDone | flagDetailed)) !== 0) return;
     words[s + sBase + side] = packet.sequence;
+    words[s + sFlags]! |= flagRenumbered;
     words[s + sConsumed + side] = 0;
     this.#keep(slot, s, side, more, 0);
   }
@@ -436,12 +436,11 @@ export class Inspector implements InnerStreams {
   /** Asks `mask`; returns who wants more. Opening detectors that said No are not asked again about this side. */
   #ask(slot: number, s: number, set: DetectorSet, mask: number): number {
     const view = this.#view;
-    const where = this.sighting;
     const traced = (this.#flows.words[s + sFlags]! & flagTraced) !== 0;
     // Of a flow about which all is known, what was not believed is no news.
     const notesNear = (this.#flows.words[s + sFlags]! & flagDetailed) === 0;
     // Whose first bytes are still missing may yet turn out to be what is followed.
-    const own = s + where.side;
+    const own = s + this.sighting.side;
     const waits = set === this.#tcp && this.#flows.words[own + sConsumed] === 0;
     const hasGap =
       view.openingEnd === view.openingStart && (waits || this.#flows.words[own + sOpening]! >= 0);
@@ -462,7 +461,7 @@ export class Inspector implements InnerStreams {
       view.listenPort = 0;
       const outcome = detector.inspect(view);
       this.detectorCalls++;
-      if (traced) this.#tracer!.answer(detector, outcome, view, where);
+      if (traced) this.#tracer!.answer(detector, outcome, view, this.sighting);
       if (outcome !== Yes && view.near >= 0 && notesNear)
         this.#judge.notes.note(s, set.ids[index]!, view.near, gradeNear, false);
       if (outcome === No && view.near >= 0 && (bit & set.follows) !== 0) this.#judge.doubts?.noteUnlike(slot);
@@ -471,13 +470,14 @@ export class Inspector implements InnerStreams {
         this.#judge.believe(slot, s, set.ids[index]!, detector);
         const flags = this.#flows.words[s + sFlags]!;
         if ((flags & flagDone) !== 0) return 0;
+        if ((flags & flagDecided) !== 0 && !traced) rest &= this.#flows.words[own + sPending]!;
         // What comes next may complete it: an answer to this datagram, or the info-hash behind a handshake's header.
         const open = (flags & (flagDecided | flagDetailed)) === flagDecided;
         const undecided = set === this.#udp && (flags & flagDecided) === 0;
         if (open || undecided || (bit & set.follows) !== 0) more |= bit;
       } else finished |= bit & (view.turn === 0 && hasGap ? set.opening : set.opening | set.follows);
     }
-    this.#flows.words[s + sPending + where.side]! &= ~finished;
+    this.#flows.words[own + sPending]! &= ~finished;
     return more;
   }
 

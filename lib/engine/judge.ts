@@ -140,6 +140,9 @@ export class Judge {
     words[s + sDecidedFrame] = this.#sighting.frame;
     words[s + sDecidedFile] = this.#sighting.file;
     words[s + sFlags]! |= flagDecided;
+    // What is known needs no shape.
+    words[s + sPending]! &= ~this.#setOf(s).shapes;
+    words[s + sPending + 1]! &= ~this.#setOf(s).shapes;
     const n = slot * numberStride;
     this.#flows.numbers[n + payloadBeforeDecision] = this.#flows.numbers[n + payloadBytes]!;
     if (kind === encryptedKind) this.finish(s);
@@ -149,12 +152,16 @@ export class Judge {
     }
   }
 
+  #setOf(s: number): DetectorSet {
+    return (this.#flows.words[s + keyMeta]! & 0xff) === protocolTcp ? this.#tcp : this.#udp;
+  }
+
   /** After the verdict: only those are asked on from whom others can learn. False if there is nobody to ask. */
   #limitToTeachers(s: number): boolean {
     const words = this.#flows.words;
     if (this.doubts === null) return false;
     if (teachingKinds[(words[s + sVerdict]! >>> 16) & 0xff] !== 1) return false;
-    const set = (words[s + keyMeta]! & 0xff) === protocolTcp ? this.#tcp : this.#udp;
+    const set = this.#setOf(s);
     words[s + sPending]! &= set.teaches;
     words[s + sPending + 1]! &= set.teaches;
     return (words[s + sPending]! | words[s + sPending + 1]!) !== 0;

@@ -16,6 +16,7 @@ import type { OpeningPool } from '../flow/openings.js';
 import {
   flagDone,
   flagNegotiates,
+  flagRenumbered,
   flagSynClient,
   flagSynServer,
   packetsOf,
@@ -192,6 +193,7 @@ export class Wrapped {
       // Both inner streams are seen from their first byte, whatever was seen of the SYNs.
       words[s + sFlags] = (flags + (1 << wrappedLayersShift)) | flagSynClient | flagSynServer;
     }
+    words[s + sFlags]! |= flagRenumbered;
     this.#moveBase(s, 0, negotiation.clientAt);
     this.#moveBase(s, 1, negotiation.serverAt);
     return true;

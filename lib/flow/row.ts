@@ -123,3 +123,5 @@ export const wrappedRefusalsShift = 26;
 export const wrappedRefusals = 7 << wrappedRefusalsShift;
 /** A datagram of this flow was one that a SOCKS relay passes on (RFC 1928 section 7). */
 export const flagRelayed = 1 << 29;
+/** TCP: positions may be counted from elsewhere than sBase, so only Beginnings itself can tell where a segment lies. */
+export const flagRenumbered = 1 << 31;

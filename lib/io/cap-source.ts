@@ -11,10 +11,12 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { linkEthernet, linkLinuxSll, linkRadiotap, linkRaw } from '../wire/link.js';
-import type { CapPlan, CapWord } from './cap-child.js';
+import type { CapPlan } from './cap-capture.js';
+import type { CapWord } from './cap-child.js';
 import { RecordReader } from './cap-records.js';
 import { interfaceIndex } from './interfaces.js';
 import {
+  descriptorsMissing,
   interfaceDown,
   interfaceGone,
   interfaceMissing,
@@ -44,7 +46,7 @@ const linkTypes: ReadonlyMap<string, number> = new Map([
 ]);
 
 const howToInstall =
-  'install libpcap-dev, g++, make and python3, then run `npm ci` in the folder of Swarmgate';
+  'install libpcap-dev, g++, make and python3, then run deploy/npm-ci in the folder of Swarmgate';
 
 /** Null if the package is there and built, else the sentence that says what to do. */
 export function capPackageProblem(): string | null {
@@ -163,12 +165,15 @@ function stop(child: ChildProcess): void {
   if (child.connected) child.disconnect();
 }
 
-function startChild(plan: CapPlan): { child: ChildProcess; words: () => string } {
+/** @throws LiveSourceError when the process cannot be started */
+async function startChild(plan: CapPlan): Promise<{ child: ChildProcess; words: () => string }> {
   const program = fileURLToPath(new URL('cap-child.js', import.meta.url));
   const child = fork(program, [JSON.stringify(plan)], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'],
     execArgv: [],
   });
+  // Where descriptors ran out there are no pipes to look at.
+  if (child.pid === undefined) throw await notStarted(child, plan.interface);
   let text = '';
   child.stderr!.setEncoding('utf8').on('data', (part: string) => {
     text = (text + part).slice(-wordsBytesMax);
@@ -176,6 +181,15 @@ function startChild(plan: CapPlan): { child: ChildProcess; words: () => string }
   // What fails here fails with the process, and its end is what counts.
   for (const part of [child, packetsOf(child), child.stderr!]) part.on('error', () => undefined);
   return { child, words: () => text.trim().split('\n').at(-1) ?? '' };
+}
+
+async function notStarted(child: ChildProcess, name: string): Promise<LiveSourceError> {
+  const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+  if (error.code === 'EMFILE' || error.code === 'ENFILE') return descriptorsMissing(name, error.code);
+  return new LiveSourceError(
+    'capture-failed',
+    `the process that runs cap on ${name} did not start (${error.message}): see that the limits of processes and memory leave room, or watch with --source ring`,
+  );
 }
 
 /** The child's one word, or what became of it instead. */
@@ -187,7 +201,7 @@ async function firstWord(child: ChildProcess, words: () => string): Promise<CapW
   try {
     return await Promise.race([said, ended, tooLate]);
   } catch (error) {
-    // The process could not be started.
+    // What came through the channel was no word.
     return { refused: 'open', said: String(error) };
   }
 }
@@ -204,8 +218,8 @@ export async function openCapSource(options: LiveOptions): Promise<CapSource> {
   const ethernet = address.length === 6 && address.some((byte) => byte !== 0);
   const { filter, snapBytes, promiscuous } = options;
   const onlyAddress = promiscuous || !ethernet ? null : address;
-  const plan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
-  const { child, words } = startChild(plan);
+  const plan: CapPlan = { interface: name, filter, snapBytes, onlyAddress, bufferBytes };
+  const { child, words } = await startChild(plan);
   const word = await firstWord(child, words);
   const linkType = 'link' in word ? linkTypes.get(word.link) : undefined;
   if (linkType !== undefined) return new CapSource(options, { index, linkType }, child, words);

@@ -98,9 +98,12 @@ async function watchRing(plan: LivePlan): Promise<LiveWords> {
       record.add(source.batch);
     } catch (error) {
       record.errors.push(codeOf(error));
+      // Of an interface that is gone nothing is left but to close.
+      if (codeOf(error) !== 'interface-down') break;
     }
     await nextTurn();
   }
+  await inputEnd;
   const { bytes } = source.batch;
   source.close();
   source.close();

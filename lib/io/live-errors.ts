@@ -18,9 +18,12 @@ export function interfaceDown(name: string): LiveSourceError {
   );
 }
 
-/** Down, or removed, after it had been opened. */
+/** Down, or removed, after it had been opened: where only /sys tells which. */
 export function interfaceGone(name: string, index: number): LiveSourceError {
-  if (interfaceIndex(name) === index) return interfaceDown(name);
+  return interfaceIndex(name) === index ? interfaceDown(name) : interfaceRemoved(name);
+}
+
+export function interfaceRemoved(name: string): LiveSourceError {
   return new LiveSourceError(
     'interface-missing',
     `${name} was removed while it was watched: create it again, then watch it anew`,
@@ -38,5 +41,13 @@ export function unsupportedLink(name: string, what: string): LiveSourceError {
   return new LiveSourceError(
     'link-type',
     `${name} is neither Ethernet nor an IP tunnel (${what}): watch the interface that carries its packets`,
+  );
+}
+
+/** Neither a file nor a socket can be opened any more. */
+export function descriptorsMissing(name: string, errno: string): LiveSourceError {
+  return new LiveSourceError(
+    'capture-failed',
+    `no descriptor is left to watch ${name} with (${errno}): raise the limit (\`ulimit -n\`, LimitNOFILE= in a systemd unit)`,
   );
 }

@@ -205,3 +205,25 @@ test(
       assert.doesNotMatch(programs(), /cap-child/);
     }),
 );
+
+test(
+  'cap: a signal to the whole group (Ctrl-C, systemd) leaves the end to the one that watches',
+  { skip: kinds[1].skip },
+  () =>
+    withWire(async (wire) => {
+      const watcher = await wire.watch({ kind: 'cap', options: everything });
+      const inside = 'ip netns pids "$(ip netns identify)"';
+      const pids = wire.spaces.run('here', `ps -o pid=,args= -p "$(${inside} | paste -sd,)"`).split('\n');
+      const pid = Number.parseInt(
+        pids.find((line) => line.includes('cap-child'))!,
+        10,
+      );
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(pid, signal);
+      await sleep(200);
+      const hello = frame(new SeededRandom(2), '', 30);
+      wire.send([hello]);
+      const { packets, errors } = await watcher.finish();
+      assert.deepEqual(errors, []);
+      assert.equal(packets!.length, 1);
+    }),
+);

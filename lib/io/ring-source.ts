@@ -11,9 +11,10 @@ import {
 } from '../native/ring.js';
 import { linkEthernet, linkRaw } from '../wire/link.js';
 import {
+  descriptorsMissing,
   interfaceDown,
-  interfaceGone,
   interfaceMissing,
+  interfaceRemoved,
   permissionMissing,
   unsupportedLink,
 } from './live-errors.js';
@@ -25,7 +26,7 @@ import {
 } from './live-source.js';
 import { PacketBatch } from './packet-source.js';
 
-const { EBADF, ENETDOWN, ENXIO, ENODEV, EPERM, EACCES } = constants.errno;
+const { EBADF, ENETDOWN, ENXIO, ENODEV, EPERM, EACCES, EMFILE, ENFILE } = constants.errno;
 const interfaceNameBytesMax = 15;
 
 /** Memory that the kernel shares with us, and how long it may keep a packet to itself. */
@@ -127,7 +128,8 @@ export class RingSource implements BlockingLiveSource {
   #failed(error: number): never {
     this.batch.count = 0;
     invariant(error !== EBADF, 'a closed source is not used');
-    if (error === ENETDOWN || error === ENXIO || error === ENODEV) throw interfaceGone(this.name, this.index);
+    if (error === ENETDOWN) throw interfaceDown(this.name);
+    if (error === ENXIO || error === ENODEV) throw interfaceRemoved(this.name);
     throw new LiveSourceError('capture-failed', `capturing on ${this.name} failed with ${errnoName(error)}`);
   }
 }
@@ -145,6 +147,7 @@ function openChecked(...what: Parameters<typeof openRingNatively>): ReturnType<t
 function refused(options: LiveOptions, { step, error, hardwareType, said }: RingRefusal): LiveSourceError {
   const name = options.interface;
   if (error === EPERM || error === EACCES) return permissionMissing(name);
+  if (error === EMFILE || error === ENFILE) return descriptorsMissing(name, errnoName(error));
   switch (step) {
     case 'interface':
       return interfaceMissing(name);

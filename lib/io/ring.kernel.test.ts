@@ -17,8 +17,10 @@ s = socket.create_server(('10.9.1.2', 4000))
 sys.stdout.write('ready'); sys.stdout.flush()
 c, _ = s.accept()
 while c.recv(1 << 20): pass`;
-    const judged = await wire.judge('tcp');
-    const options = { ...everything, filter: 'tcp' };
+    // One direction: packets of both, on two processors, may reach two sockets in different order.
+    const filter = 'tcp and dst host 10.9.1.2';
+    const judged = await wire.judge(filter);
+    const options = { ...everything, filter };
     // Blocks as small as they can be asked for: they are made as large as a packet needs.
     const watcher = await wire.watch({ ...ring, options, sizes: { blockBytes: 65_536, blocks: 256 } });
     await wire.start('here', ['python3', '-c', script]);
@@ -114,4 +116,21 @@ test('without libpcap everything works but a filter, and that says what to insta
     wire.send(mixedFrames(new SeededRandom(5), 20));
     assert.equal((await watcher.finish()).packets!.length, 20);
   }),
+);
+
+test(
+  'an interface that is removed while it is down, as ppp0 is, and one whose folder in /sys is not seen',
+  { skip },
+  () =>
+    withWire(async (wire) => {
+      const hide = ['unshare', '-m', 'bash', '-ec', 'umount -l /sys; exec "$@"', 'bash'];
+      for (const prefix of [[], hide]) {
+        const watcher = await wire.watch(ring, prefix);
+        wire.spaces.run('here', 'ip link set near down; sleep 0.3; ip link set near up; sleep 0.3');
+        wire.spaces.run('here', 'ip link set near down; sleep 0.3; ip link del near; sleep 0.3');
+        const { errors } = await watcher.finish();
+        assert.deepEqual(errors, ['interface-down', 'interface-down', 'interface-missing']);
+        wire.connect();
+      }
+    }),
 );

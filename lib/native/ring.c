@@ -143,7 +143,7 @@ static bool bind_to(struct ring *ring, struct ring_info *info) {
 /* The interface is looked up by a socket of its own: which kind the capture needs depends on what it is. */
 static bool open_socket(struct ring *ring, const struct ring_options *options, struct ring_info *info) {
   const int asking = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (asking < 0) return failed(info, RING_STEP_INTERFACE);
+  if (asking < 0) return failed(info, RING_STEP_SOCKET);
   const bool found = look_up(ring, asking, options, info);
   close(asking);
   if (!found) return false;
@@ -303,6 +303,16 @@ static int wait_for_packets(struct ring *ring, int timeout_millis) {
   return error == 0 ? 1 : -error;
 }
 
+/*
+ * The kernel tells that an interface went down, but not that it was removed afterwards, as ppp0 is: the socket is then
+ * bound to none, and waits for ever.
+ */
+static bool is_removed(const struct ring *ring) {
+  struct sockaddr_ll address = {0};
+  socklen_t bytes = sizeof address;
+  return getsockname(ring->fd, (struct sockaddr *)&address, &bytes) == 0 && address.sll_ifindex < 0;
+}
+
 /* A block that is not full becomes ours within the retire time: the last packets before the interface went. */
 static void wait_for_last_block(const struct ring *ring) { poll(NULL, 0, (int)(2 * ring->retire_millis) + 1); }
 
@@ -319,6 +329,7 @@ int ring_receive(struct ring *ring, int timeout_millis) {
     count = read_ready(ring);
     if (count > 0) return (int)count;
     if (woken == 0) add_statistics(ring);
+    if (woken <= 0 && is_removed(ring)) ring->pending_error = -ENODEV;
   }
   const int error = ring->pending_error;
   ring->pending_error = 0;

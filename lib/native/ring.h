@@ -115,7 +115,7 @@ bool ring_open(struct ring *ring, const struct ring_options *options, const char
 
 /*
  * Packets in the arrays, 0 after a time-out or an interrupted wait, or a negative errno: ENETDOWN when the interface went
- * down or was removed, EBADF after closing.
+ * down, ENODEV at each call once it was removed, EBADF after closing.
  */
 int ring_receive(struct ring *ring, int timeout_millis);
 

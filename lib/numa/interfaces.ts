@@ -22,6 +22,8 @@ export interface NetworkInterface {
 
 /** ARPHRD_LOOPBACK of linux/if_arp.h. */
 const typeLoopback = 772;
+/** What rules of both backends, our configuration and a shell's command line all take as a plain name. */
+const plainName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
 /** More queues than any hardware has: a tree that claims more is cut. */
 const queuesMax = 4096;
 
@@ -34,13 +36,20 @@ export function readInterfaces(
     .names('class/net')
     .filter((name) => tree.number(`class/net/${name}/type`) !== typeLoopback && name !== 'lo')
     // A plain file: "bonding_masters".
-    .filter((name) => tree.names(`class/net/${name}`).length > 0);
+    .filter((name) => tree.names(`class/net/${name}`).length > 0)
+    .filter((name) => isPlain(name, problems));
   if (names.length === 0) problems.push('no network interface is listed');
   const read = new Map(names.map((name) => [name, readOne(tree, name, nodes, problems)]));
   return names.map((name) => {
     const found = read.get(name)!;
     return found.physical ? found : { ...found, node: nodeBelow(name, read, problems) };
   });
+}
+
+function isPlain(name: string, problems: string[]): boolean {
+  if (plainName.test(name)) return true;
+  problems.push(`the interface ${JSON.stringify(name)} has a name that no rule can hold: it is passed over`);
+  return false;
 }
 
 function readOne(

@@ -90,7 +90,7 @@ test('with uplinks known, all that a LAN sends by any of them is for one instanc
     ...['lan0', 'lan1', 'lan2'].map((name) => anInterface(name, 0)),
     ...['up0', 'up1', 'lan3', 'lan4'].map((name) => anInterface(name, 1)),
   ]);
-  const plan = makePlan(given, { ...settings, uplinks: ['up0', 'up1', 'ppp0'] });
+  const plan = makePlan(given, { ...settings, uplinks: ['up0', 'up1'] });
   const owner = (a: string, b: string): string =>
     plan.instances.find(({ share }) => takes(share, a, b))!.name;
   for (const lan of ['lan0', 'lan1', 'lan2']) assert.equal(owner(lan, 'up0'), owner('up1', lan), lan);
@@ -102,6 +102,22 @@ test('with uplinks known, all that a LAN sends by any of them is for one instanc
     other.instances.map(({ share }) => share.pairs.length),
     [0, 2],
   );
+});
+
+test('uplinks on several nodes or on none: what a LAN sends by any of them is still for one instance', () => {
+  const given = topology(3, [
+    ...['lan0', 'lan1', 'up0'].map((name) => anInterface(name, 0)),
+    ...['lan2', 'lan3', 'up1'].map((name) => anInterface(name, 1)),
+    ...['lan4', 'lan5'].map((name) => anInterface(name, 2)),
+  ]);
+  for (const uplinks of [['up0', 'up1'], ['up0', 'ppp0'], ['up0', 'up1', 'ppp0'], ['up1']]) {
+    const plan = makePlan(given, { ...settings, uplinks });
+    for (const lan of ['lan0', 'lan1', 'lan2', 'lan3', 'lan4', 'lan5']) {
+      const owners = uplinks.flatMap((up) => plan.instances.filter(({ share }) => takes(share, lan, up)));
+      assert.equal(new Set(owners).size, 1, `${lan} by ${uplinks.join()}`);
+    }
+    assertShared(plan, [...given.interfaces.map(({ name }) => name), 'ppp0']);
+  }
 });
 
 test('too many pairs: the later node has them all, and every packet still has one owner', () => {

@@ -43,9 +43,11 @@ export function sharesOf(groups: readonly (readonly string[])[], uplinks: readon
     'an instance has interfaces',
   );
   /** Whether the i-th interface of the lower group and the j-th of the higher one are for the lower instance. */
+  const together = uplinksAreTogether(groups, uplinks);
   const isLow = (a: string, i: number, b: string, j: number): boolean => {
     const [up, down] = [uplinks.includes(a), uplinks.includes(b)];
     if (up === down) return (i + j) % 2 === 0;
+    if (!together) return down;
     return down ? i % 2 === 0 : j % 2 === 1;
   };
   const crossing = groups.flatMap((_, high) => groups.slice(0, high).map((_, low) => ({ low, high })));
@@ -64,6 +66,15 @@ export function sharesOf(groups: readonly (readonly string[])[], uplinks: readon
     pairs: pairs[index]!,
     leave: groups.filter((_, other) => (dealt ? other !== index : other > index)).flat(),
   }));
+}
+
+/**
+ * Whether all uplinks are in one group. Then a LAN elsewhere may be dealt to either side. Otherwise it stays with its own
+ * instance: that has what the LAN sends by an uplink of its own node or of none, and a part elsewhere would be torn off.
+ */
+function uplinksAreTogether(groups: readonly (readonly string[])[], uplinks: readonly string[]): boolean {
+  const places = new Set(uplinks.map((name) => groups.findIndex((own) => own.includes(name))));
+  return places.size === 1 && !places.has(-1);
 }
 
 /** What the kernel's rules do with a share: whether a packet is queued. Null: the packet has no such side (local traffic). */

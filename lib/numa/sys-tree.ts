@@ -1,5 +1,5 @@
 /** Reads a /sys tree, this machine's or a recorded one. What is not there or cannot be read is null or empty. */
-import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseCpuList } from './cpu-list.js';
 
@@ -8,8 +8,10 @@ export class SysTree {
 
   /** Without white space at the ends. Attributes of a device that is down answer with an error. */
   text(path: string): string | null {
+    const place = `${this.root}/${path}`;
     try {
-      return readFileSync(`${this.root}/${path}`, 'utf8').trim();
+      // A pipe or a device, which no tree of the kernel's has here, would keep us waiting or never end.
+      return statSync(place).isFile() ? readFileSync(place, 'utf8').trim() : null;
     } catch {
       return null;
     }

@@ -1,6 +1,8 @@
 /** Machines as /sys shows them: the recorded ones, odd ones, and this one. */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { fixtureText, machines, makeTree } from './testing.js';
@@ -165,6 +167,47 @@ test('odd trees: each is read, and what is odd is said', () => {
     assert.ok(processors.length > 0 && nodes.length > 0, what);
   }
   assert.equal(readTopology('/nonexistent').processors.length, 1);
+});
+
+test('an interface whose name no rule and no command can hold is passed over, and named', () => {
+  const names = ['$(reboot)', 'a;reboot', "it's", 'a b', '-x', 'eth0*', 'new\nline', 'sixteen-is-too-m'];
+  const { interfaces, problems } = topologyOf(twoNodes + nic('eth0.7', 0));
+  assert.deepEqual([interfaces.map(({ name }) => name), problems], [['eth0.7'], []]);
+  const root = tree(twoNodes + nic('eth0.7', 0));
+  for (const name of names) {
+    mkdirSync(join(root, 'class/net', name, 'device'), { recursive: true });
+    writeFileSync(join(root, 'class/net', name, 'device/numa_node'), '1');
+  }
+  const odd = readTopology(root);
+  assert.deepEqual(
+    odd.interfaces.map(({ name }) => name),
+    ['eth0.7'],
+  );
+  assert.match(odd.problems.join('\n'), /"\$\(reboot\)".*passed over/);
+  assert.equal(odd.problems.length, names.length);
+});
+
+test('pipes and devices in a tree: nothing is waited for, nothing is read without end', () => {
+  const root = tree(`${twoNodes}${nic('eth0', 1)}devices/system/node/node0/meminfo -> zero`);
+  rmSync(join(root, 'devices/system/cpu/online'));
+  execFileSync('mkfifo', [join(root, 'devices/system/cpu/online')]);
+  symlinkSync('/dev/zero', join(root, 'devices/system/node/zero'));
+  const script = `import(process.argv[1]).then(({ readTopology }) => console.log(readTopology(process.argv[2]).nodes.length))`;
+  const module = new URL('topology.js', import.meta.url).href;
+  const words = ['-e', script, module, root];
+  assert.equal(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 }), '2\n');
+});
+
+test('cores of a third kind, as Arrow Lake has them (cpu_lowpower, Linux 6.13), are small ones', () => {
+  const { processors } = topologyOf(`
+devices/system/cpu/online = 0-7
+devices/cpu_core/cpus = 0-1
+devices/cpu_atom/cpus = 2-5
+devices/cpu_lowpower/cpus = 6-7
+`);
+  const large = processors.filter(({ kind }) => kind === 'performance').map(({ id }) => id);
+  assert.deepEqual(large, [0, 1]);
+  assert.equal(coreCount(processors), 2);
 });
 
 test('a core of which one sibling was taken out counts once', () => {

@@ -140,9 +140,9 @@ function coreOf(tree: SysTree, id: number, online: readonly number[]): number {
 const smallShare = 0.6;
 
 function kindsOfProcessors(tree: SysTree, online: readonly number[]): (id: number) => CoreKind {
-  const large = tree.cpuList('devices/cpu_core/cpus') ?? [];
-  const small = new Set(tree.cpuList('devices/cpu_atom/cpus') ?? []);
-  if (large.some((id) => online.includes(id))) return (id) => (small.has(id) ? 'efficiency' : 'performance');
+  // Whatever is not among these is small: cpu_atom, and since Linux 6.13 cpu_lowpower.
+  const large = new Set(tree.cpuList('devices/cpu_core/cpus') ?? []);
+  if (online.some((id) => large.has(id))) return (id) => (large.has(id) ? 'performance' : 'efficiency');
   const capacity = new Map(online.map((id) => [id, tree.number(`devices/system/cpu/cpu${id}/cpu_capacity`)]));
   const largest = Math.max(...[...capacity.values()].map((value) => value ?? 0));
   return (id) => ((capacity.get(id) ?? largest) < smallShare * largest ? 'efficiency' : 'performance');

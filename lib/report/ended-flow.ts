@@ -1,6 +1,6 @@
 /**
- * An ended flow read out of the engine's tables, or out of copies of their rows. One instance serves a whole scan: it points at a slot, and builds the
- * full record only when a writer asks for it.
+ * An ended flow read out of the engine's tables, or out of copies of their rows. One instance serves a whole scan: it
+ * points at a slot, and builds the full record only when a writer asks for it.
  */
 import { kinds, type Confidence, type Kind } from '../../detectors/detector.js';
 import { clientOf, gradeNear, grades, infoHashOf, type EvidenceColumns } from '../engine/evidence.js';
@@ -27,6 +27,34 @@ export interface EndedRows {
   readonly inspector: { readonly evidence: EvidenceColumns };
 }
 
+type Changeable<T> = { -readonly [K in keyof T]: T[K] };
+
+const dayMicros = 86_400e6;
+const twoDigits = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+
+/** The same for one time after another: a date is made once for each day, the rest is digits. */
+class Clock {
+  #day = Number.NaN;
+  #date = '';
+
+  text(micros: number): string {
+    const whole = Math.floor(micros);
+    const day = Math.floor(whole / dayMicros);
+    if (day !== this.#day) {
+      this.#day = day;
+      this.#date = timeText(day * dayMicros).replace(/T.*/, 'T');
+    }
+    if (this.#date === '') return '';
+    // A time beyond 2^53 is not exact, and may seem to lie before its day.
+    const ofDay = Math.max(0, whole - day * dayMicros);
+    const seconds = Math.floor(ofDay / 1e6);
+    const minutes = Math.floor(seconds / 60);
+    const hour = twoDigits[Math.floor(minutes / 60)]!;
+    const fraction = String(ofDay - seconds * 1e6).padStart(6, '0');
+    return `${this.#date}${hour}:${twoDigits[minutes % 60]!}:${twoDigits[seconds % 60]!}.${fraction}Z`;
+  }
+}
+
 export class EndedFlowView implements EndedFlow {
   /** Read once per flow: every writer asks for them, some more than once. */
   verdict: Verdict = 'unknown';
@@ -36,8 +64,7 @@ export class EndedFlowView implements EndedFlow {
   #slot = 0;
   #id = 0;
   readonly #fileName: (index: number) => string;
-  #timeBase = Number.NaN;
-  #timeBaseText = '';
+  readonly #clock = new Clock();
 
   constructor(fileName: (index: number) => string) {
     this.#fileName = fileName;
@@ -110,9 +137,9 @@ export class EndedFlowView implements EndedFlow {
     const verdict = this.verdict;
     const decided = verdict === 'bittorrent';
     const judged = decided || verdict === 'suspect';
-    const items = this.#items();
-    const evidence = items.filter((item) => item.confidence !== 'near');
-    return {
+    const { evidence, nearMisses } = this.#items();
+    // What few flows have is added behind the literal: a spread inside it costs more than all its other fields.
+    const report: Changeable<FlowReport> = {
       file: this.#fileName(this.#state(t.sFile)),
       flow_id: this.#id,
       proto,
@@ -120,7 +147,6 @@ export class EndedFlowView implements EndedFlow {
       client_port: clientIsA ? portA : portB,
       server: clientIsA ? b : a,
       server_port: clientIsA ? portB : portA,
-      ...this.#tunnel(),
       first_packet: this.#state(t.sFirstFrame),
       packets: this.packets,
       bytes: this.bytes,
@@ -128,8 +154,8 @@ export class EndedFlowView implements EndedFlow {
       packets_to_client: this.#state(t.packetsOf + 1),
       bytes_to_server: this.#counter(t.bytesOf),
       bytes_to_client: this.#counter(t.bytesOf + 1),
-      first_seen: this.#time(this.firstSeenMicros),
-      last_seen: this.#time(this.lastSeenMicros),
+      first_seen: this.#clock.text(this.firstSeenMicros),
+      last_seen: this.#clock.text(this.lastSeenMicros),
       ended: flows.ending,
       verdict,
       reason: this.#reason(verdict),
@@ -138,15 +164,16 @@ export class EndedFlowView implements EndedFlow {
       protocol: this.protocol,
       decided_packet: decided ? this.#state(t.sDecidedPacket) : null,
       decided_frame: decided ? this.#state(t.sDecidedFrame) : null,
-      ...(decided && this.#state(t.sDecidedFile) !== this.#state(t.sFile)
-        ? { decided_file: this.#fileName(this.#state(t.sDecidedFile)) }
-        : {}),
       payload_bytes_before_decision: decided ? this.#counter(t.payloadBeforeDecision) : null,
       evidence,
-      near_misses: items.filter((item) => item.confidence === 'near'),
-      info_hashes: distinct(evidence.map((item) => item.info_hash)),
-      client_software: distinct(evidence.map((item) => item.client_software)),
+      near_misses: nearMisses,
+      info_hashes: distinct(evidence, 'info_hash'),
+      client_software: distinct(evidence, 'client_software'),
     };
+    if ((this.#state(t.sFlags) & t.flagTunnelled) !== 0) this.#addTunnel(report);
+    if (decided && this.#state(t.sDecidedFile) !== this.#state(t.sFile))
+      report.decided_file = this.#fileName(this.#state(t.sDecidedFile));
+    return report;
   }
 
   #address(version: number, first: number, rest: number): string {
@@ -163,18 +190,15 @@ export class EndedFlowView implements EndedFlow {
     return (flags & t.flagDone) === 0 ? 'inspecting' : 'nothing-matched';
   }
 
-  #tunnel(): Pick<FlowReport, 'outer' | 'tunnel'> {
-    if ((this.#state(t.sFlags) & t.flagTunnelled) === 0) return {};
+  #addTunnel(report: Changeable<FlowReport>): void {
     const { outer } = this.#from.flows;
     const o = this.#slot * t.outerStride;
-    const tunnel = tunnelNames[(this.#state(t.sNoted) >>> 16) & 0xff]!;
+    report.tunnel = tunnelNames[(this.#state(t.sNoted) >>> 16) & 0xff]!;
     const version = outer[o]!;
     const [clientPort, serverPort] = [outer[o + 10]!, outer[o + 11]!];
-    if (clientPort === 0 && serverPort === 0) return { tunnel };
-    return {
-      tunnel,
-      outer: [addressText(version, outer, o + 2), clientPort, addressText(version, outer, o + 6), serverPort],
-    };
+    if (clientPort === 0 && serverPort === 0) return;
+    const [client, server] = [addressText(version, outer, o + 2), addressText(version, outer, o + 6)];
+    report.outer = [client, clientPort, server, serverPort];
   }
 
   /** True if this detector found something: its near misses, of packets before, then say nothing any more. */
@@ -187,48 +211,57 @@ export class EndedFlowView implements EndedFlow {
   }
 
   /** All items that still count, oldest first. */
-  #items(): EvidenceReport[] {
-    const { registry, inspector } = this.#from;
-    const { evidence } = inspector;
-    const items: EvidenceReport[] = [];
-    for (let i = this.#state(t.sEvidence); i >= 0; i = evidence.next[i]!) {
-      if (evidence.grade[i] === gradeNear && this.#believes(evidence.detector[i]!)) continue;
-      const detector = speakerOf(registry, evidence.detector[i]!);
-      const near = evidence.grade[i] === gradeNear;
-      const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
-      const infoHash = infoHashOf(evidence, i);
-      const client = clientOf(evidence, i);
-      items.unshift({
-        detector: detector.name,
-        kind: finding.kind,
-        finding: near ? detector.nearMisses[evidence.finding[i]!]! : finding.text,
-        confidence: near ? 'near' : finding.confidence,
-        side: evidence.side[i] === 0 ? 'client' : 'server',
-        packet: evidence.packet[i]!,
-        frame: evidence.frame[i]!,
-        ...(evidence.file[i] === this.#state(t.sFile) ? {} : { file: this.#fileName(evidence.file[i]!) }),
-        time: this.#time(evidence.timeMicros[i]!),
-        of: evidence.inOpening[i] === 1 ? 'opening' : 'payload',
-        offset: evidence.offset[i]!,
-        length: evidence.length[i]!,
-        ...(infoHash === '' ? {} : { info_hash: infoHash }),
-        ...(client === '' ? {} : { client_software: client }),
-      });
+  #items(): { evidence: EvidenceReport[]; nearMisses: EvidenceReport[] } {
+    const { evidence: rows } = this.#from.inspector;
+    const evidence: EvidenceReport[] = [];
+    const nearMisses: EvidenceReport[] = [];
+    for (let i = this.#state(t.sEvidence); i >= 0; i = rows.next[i]!) {
+      if (rows.grade[i] !== gradeNear) evidence.push(this.#item(i));
+      else if (!this.#believes(rows.detector[i]!)) nearMisses.push(this.#item(i));
     }
-    return items;
+    return { evidence: evidence.reverse(), nearMisses: nearMisses.reverse() };
   }
 
-  /** Time text; the part down to the second is kept from call to call, as flows that end together began together. */
-  #time(micros: number): string {
-    const second = Math.floor(micros / 1e6);
-    if (second !== this.#timeBase) {
-      this.#timeBase = second;
-      this.#timeBaseText = timeText(second * 1e6).replace(/\d{6}Z$/, '');
-    }
-    return `${this.#timeBaseText}${String(Math.floor(micros) - second * 1e6).padStart(6, '0')}Z`;
+  #item(i: number): EvidenceReport {
+    const { registry, inspector } = this.#from;
+    const { evidence } = inspector;
+    const detector = speakerOf(registry, evidence.detector[i]!);
+    const near = evidence.grade[i] === gradeNear;
+    const finding = detector.findings[near ? 0 : evidence.finding[i]!]!;
+    const infoHash = infoHashOf(evidence, i);
+    const client = clientOf(evidence, i);
+    const item: Changeable<EvidenceReport> = {
+      detector: detector.name,
+      kind: finding.kind,
+      finding: near ? detector.nearMisses[evidence.finding[i]!]! : finding.text,
+      confidence: near ? 'near' : finding.confidence,
+      side: evidence.side[i] === 0 ? 'client' : 'server',
+      packet: evidence.packet[i]!,
+      frame: evidence.frame[i]!,
+      time: this.#clock.text(evidence.timeMicros[i]!),
+      of: evidence.inOpening[i] === 1 ? 'opening' : 'payload',
+      offset: evidence.offset[i]!,
+      length: evidence.length[i]!,
+    };
+    if (infoHash !== '') item.info_hash = infoHash;
+    if (client !== '') item.client_software = client;
+    const sameFile = evidence.file[i] === this.#state(t.sFile);
+    return sameFile ? item : withFile(item, this.#fileName(evidence.file[i]!));
   }
 }
 
-function distinct(values: readonly (string | undefined)[]): string[] {
-  return [...new Set(values.filter((value) => value !== undefined))];
+/** With the file at its place: the order of the keys is that of the public format. */
+function withFile(item: EvidenceReport, file: string): EvidenceReport {
+  const { detector, kind, finding, confidence, side, packet, frame, ...rest } = item;
+  return { detector, kind, finding, confidence, side, packet, frame, file, ...rest };
+}
+
+/** The different texts of one key, in the order of the items. */
+function distinct(items: readonly EvidenceReport[], key: 'info_hash' | 'client_software'): string[] {
+  const texts: string[] = [];
+  for (const item of items) {
+    const text = item[key];
+    if (text !== undefined && !texts.includes(text)) texts.push(text);
+  }
+  return texts;
 }
