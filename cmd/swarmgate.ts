@@ -2,18 +2,10 @@
 /** The program: runs the command line; errors are one sentence with a code, exit statuses are documented. */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 import { ConfigError } from '../lib/config/config.js';
 import { exitConfig, exitInternal, UserError } from './errors.js';
 import { plainScan } from './plain-scan.js';
 import { runScan } from './scan.js';
-
-/**
- * A scan is over after seconds, of which compiling takes one: V8 may inline half as much into a function as it would
- * (920 bytes of bytecode). The scan of 1.8 GB takes 7 % less processor time; once compiled it is within 3 % of what it was
- * (AMD EPYC, Node 20.20, November 2026). The flag is as old as Node 10; a V8 that dropped it would only say so.
- */
-const inlinedLess = '--max-inlined-bytecode-size-cumulative=500';
 
 /** Runs the command line and returns when it is done; process.exitCode is set. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -21,10 +13,7 @@ export async function main(words: readonly string[]): Promise<void> {
     const plain = plainScan(words);
     // Everything that only yargs and the other commands need is loaded when they are needed.
     if (plain === null) await (await import('./command-line.js')).readAndRun(words);
-    else {
-      setFlagsFromString(inlinedLess);
-      process.exitCode = await runScan(plain);
-    }
+    else process.exitCode = await runScan(plain);
   } catch (error) {
     tell(error);
   }
