@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { collectionsDuring } from '../lib/collections-testing.js';
 import { registry } from '../detectors/index.js';
 import { captureNames } from '../fixtures/scan-fixture.js';
 import { counterAt, countersLength, kindsAt, verdictsAt, type CounterName } from '../lib/engine/counters.js';
@@ -338,21 +337,10 @@ test('the loop makes no garbage per packet', async (t) => {
   const replay = new Replay(packets);
   const trial = new Trial(new MemoryQueue(), { queue: replay });
   for (let i = 0; i < 2000; i++) trial.loop.turn();
-  let collections = 0;
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const { kind } = (entry as unknown as { detail: { kind: number } }).detail;
-      if (kind === constants.NODE_PERFORMANCE_GC_MINOR || kind === constants.NODE_PERFORMANCE_GC_MAJOR)
-        collections++;
-    }
-  });
-  observer.observe({ entryTypes: ['gc'] });
-  await sleep(20);
-  collections = 0;
   const turns = Math.ceil(2_000_000 / packets.length);
-  for (let i = 0; i < turns; i++) trial.loop.turn();
-  await sleep(20);
-  observer.disconnect();
+  const collections = await collectionsDuring(() => {
+    for (let i = 0; i < turns; i++) trial.loop.turn();
+  });
   t.diagnostic(`${turns * packets.length} packets, ${collections} collections`);
   assert.equal(collections, 0);
 });

@@ -1,9 +1,8 @@
 /** The filter's loop over copies of packets: through dispatcher and rings, as `monitor` runs it. */
 import assert from 'node:assert/strict';
-import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { collectionsDuring } from '../lib/collections-testing.js';
 import { registry } from '../detectors/index.js';
 import { captureNames } from '../fixtures/scan-fixture.js';
 import { counterAt, countersLength, type CounterName } from '../lib/engine/counters.js';
@@ -16,13 +15,12 @@ import { PacketBatch } from '../lib/io/packet-source.js';
 import { RingQueue } from '../lib/io/ring-queue.js';
 import { batchOf, type RingPacket } from '../lib/io/ring-testing.js';
 import { makeSlabRing, RingWriter } from '../lib/io/slab-ring.js';
-import type { FlowReport } from '../lib/report/report.js';
 import { concat, fromText, repositoryPath } from '../lib/testing.js';
 import { linkEthernet, linkRaw } from '../lib/wire/link.js';
 import { ethernet, ipv4, tcp, udp } from '../lib/wire/testing.js';
 import type { DecisionMessage } from './filter-settings.js';
 import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
-import { Scanner } from './scanner.js';
+import { endsAndKind, isPlain, scanned } from './scan-testing.js';
 import { makeSwarmMemory, watchOver, type SwarmMemory } from './swarm-memory.js';
 
 const nobody = { matches: () => false, matchesInterface: () => false, matchesMac: () => false };
@@ -193,22 +191,6 @@ describe('packets that are only watched', () => {
   });
 });
 
-const ends = (flow: FlowReport): string =>
-  `${flow.proto} ${flow.client}:${flow.client_port} ${flow.server}:${flow.server_port} ${flow.kind}`;
-const isPlain = (flow: string): boolean => !flow.endsWith(' encrypted');
-
-async function scanned(path: string): Promise<string[]> {
-  const found: string[] = [];
-  const scanner = new Scanner({
-    continuous: false,
-    onFlow: (flow) => {
-      if (flow.verdict === 'bittorrent') found.push(ends(flow.report()));
-    },
-  });
-  await scanner.run([{ path, fromFolder: false }]);
-  return found.sort();
-}
-
 /** @param copies of each packet that arrive, one after the other */
 async function watched(path: string, workers: number, copies = 1): Promise<Monitor> {
   const monitor = new Monitor(workers);
@@ -227,7 +209,9 @@ for (const workers of [1, 3]) {
       const path = join(repositoryPath('fixtures', 'captures'), name);
       const monitor = await watched(path, workers);
       assert.equal(monitor.counts[skippedPacketsAt], 0, name);
-      const decided = monitor.workers.flatMap(({ decisions }) => decisions.map(({ flow }) => ends(flow)));
+      const decided = monitor.workers.flatMap(({ decisions }) =>
+        decisions.map(({ flow }) => endsAndKind(flow)),
+      );
       const expected = await scanned(path);
       assert.deepEqual(decided.filter(isPlain).sort(), expected.filter(isPlain), name);
       for (const flow of decided) assert.ok(expected.includes(flow), `${name}: ${flow}`);
@@ -243,7 +227,7 @@ test('a router watched on both sides shows each packet twice: the same flows are
     const path = join(repositoryPath('fixtures', 'captures'), name);
     const [once, twice] = await Promise.all([1, 2].map((copies) => watched(path, 1, copies)));
     const flowsOf = ({ workers }: Monitor): string[] =>
-      workers[0]!.decisions.map(({ flow }) => ends(flow)).sort();
+      workers[0]!.decisions.map(({ flow }) => endsAndKind(flow)).sort();
     assert.deepEqual(flowsOf(twice!).filter(isPlain), flowsOf(once!).filter(isPlain), name);
     assert.equal(twice!.workers[0]!.count('packets'), 2 * once!.workers[0]!.count('packets'));
   }
@@ -260,20 +244,9 @@ test('no garbage per packet, from the dispatcher through the ring to the verdict
     monitor.take(batch);
   };
   for (let i = 0; i < 3000; i++) turn();
-  let collections = 0;
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const { kind } = (entry as unknown as { detail: { kind: number } }).detail;
-      if (kind === constants.NODE_PERFORMANCE_GC_MINOR || kind === constants.NODE_PERFORMANCE_GC_MAJOR)
-        collections++;
-    }
+  const collections = await collectionsDuring(() => {
+    for (let i = 0; i < 15_000; i++) turn();
   });
-  observer.observe({ entryTypes: ['gc'] });
-  await sleep(20);
-  collections = 0;
-  for (let i = 0; i < 15_000; i++) turn();
-  await sleep(20);
-  observer.disconnect();
   t.diagnostic(`960,000 packets, ${collections} collections`);
   assert.equal(collections, 0);
 });

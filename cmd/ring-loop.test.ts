@@ -11,31 +11,14 @@ import { Dispatcher, dispatcherCountsLength, handedOverAt, skippedPacketsAt } fr
 import { PacketBatch } from '../lib/io/packet-source.js';
 import { RingQueue } from '../lib/io/ring-queue.js';
 import { makeSlabRing, RingWriter } from '../lib/io/slab-ring.js';
-import type { FlowReport } from '../lib/report/report.js';
 import { FilterLoop } from './filter-loop.js';
-import { Scanner } from './scanner.js';
+import { endsAndKind, isPlain, scanned } from './scan-testing.js';
 import { makeSwarmMemory, watchOver } from './swarm-memory.js';
 
 const workers = 3;
 const packetsAt = counterAt('packets');
 const interfaceIndex = 17;
 const nobody = { matches: () => false, matchesInterface: () => false, matchesMac: () => false };
-
-const ends = (flow: FlowReport): string =>
-  `${flow.proto} ${flow.client}:${flow.client_port} ${flow.server}:${flow.server_port} ${flow.kind}`;
-const isPlain = (flow: string): boolean => !flow.endsWith(' encrypted');
-
-async function scanned(name: string): Promise<string[]> {
-  const found: string[] = [];
-  const scanner = new Scanner({
-    continuous: false,
-    onFlow: (flow) => {
-      if (flow.verdict === 'bittorrent') found.push(ends(flow.report()));
-    },
-  });
-  await scanner.run([{ path: join(capturesFolder, name), fromFolder: false }]);
-  return found.sort();
-}
 
 /** One capture through one capture loop to all workers; flows that were found. */
 class Monitor {
@@ -83,7 +66,7 @@ class Monitor {
         onDecision: (make) => {
           const { inInterface, flow } = make();
           assert.equal(inInterface, interfaceIndex);
-          if (flow.verdict === 'bittorrent') this.found.push(ends(flow));
+          if (flow.verdict === 'bittorrent') this.found.push(endsAndKind(flow));
           return true;
         },
       });
@@ -120,7 +103,7 @@ test('workers behind rings find in the recorded captures what the scan finds, fo
   for (const [index, name] of captures.entries()) {
     const monitor = new Monitor([1, 2, 7, 64, 256][index % 5]!);
     const packets = await monitor.watch(name);
-    const expected = await scanned(name);
+    const expected = await scanned(join(capturesFolder, name));
     const taken = monitor.counts.map((counts) => counts[packetsAt]!);
     for (const [i, count] of taken.entries()) shares[i]! += count;
     assert.equal(monitor.captured[skippedPacketsAt], 0);

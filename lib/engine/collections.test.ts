@@ -3,10 +3,9 @@
  * collector watched. The packets are those of the recorded captures, over and over, with flows ending in between.
  */
 import assert from 'node:assert/strict';
-import { PerformanceObserver, constants } from 'node:perf_hooks';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
+import { collectionsDuring } from '../collections-testing.js';
 import { registry } from '../../detectors/index.js';
 import { FragmentTable } from '../flow/fragments.js';
 import { openCaptureFile } from '../io/capture-file.js';
@@ -78,25 +77,14 @@ test('decode, flow table and detectors cause no garbage collection over millions
   for (let i = 0; i < 20; i++) round();
 
   let collections = 0;
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const { kind } = (entry as unknown as { detail: { kind: number } }).detail;
-      if (kind === constants.NODE_PERFORMANCE_GC_MINOR || kind === constants.NODE_PERFORMANCE_GC_MAJOR)
-        collections++;
-    }
-  });
-  observer.observe({ entryTypes: ['gc'] });
-  await sleep(50);
-  collections = 0;
   let packets = 0;
   // V8 may compile again in between, and code that is not compiled yet boxes doubles: so the best of three passes counts.
   // Sixteen bytes per packet would cause collections in every one of them.
   for (let pass = 0; pass < 3 && (pass === 0 || collections > 0); pass++) {
-    collections = 0;
-    for (packets = 0; packets < packetsWanted;) packets += round();
-    await sleep(50);
+    collections = await collectionsDuring(() => {
+      for (packets = 0; packets < packetsWanted;) packets += round();
+    });
   }
-  observer.disconnect();
   t.diagnostic(`${packets} packets, ${run.ended} flows ended, ${run.decided} packets of decided flows`);
   assert.ok(run.decided > 0 && run.ended > 0);
   assert.equal(collections, 0);
