@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AnalysisRow } from './analysis.js';
 import { analysedPayloads, payloadLines, type AnalysedPayload } from './analysis-payloads.js';
-import { answersTo, timedCheck, timedDispatch } from './dispatch.js';
+import { answersTo, timedDispatch, timedHeader, timedMessage } from './dispatch.js';
 import { FirstPackets } from './first-packets.js';
 import { buildGoBlocker } from './go-blocker.js';
 import { analysisOutcome } from './part-analysis.js';
@@ -24,9 +24,10 @@ test('the engine asks whom it should ask, and the right one says Yes', () => {
   assert.ok(answersTo(named('handshake')).includes('peer-handshake (yes)'));
   assert.ok(answersTo(named('HTTP GET 396')).includes('http-tracker'));
   assert.deepEqual(answersTo(named('UDP tracker')), ['udp-tracker (yes)']);
-  assert.deepEqual(answersTo(named('bencode DHT')), ['dht (yes)', 'udp-tracker']);
-  assert.deepEqual(answersTo(named('uTP')), ['utp (yes)', 'udp-tracker']);
-  for (const name of ['TLS', 'HTML', 'random 1400 B, UDP'])
+  assert.deepEqual(answersTo(named('bencode DHT')), ['dht (yes)']);
+  assert.deepEqual(answersTo(named('uTP')), ['utp (yes)']);
+  assert.deepEqual(answersTo(named('random 1400 B, UDP')), []);
+  for (const name of ['TLS', 'HTML'])
     assert.ok(!answersTo(named(name)).some((answer) => /\((yes|more)\)/.test(answer)), name);
 });
 
@@ -34,7 +35,9 @@ test('what is timed does the work: its sum counts every answer', () => {
   const one = timedDispatch(named('handshake')).run(1);
   assert.ok(one > 2, 'Yes and the length of what was matched');
   assert.equal(timedDispatch(named('handshake')).run(32), 32 * one);
-  assert.ok(timedCheck(named('bencode DHT')).run(3) > 6);
+  assert.equal(timedDispatch(named('random 1400 B, UDP')).run(100), 0);
+  assert.ok(timedMessage(named('bencode DHT')).run(3) > 6);
+  for (const name of ['bencode DHT', 'UDP tracker', 'uTP']) assert.equal(timedHeader(named(name)).run(3), 3);
   assert.equal(timedDispatch(named('TLS')).run(100), 0);
 });
 
@@ -83,7 +86,7 @@ test('published figures are marked wherever they are what was compared with', ()
     payload: 'TLS 1448 B',
     check: 'analysis',
     answers: 'mse',
-    ...{ detectorsNs: 20, engineNs: 300, goNs: null, goAnswer: null, publishedNs: 4910 },
+    ...{ detectorsNs: 20, engineNs: 300, messageNs: null, goNs: null, goAnswer: null, publishedNs: 4910 },
     ...{ detectorsRatio: 0.004, engineRatio: 0.06 },
   };
   const { tables, targets } = analysisOutcome({ turns: 1, go: null, goAbsent: 'no Go', rows: [row] });

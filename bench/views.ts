@@ -86,3 +86,22 @@ export function moved(from: View): View {
   view.reset();
   return view;
 }
+
+/** Views of the same first payload at `viewCopies` places of one block. */
+export function placed(from: View): View[] {
+  const payload = from.bytes.slice(from.start, from.end);
+  const block = new Uint8Array(viewCopies * spacing + 64);
+  const isOpening = from.opening === from.bytes;
+  return Array.from({ length: viewCopies }, (_, copy) => {
+    const view = moved(from);
+    view.bytes = block;
+    view.start = copy * spacing + 54;
+    view.end = view.start + payload.length;
+    block.set(payload, view.start);
+    if (!isOpening) return view;
+    view.opening = block;
+    view.openingStart = view.start;
+    view.openingEnd = view.end;
+    return view;
+  });
+}

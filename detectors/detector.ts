@@ -50,6 +50,8 @@ export interface Finding {
   readonly repeatable?: true;
 }
 
+export type HeaderCheck = (bytes: Uint8Array, start: number, end: number, wireLength: number) => boolean;
+
 export interface Detector {
   /** Lower case, dashes; unique. */
   readonly name: string;
@@ -86,6 +88,12 @@ export interface Detector {
    * is listened on, the other side's own proof.
    */
   readonly teaches?: true;
+  /**
+   * UDP only: what every message of this protocol has in its fixed part, told without a view. False means that `inspect`
+   * would answer No to this payload, and name no near miss, whatever else it were shown: the engine spares itself the call.
+   * `wireLength` is the payload's length on the wire.
+   */
+  readonly header?: HeaderCheck;
   readonly findings: readonly Finding[];
   /** Why something that looked like this protocol was not believed; `view.near` is an index into this list. */
   readonly nearMisses: readonly string[];

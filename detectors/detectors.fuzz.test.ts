@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fuzz } from '../lib/fuzzing.js';
 import { repositoryPath } from '../lib/testing.js';
 import { peersPerMessageMax, type PeerList } from '../lib/wire/peer-list.js';
-import { View, Yes, type Detector } from './detector.js';
+import { No, View, Yes, type Detector } from './detector.js';
 import { parseFixture } from './harness.js';
 import { everyDetector as detectors } from './testing.js';
 
@@ -45,6 +45,12 @@ function answer(detector: Detector, bytes: Uint8Array, filler: number): string {
   view.sourcePort = 6881;
   view.ipVersion = bytes.length % 2 === 0 ? 4 : 6;
   const outcome = detector.inspect(view);
+  if (detector.header?.(padded, 8, 8 + bytes.length, bytes.length) === false)
+    assert.deepEqual(
+      [outcome, view.near],
+      [No, -1],
+      'the check of the header keeps out what inspect would take',
+    );
   if (outcome === Yes) {
     assert.ok(view.finding >= 0 && view.finding < detector.findings.length);
     assert.ok(view.at >= 0 && view.length > 0 && view.at + view.length <= bytes.length);

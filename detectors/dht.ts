@@ -21,6 +21,7 @@ import {
 } from '../lib/wire/bencode.js';
 import { compact6Bytes, compactBytes, peersPerMessageMax } from '../lib/wire/peer-list.js';
 import { ascii, isAlphanumeric, isBeginningOf, writeDecimal } from '../lib/wire/text.js';
+import { dataOf } from '../lib/wire/words.js';
 import {
   nearMiss,
   No,
@@ -100,6 +101,11 @@ const queryNameLengthMax = 32;
 const clientLengthMax = 32;
 /** Bytes of an id that a lookup for its own neighbourhood shares with its target. */
 const neighbourhoodBytes = 4;
+/** Shorter dictionaries cannot hold a type and a transaction. */
+const messageMin = 12;
+/** `d1` and `d9`. */
+const firstBeginning = 0x6431;
+const lastBeginning = 0x6439;
 
 const letterE = 0x65;
 const letterQ = 0x71;
@@ -168,11 +174,10 @@ export const dht: Detector = {
     'bencode without the keys of a DHT message',
     'keys of a DHT message, but no 20-byte node id',
   ],
+  header: beginsDictionary,
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
-    if (end - start < 12 || bytes[start] !== 0x64) return No;
-    const digit = bytes[start + 1]!;
-    if (digit < 0x31 || digit > 0x39) return No;
+    if (!beginsDictionary(bytes, start, end)) return No;
     const whole = readDictionary(bytes, start, end, outer);
     const isCut = view.wireLength > end - start;
     if (whole > 0 && !isCut && end - whole <= trailingMax) return readMessage(view, bytes, start, whole);
@@ -181,6 +186,13 @@ export const dht: Detector = {
     return stringEnd(bytes, start + 1, end) > 0 && whole !== Malformed ? nearMiss(view, brokenBencode) : No;
   },
 };
+
+/** A dictionary with a key: `d`, then the key's length, which does not begin with a zero. */
+function beginsDictionary(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < messageMin) return false;
+  const beginning = dataOf(bytes).getUint16(start);
+  return beginning >= firstBeginning && beginning <= lastBeginning;
+}
 
 /** A whole dictionary `[start, end)`, behind which a few bytes may follow: `y` and `t` first, then what it says. */
 function readMessage(view: View, bytes: Uint8Array, start: number, end: number): Outcome {

@@ -18,13 +18,14 @@ import {
   weighChain,
 } from '../lib/wire/peer.js';
 import { ascii, startsWith } from '../lib/wire/text.js';
-import { word32 } from '../lib/wire/words.js';
+import { dataOf } from '../lib/wire/words.js';
 import {
   More,
   nearMiss,
   No,
   noteClient,
   noteInfoHash,
+  Yes,
   yesInOpening,
   type Detector,
   type Outcome,
@@ -33,10 +34,9 @@ import {
 
 const name = ascii('BitTorrent protocol');
 
-/** Reserved byte 5, BEP 10; reserved byte 7, BEP 52. */
-const extensionByteAt = reservedAt + 5;
-const extensionBit = 0x10;
-const upgradeByteAt = reservedAt + 7;
+/** The last four reserved bytes: 0x10 of byte 5 (BEP 10), 0x10 of byte 7 (BEP 52). */
+const lastReservedAt = reservedAt + 4;
+const extensionBit = 0x10_00_00;
 const upgradeBit = 0x10;
 
 const headerOnly = 0;
@@ -82,37 +82,35 @@ export const peerHandshake: Detector = {
   inspect(view: View): Outcome {
     const from = view.openingStart;
     const end = view.openingEnd;
-    if (from >= end) return No;
-    const bytes = view.opening;
-    const first = bytes[from]!;
-    if (first !== 0x13) {
-      if (first === name[0] && startsWith(bytes, from, end, name)) return nearMiss(view, nameWithoutLength);
-      return No;
-    }
-    if (end - from >= header.length) return isHeader(bytes, from) ? describe(view, bytes, from, end) : No;
-    const present = end - from;
-    for (let i = 1; i < present; i++) if (bytes[from + i] !== header[i]) return No;
-    return endsInHeader(view, present);
+    if (end - from < headerBytes) return judgeShort(view, view.opening, from, end);
+    const data = dataOf(view.opening);
+    if (data.getInt32(from) !== word0) return judgeOther(view, view.opening, from, end);
+    if (data.getInt32(from + 4) !== word1 || data.getInt32(from + 8) !== word2) return No;
+    if (data.getInt32(from + 12) !== word3 || data.getInt32(from + 16) !== word4) return No;
+    return describe(view, data, from, end);
   },
 };
 
-/** The header's words behind its first: four bytes a comparison. */
-const word1 = word32(header, 4);
-const word2 = word32(header, 8);
-const word3 = word32(header, 12);
-const word4 = word32(header, 16);
+/** The header's words, four bytes a comparison: 0x13 and `Bit`, `Torr`, `ent `, `prot`, `ocol`. */
+const headerBytes = 20;
+const word0 = 0x13_42_69_74;
+const word1 = 0x54_6f_72_72;
+const word2 = 0x65_6e_74_20;
+const word3 = 0x70_72_6f_74;
+const word4 = 0x6f_63_6f_6c;
 
-/** True for the whole header at `from`, of which the first byte was looked at. */
-function isHeader(bytes: Uint8Array, from: number): boolean {
-  return (
-    bytes[from + 1] === name[0] &&
-    bytes[from + 2] === name[1] &&
-    bytes[from + 3] === name[2] &&
-    word32(bytes, from + 4) === word1 &&
-    word32(bytes, from + 8) === word2 &&
-    word32(bytes, from + 12) === word3 &&
-    word32(bytes, from + 16) === word4
-  );
+/** Bytes that are enough for a header, but begin with something else. */
+function judgeOther(view: View, bytes: Uint8Array, from: number, end: number): Outcome {
+  return startsWith(bytes, from, end, name) ? nearMiss(view, nameWithoutLength) : No;
+}
+
+/** Bytes that may become a header; 19 of them may also be the name alone. */
+function judgeShort(view: View, bytes: Uint8Array, from: number, end: number): Outcome {
+  if (from >= end) return No;
+  if (bytes[from] !== header[0]) return judgeOther(view, bytes, from, end);
+  const present = end - from;
+  for (let i = 1; i < present; i++) if (bytes[from + i] !== header[i]) return No;
+  return endsInHeader(view, present);
 }
 
 /** The header is not whole: the rest comes with the next segment, or the capture cut it off. */
@@ -125,20 +123,28 @@ function endsInHeader(view: View, present: number): Outcome {
 }
 
 /** Notes what has arrived behind the protocol name. */
-function describe(view: View, bytes: Uint8Array, from: number, end: number): Outcome {
-  const length = Math.min(end - from, handshakeBytes);
-  if (length >= peerIdAt) noteInfoHash(view, bytes, from + infoHashAt, 20);
-  if (length === handshakeBytes) {
-    notePeerId(view, bytes, from + peerIdAt);
-    noteExtended(view, bytes, from + handshakeBytes, end);
+function describe(view: View, data: DataView, from: number, end: number): Outcome {
+  let length = end - from;
+  if (length >= peerIdAt) {
+    if (length > handshakeBytes) length = handshakeBytes;
+    const bytes = view.opening;
+    noteInfoHash(view, bytes, from + infoHashAt, 20);
+    if (length === handshakeBytes) {
+      notePeerId(view, bytes, from + peerIdAt);
+      noteExtended(view, bytes, from + handshakeBytes, end);
+    }
   }
   let finding = headerOnly;
   if (length >= infoHashAt) {
-    finding = plain;
-    if ((bytes[from + extensionByteAt]! & extensionBit) !== 0) finding = extended;
-    if ((bytes[from + upgradeByteAt]! & upgradeBit) !== 0) finding = upgradable;
+    const lastReserved = data.getInt32(from + lastReservedAt);
+    finding =
+      (lastReserved & upgradeBit) !== 0 ? upgradable : (lastReserved & extensionBit) !== 0 ? extended : plain;
   }
-  return yesInOpening(view, finding, from, from + length);
+  view.finding = finding;
+  view.at = 0;
+  view.length = length;
+  view.inOpening = true;
+  return Yes;
 }
 
 /** Notes what the extended messages behind the handshake say, which most clients send in the same segment. */

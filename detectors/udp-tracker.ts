@@ -14,7 +14,7 @@ import { More, No, noteClient, noteInfoHash, yesInPayload } from './detector.js'
 import type { Detector, Outcome, View } from './detector.js';
 import { compact6Bytes, compactBytes } from '../lib/wire/peer-list.js';
 import { ascii, decimal, isAlphanumeric, startsWith } from '../lib/wire/text.js';
-import { word16 } from '../lib/wire/words.js';
+import { dataOf, word16 } from '../lib/wire/words.js';
 
 const connectProof = 0;
 const announceProof = 1;
@@ -306,6 +306,26 @@ function isRandom(bytes: Uint8Array, from: number): boolean {
   return zeros(bytes, from, 12) <= 2 && bytes[from] !== bytes[from + 1];
 }
 
+/** What stands at a fixed place in every request and answer: the action, and with a connect request the protocol's id. */
+function hasHeader(bytes: Uint8Array, start: number, end: number, wireLength: number): boolean {
+  const length = end - start;
+  if (length < scrapeAnswerHead) return false;
+  const data = dataOf(bytes);
+  const first = data.getInt32(start);
+  if (first >= connectAction && first <= errorAction) return true;
+  if (length < transactionAt) return false;
+  switch (data.getInt32(start + actionAt)) {
+    case connectAction:
+      return first === protocolHigh && data.getInt32(start + 4) === protocolLow;
+    case announceAction:
+      return wireLength >= announceBytes && wireLength <= datagramMax;
+    case scrapeAction:
+      return wireLength >= scrapeHeadBytes + hashBytes && wireLength <= scrapeBytesMax;
+    default:
+      return false;
+  }
+}
+
 function inspect(view: View): Outcome {
   const { bytes, start, end, wireLength } = view;
   const length = end - start;
@@ -390,5 +410,6 @@ export const udpTracker: Detector = {
     },
   ],
   nearMisses: [],
+  header: hasHeader,
   inspect,
 };

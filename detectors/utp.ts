@@ -22,6 +22,7 @@ import {
   weightUsualBlock,
 } from '../lib/wire/peer.js';
 import { isBeginningOf, startsWith } from '../lib/wire/text.js';
+import { dataOf } from '../lib/wire/words.js';
 import {
   More,
   nearMiss,
@@ -122,13 +123,13 @@ export const utp: Detector = {
     'a uTP reset that answers nothing seen',
     'a connection request (SYN) in the form of uTP, but neither answered nor repeated',
   ],
+  header: (bytes, start, end, wireLength) =>
+    end - start >= headerLength && headerOfAnyWindow(bytes, start, end, wireLength) >= 0,
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
     if (end - start < headerLength) return No;
-    const first = bytes[start]!;
-    if ((first & 0x0f) !== 1 || first > 0x41) return No;
     const header = headerEnd(bytes, start, end, view.wireLength);
-    const type = first >> 4;
+    const type = bytes[start]! >> 4;
     if (header < 0) return answerWithAnyWindow(view, type);
     if (type === typeData) {
       if (isHandshake(view, header)) return believeHandshake(view, header);
@@ -210,18 +211,17 @@ function headerEnd(bytes: Uint8Array, start: number, end: number, wireLength: nu
 
 /** As headerEnd, whatever the window; 20 bytes are there. */
 function headerOfAnyWindow(bytes: Uint8Array, start: number, end: number, wireLength: number): number {
-  const first = bytes[start]!;
-  if ((first & 0x0f) !== 1 || first > 0x41) return -1;
-  const type = first >> 4;
-  if (bytes[start + 1]! > closeReason) return -1;
-  if (type === typeReset) {
-    return wireLength === headerLength && bytes[start + 1] === 0 ? start + headerLength : -1;
-  }
-  if (!hasClock(bytes, start + 4) || u16(bytes, start + 2) === 0) return -1;
-  const header = extensionsEnd(bytes, start, end);
+  const data = dataOf(bytes);
+  const first = data.getInt32(start);
+  const type = first >>> 28;
+  const extension = (first >> 16) & 0xff;
+  if (((first >> 24) & 0x0f) !== 1 || type > typeSyn || extension > closeReason) return -1;
+  if (type === typeReset) return wireLength === headerLength && extension === 0 ? start + headerLength : -1;
+  if ((first & 0xffff) === 0 || !isClock(data.getInt32(start + 4))) return -1;
+  const header = extension === 0 ? start + headerLength : extensionsEnd(bytes, start, end);
   if (header < 0) return -1;
   const dataLength = wireLength - (header - start);
-  if (type === typeSyn) return dataLength === 0 && isSyn(bytes, start) ? header : -1;
+  if (type === typeSyn) return dataLength === 0 && isSyn(data, start, extension) ? header : -1;
   if (type === typeData ? dataLength <= 0 : dataLength !== 0) return -1;
   return header;
 }
@@ -230,10 +230,12 @@ function headerOfAnyWindow(bytes: Uint8Array, start: number, end: number, wireLe
  * A clock in microseconds has at least three bytes that are not zero, except for 6 of 65,536 moments. That keeps out
  * DNS, whose counters stand here, and the many protocols that fill up with zeros.
  */
-function hasClock(bytes: Uint8Array, at: number): boolean {
-  let filled = 0;
-  for (let i = 0; i < 4; i++) if (bytes[at + i] !== 0) filled++;
-  return filled >= 3 && i32(bytes, at) !== stunCookie;
+function isClock(clock: number): boolean {
+  let empty = clock >>> 24 === 0 ? 1 : 0;
+  if ((clock & 0xff0000) === 0) empty++;
+  if ((clock & 0xff00) === 0) empty++;
+  if ((clock & 0xff) === 0) empty++;
+  return empty <= 1 && clock !== stunCookie;
 }
 
 /** End of the extension chain, or -1 if it is not one: known types, their lengths, each type once, ends in the packet. */
@@ -258,10 +260,10 @@ function extensionsEnd(bytes: Uint8Array, start: number, end: number): number {
  * A connection request: nothing was received, so there is no time difference and nothing to acknowledge, and no
  * extension but the extension bits. The sequence number is 1 in BEP 29 and random in libutp and libtorrent.
  */
-function isSyn(bytes: Uint8Array, start: number): boolean {
-  const extension = bytes[start + 1];
+function isSyn(data: DataView, start: number, extension: number): boolean {
   if (extension !== 0 && extension !== extensionBits) return false;
-  return i32(bytes, start + 8) === 0 && u16(bytes, start + 18) === 0 && u16(bytes, start + 16) !== 0;
+  const numbers = data.getInt32(start + 16);
+  return data.getInt32(start + 8) === 0 && (numbers & 0xffff) === 0 && numbers !== 0;
 }
 
 /** A request offers no window (libtorrent), or one of at least a packet. */
@@ -345,7 +347,7 @@ function carriesOn(view: View, before: number, steps: number): boolean {
   if (steps > advanceMax || (steps === 0 && before !== typeState)) return false;
   const acknowledged = (u16(bytes, start + 18) - u16(opening, openingStart + 18)) & 0xffff;
   if (acknowledged > flightMax || (steps === 0 && acknowledged === 0)) return false;
-  if (!hasClock(bytes, start + 8) || !hasClock(opening, openingStart + 8)) {
+  if (!isClock(i32(bytes, start + 8)) || !isClock(i32(opening, openingStart + 8))) {
     if (!isSteady(bytes, start, opening, openingStart)) return false;
   }
   const drift = (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;

@@ -208,9 +208,9 @@ export class Inspector implements InnerStreams {
       this.#finishSide(s, side, tcp);
       return;
     }
-    // `explain` wants to hear everybody; otherwise who cannot begin with this byte is not called.
+    // `explain` wants to hear everybody; otherwise whose first byte or header this cannot be is not called.
     const traced = (words[s + sFlags]! & flagTraced) !== 0;
-    const likely = traced ? set.all : set.startingWith[packet.bytes[packet.payloadStart]!]!;
+    const likely = traced ? set.all : set.likely(packet, pending);
     if (!tcp) this.#inspectUdp(packet, slot, side, pending, likely);
     else if (words[s + sOpening + side]! >= 0) this.#inspectKept(packet, slot, side, pending);
     else this.#inspectTcp(packet, slot, side, pending, likely);

@@ -2,9 +2,10 @@
  * The detectors as the engine uses them: split by transport, one bit each, with the masks that say who is asked when.
  * The registry is passed in by cmd/; the engine knows only the interface.
  */
-import type { Confidence, Detector, Transport, View } from '../../detectors/detector.js';
+import type { Confidence, Detector, HeaderCheck, Outcome, Transport, View } from '../../detectors/detector.js';
 import { invariant } from '../invariant.js';
 import { inspectedPacketsMax } from '../limits.js';
+import type { Packet } from '../wire/packet.js';
 import { gradeHint, gradeProof, gradeStrong } from './evidence.js';
 
 export interface Registry {
@@ -24,6 +25,11 @@ export class DetectorSet {
   readonly names: number;
   /** Those that go by the shape of encrypted connections. */
   readonly shapes: number;
+  /** What is called, by the same index. */
+  readonly inspects: readonly ((view: View) => Outcome)[];
+  /** Those with a check of the header, and the checks; null for the others. */
+  readonly headed: number;
+  readonly headers: readonly (HeaderCheck | null)[];
   /** Index in the whole registry, for evidence. */
   readonly ids: readonly number[];
   readonly all: number;
@@ -47,6 +53,9 @@ export class DetectorSet {
     this.names = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'listed-name'));
     this.shapes = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'encrypted'));
     this.follows = this.#mask((detector) => detector.follows === true);
+    this.inspects = this.detectors.map(({ inspect }) => inspect);
+    this.headers = this.detectors.map(({ header }) => header ?? null);
+    this.headed = this.#mask(({ header }) => header !== undefined);
     this.teaches = this.#mask((detector) => detector.teaches === true);
     this.atStart = this.#mask((detector) => detector.where !== 'middle');
     this.inMiddle = this.#mask((detector) => detector.where !== 'start');
@@ -56,6 +65,19 @@ export class DetectorSet {
     this.askedAt = Int32Array.from({ length: inspectedPacketsMax + 2 }, (_, n) =>
       this.#mask((detector) => n <= detector.packetsMax),
     );
+  }
+
+  /** Who of `pending` can say anything but No to this payload while nothing is kept, by its first byte and its header. */
+  likely(packet: Packet, pending: number): number {
+    let likely = this.startingWith[packet.bytes[packet.payloadStart]!]!;
+    for (let rest = likely & pending & this.headed; rest !== 0;) {
+      const bit = rest & -rest;
+      rest ^= bit;
+      const check = this.headers[31 - Math.clz32(bit)]!;
+      if (!check(packet.bytes, packet.payloadStart, packet.payloadEnd, packet.payloadWireLength))
+        likely ^= bit;
+    }
+    return likely;
   }
 
   #mask(wanted: (detector: Detector) => boolean): number {

@@ -4,12 +4,13 @@
  * 20.20, November 2026). It takes no decision of its own: whatever is unusual is left to the readers of decode.ts, and
  * the fuzz target holds that both ways fill the same fields.
  */
-import { word } from './cursor.js';
 import { type Packet, protocolTcp, protocolUdp } from './packet.js';
 import { mayBeUdpTunnel } from './tunnels.js';
+import { dataOf } from './words.js';
 
 const ethernetHeader = 14;
 const etherTypeAt = 12;
+const etherTypeIpv4 = 0x0800;
 const ipv4Header = 20;
 const tcpHeader = 20;
 const udpHeader = 8;
@@ -18,18 +19,19 @@ const fragmentBits = 0x3fff;
 /** Reads the frame if it is a plain one and returns true; otherwise returns false and leaves the packet as it was. */
 export function decodePlain(packet: Packet, bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start < ethernetHeader + ipv4Header + udpHeader) return false;
-  if (bytes[start + etherTypeAt] !== 0x08 || bytes[start + etherTypeAt + 1] !== 0x00) return false;
+  const data = dataOf(bytes);
+  if (data.getUint16(start + etherTypeAt) !== etherTypeIpv4) return false;
   const ip = start + ethernetHeader;
-  const first = bytes[ip]!;
-  const total = (bytes[ip + 2]! << 8) | bytes[ip + 3]!;
-  const transport = ip + ((first & 15) << 2);
+  const firstWord = data.getInt32(ip);
+  const total = firstWord & 0xffff;
+  const transport = ip + ((firstWord >>> 22) & 0x3c);
   const ipEnd = ip + total < end ? ip + total : end;
-  if (first >> 4 !== 4 || transport < ip + ipv4Header || ipEnd - transport < udpHeader) return false;
-  if ((((bytes[ip + 6]! << 8) | bytes[ip + 7]!) & fragmentBits) !== 0) return false;
+  if (firstWord >>> 28 !== 4 || transport < ip + ipv4Header || ipEnd - transport < udpHeader) return false;
+  if ((data.getUint16(ip + 6) & fragmentBits) !== 0) return false;
   const protocol = bytes[ip + 9]!;
   if (protocol === protocolTcp) {
-    if (!plainTcp(packet, bytes, transport, ipEnd, ip + total)) return false;
-  } else if (protocol !== protocolUdp || !plainUdp(packet, bytes, transport, ipEnd, ip + total)) {
+    if (!plainTcp(packet, data, transport, ipEnd, ip + total)) return false;
+  } else if (protocol !== protocolUdp || !plainUdp(packet, bytes, data, transport, ipEnd, ip + total)) {
     return false;
   }
   packet.bytes = bytes;
@@ -39,39 +41,48 @@ export function decodePlain(packet: Packet, bytes: Uint8Array, start: number, en
   packet.ipEnd = ipEnd;
   packet.ipWireLength = total;
   packet.protocol = protocol;
-  packet.source0 = word(bytes, ip + 12);
+  packet.source0 = data.getInt32(ip + 12);
   packet.source1 = 0;
   packet.source2 = 0;
   packet.source3 = 0;
-  packet.destination0 = word(bytes, ip + 16);
+  packet.destination0 = data.getInt32(ip + 16);
   packet.destination1 = 0;
   packet.destination2 = 0;
   packet.destination3 = 0;
-  packet.sourcePort = (bytes[transport]! << 8) | bytes[transport + 1]!;
-  packet.destinationPort = (bytes[transport + 2]! << 8) | bytes[transport + 3]!;
+  const ports = data.getInt32(transport);
+  packet.sourcePort = ports >>> 16;
+  packet.destinationPort = ports & 0xffff;
   return true;
 }
 
-function plainTcp(packet: Packet, bytes: Uint8Array, at: number, ipEnd: number, wireEnd: number): boolean {
+function plainTcp(packet: Packet, data: DataView, at: number, ipEnd: number, wireEnd: number): boolean {
   if (ipEnd - at < tcpHeader) return false;
-  const payload = at + ((bytes[at + 12]! >> 4) << 2);
+  const offsetAndFlags = data.getUint16(at + 12);
+  const payload = at + ((offsetAndFlags >>> 10) & 0x3c);
   if (payload < at + tcpHeader || payload > ipEnd) return false;
-  packet.sequence = word(bytes, at + 4);
-  packet.acknowledgement = word(bytes, at + 8);
-  packet.tcpFlags = bytes[at + 13]!;
+  packet.sequence = data.getInt32(at + 4);
+  packet.acknowledgement = data.getInt32(at + 8);
+  packet.tcpFlags = offsetAndFlags & 0xff;
   packet.payloadStart = payload;
   packet.payloadEnd = ipEnd;
   packet.payloadWireLength = wireEnd - payload;
   return true;
 }
 
-function plainUdp(packet: Packet, bytes: Uint8Array, at: number, ipEnd: number, wireEnd: number): boolean {
-  const length = (bytes[at + 4]! << 8) | bytes[at + 5]!;
+function plainUdp(
+  packet: Packet,
+  bytes: Uint8Array,
+  data: DataView,
+  at: number,
+  ipEnd: number,
+  wireEnd: number,
+): boolean {
+  const length = data.getUint16(at + 4);
   if (length < udpHeader || at + length > wireEnd) return false;
   const payload = at + udpHeader;
   const payloadEnd = at + length < ipEnd ? at + length : ipEnd;
-  const source = (bytes[at]! << 8) | bytes[at + 1]!;
-  const destination = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  const source = data.getUint16(at);
+  const destination = data.getUint16(at + 2);
   if (mayBeUdpTunnel(bytes, payload, payloadEnd, length - udpHeader, source, destination)) return false;
   packet.sequence = 0;
   packet.acknowledgement = 0;
