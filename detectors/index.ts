@@ -1,4 +1,5 @@
 /** The registry: every detector, in the order in which they are asked. Adding one is one line here. */
+import { azureusDht } from './azureus-dht.js';
 import type { Detector } from './detector.js';
 import { dht } from './dht.js';
 import { httpTracker } from './http-tracker.js';
@@ -22,6 +23,7 @@ export const detectors: readonly Detector[] = [
   peerHandshake,
   peerHandshakeLate,
   dht,
+  azureusDht,
   utp,
   udpTracker,
   httpTracker,

@@ -154,13 +154,16 @@ function outOfTurn(view: View): Outcome {
   return isKey(view.opening, view.openingStart, view.openingEnd, length) ? nearMiss(view, wrongSide) : No;
 }
 
-/** True if the first `length` bytes of a side, of which `[start, end)` is kept, could be a key and its padding. */
+/**
+ * True if the first `length` bytes of a side, of which `[start, end)` is kept, could be a key and its padding. Only the key
+ * must look random: KTorrent sends as padding what happened to be in its memory (22.12, recorded).
+ */
 function isKey(bytes: Uint8Array, start: number, end: number, length: number): boolean {
   const stop = Math.min(end, start + length);
   return (
     stop - start >= randomBytesMin &&
     !beginsLikeAnother(bytes, start, stop, length) &&
-    looksRandom(bytes, start, stop)
+    looksRandom(bytes, start, start + keyBytes)
   );
 }
 
