@@ -459,7 +459,7 @@ export class Inspector implements InnerStreams {
       view.clientLength = 0;
       view.peers.count = 0;
       view.listenPort = 0;
-      const outcome = detector.inspect(view);
+      const outcome = set.inspects[index]!(view);
       this.detectorCalls++;
       if (traced) this.#tracer!.answer(detector, outcome, view, this.sighting);
       if (outcome !== Yes && view.near >= 0 && notesNear)

@@ -53,6 +53,7 @@ export class DetectorSet {
     this.names = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'listed-name'));
     this.shapes = this.#mask(({ findings }) => findings.some(({ kind }) => kind === 'encrypted'));
     this.follows = this.#mask((detector) => detector.follows === true);
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- a detector is a pure function, without a `this`
     this.inspects = this.detectors.map(({ inspect }) => inspect);
     this.headers = this.detectors.map(({ header }) => header ?? null);
     this.headed = this.#mask(({ header }) => header !== undefined);
