@@ -64,6 +64,7 @@ const piecesMax = 0x20_0000;
 const bitfieldMax = 1 + piecesMax / 8;
 /** 16 KiB is what everybody asks for; BEP 3 speaks of 128 KiB as the most that was ever accepted. */
 const usualBlock = 16_384;
+const blockMin = 1024;
 const blockMax = 131_072;
 const pieceBytesMax = 0x1000_0000;
 const extendedMax = 1 << 20;
@@ -147,14 +148,24 @@ export function messageWeight(bytes: Uint8Array, at: number, end: number): numbe
   }
 }
 
-/** Piece index, offset in the piece and block length, as in request, cancel, reject and piece. */
+/**
+ * Piece index, offset in the piece and block length, as in request, cancel, reject and piece. BEP 3: the length is a power
+ * of two, unless the end of the file cuts it. So the offset is a multiple of the usual block, or of the power of two that
+ * holds this one. At offset 0 any three numbers of another protocol are: that fits, but says nothing.
+ */
 function blockWeight(bytes: Uint8Array, at: number, length: number): number {
   const begin = u32(bytes, at + 4);
   if (u32(bytes, at) >= piecesMax || begin >= pieceBytesMax) return NotMessage;
   if (length === 0 || length > blockMax) return NotMessage;
   const aligned = begin % usualBlock === 0;
   if (aligned && length === usualBlock) return weightUsualBlock;
-  return aligned || begin % length === 0 ? weightBlock : NotMessage;
+  if (!aligned && begin % uncutLength(length) !== 0) return NotMessage;
+  return begin === 0 ? weightNone : weightBlock;
+}
+
+/** The power of two that a block cut to `length` was before; nobody asks for less than 1 KiB. */
+function uncutLength(length: number): number {
+  return Math.max(blockMin, 1 << (32 - Math.clz32(length - 1)));
 }
 
 /** BEP 52: root of the pieces, base layer, index, length (a power of two), proof layers; in `hashes` the hashes too. */
