@@ -163,6 +163,12 @@ function blockWeight(bytes: Uint8Array, at: number, length: number): number {
   return begin === 0 ? weightNone : weightBlock;
 }
 
+/** True if a message that weighs as a block is about one of another length than BEP 3 has where no file ends. */
+function isCutBlock(bytes: Uint8Array, at: number, id: number, length: number): boolean {
+  const block = id === idPiece ? length - 9 : u32(bytes, at + 13);
+  return uncutLength(block) !== block;
+}
+
 /** The power of two that a block cut to `length` was before; nobody asks for less than 1 KiB. */
 function uncutLength(length: number): number {
   return Math.max(blockMin, 1 << (32 - Math.clz32(length - 1)));
@@ -221,6 +227,8 @@ const keepAlivesMax = 4;
 const simpleMax = 2;
 /** What light messages (states, haves, ports) weigh together at most: however many there are, they are no proof. */
 const lightMax = 4;
+/** Blocks that the end of a file cuts and that count: a torrent has one, of several files (BEP 52) one each. */
+const cutBlocksMax = 2;
 /** A have of piece 0 or 1 weighs nothing: other protocols say no and yes with these. */
 const booleanMax = 1;
 
@@ -240,12 +248,14 @@ export const chain = {
 
 /**
  * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain. Only the
- * last message may be cut. Repetitions weigh nothing, and light messages together no more than `lightMax`.
+ * last message may be cut. Repetitions weigh nothing, light messages together no more than `lightMax`, and of the blocks
+ * that the end of a file cuts only the first ones weigh: other protocols have many messages of three numbers.
  */
 export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
   beginChain(start);
   let hasBitfield = false;
   let keepAlives = 0;
+  let cutBlocks = 0;
   let at = start;
   while (at < end && chain.messages < messagesMax) {
     if (end - at < 5) return endsOrBegins(bytes, at, end);
@@ -262,7 +272,10 @@ export function weighChain(bytes: Uint8Array, start: number, end: number): boole
     hasBitfield ||= id === idBitfield;
     const isLight = weight === weightSmall && id < idExtended;
     if (id === idExtended && weight > weightNone && chain.extendedAt < 0) chain.extendedAt = at;
-    count(isLight ? lightWeight(bytes, at, id, length) : weight, at);
+    if (isLight) count(lightWeight(bytes, at, id, length), at);
+    else if (weight === weightBlock && isCutBlock(bytes, at, id, length) && ++cutBlocks > cutBlocksMax)
+      count(weightNone, at);
+    else count(weight, at);
     at += 4 + length;
     chain.end = at;
   }
