@@ -67,6 +67,15 @@ describe('one packet', () => {
     assert.equal(run(['>', concat(odd, have(3), have(9), have(4), have(2))]).grade, 'proof');
   });
 
+  test('updates of Windows have these messages behind a beginning of their own, of either side', () => {
+    const hello = concat(fromText('\x0eSwarm protocol'), new Uint8Array(60));
+    const asked = concat(request(3, 0, 16384), request(3, 16384, 16384));
+    assert.equal(run(['>', hello], ['>', asked]).outcome, More);
+    assert.equal(run(['>', hello.slice(0, 1)], ['>', hello.slice(1)], ['>', asked]).outcome, More);
+    assert.equal(run(['<', hello], ['>', asked]).outcome, More);
+    assert.equal(run(['>', hello.slice(1)], ['>', asked]).grade, 'proof');
+  });
+
   test('many blocks that the end of a file cuts are no proof, nor three numbers with a 0 or a 1 among them', () => {
     const chunks = [1, 2, 3, 4, 5, 6].map((n) => block(n, n << 20, 2));
     assert.equal(run(['>', concat(...chunks)]).grade, 'strong');
