@@ -55,6 +55,9 @@ const fourthMax = fourthMin + paddingMax;
 /** An extension handshake (some 300 bytes) and the bitfield of 30,000 pieces; usual torrents have below 4,000. */
 const messagesMax = 4096;
 const fourthWithHandshakeMax = fourthMax + handshakeBytes + messagesMax;
+/** Where eMule says how many bytes of padding follow, and how many at most; see countsPadding. */
+const emulePaddingAt = 97;
+const emulePaddingMax = 15;
 /** Shorter than a full segment of any usual path, so the whole message is there. */
 const wholeMessageMax = 1200;
 
@@ -74,6 +77,7 @@ const laterNotRandom = 6;
 const fourthTooLong = 7;
 const inWords = 8;
 const noHandshake = 9;
+const likeEmule = 10;
 
 const finding = (confidence: 'strong' | 'hint', text: string): Finding => ({
   text,
@@ -128,6 +132,7 @@ export const mse: Detector = {
     'three messages as in MSE, but the fourth is longer than what may answer them',
     'four messages as in MSE, but the lengths are those of words of four bytes, as in MTProto (Telegram)',
     'four messages as in MSE without a peer handshake, but the fifth is too short for it (68 bytes)',
+    'random bytes like a public key of MSE, but the byte behind counts the padding, as eMule does towards its servers',
   ],
   inspect(view: View): Outcome {
     const { turn } = view;
@@ -163,7 +168,23 @@ function isKey(bytes: Uint8Array, start: number, end: number, length: number): b
   return (
     stop - start >= randomBytesMin &&
     !beginsLikeAnother(bytes, start, stop, length) &&
-    looksRandom(bytes, start, start + keyBytes)
+    !countsPadding(bytes, start, stop, length) &&
+    looksRandom(bytes, start, Math.min(stop, start + keyBytes))
+  );
+}
+
+/**
+ * eMule and its kin obfuscate the way to their servers with a Diffie-Hellman exchange of 768 bits too: a byte without
+ * meaning, the public key (96), the number of random bytes that follow (0 to 15), and those. Of MSE's first messages one
+ * in 8,000 is so by chance. Written down at the top of EncryptedStreamSocket.cpp of eMule and aMule.
+ */
+function countsPadding(bytes: Uint8Array, start: number, end: number, length: number): boolean {
+  const padding = length - emulePaddingAt - 1;
+  return (
+    padding >= 0 &&
+    padding <= emulePaddingMax &&
+    start + emulePaddingAt < end &&
+    bytes[start + emulePaddingAt] === padding
   );
 }
 
@@ -183,7 +204,10 @@ function judgeFirst(view: View): Outcome {
   const { opening, openingStart, openingEnd } = view;
   const length = view.turnBytes[0]!;
   if (length < keyBytes) return looksRandom(opening, openingStart, openingEnd) ? More : No;
-  if (!isKey(opening, openingStart, openingEnd, length)) return No;
+  if (!isKey(opening, openingStart, openingEnd, length)) {
+    const isEmule = countsPadding(opening, openingStart, openingEnd, length);
+    return isEmule && looksRandom(opening, openingStart, openingEnd) ? nearMiss(view, likeEmule) : No;
+  }
   if (length > keyMessageMax) return nearMiss(view, firstTooLong);
   return yesInOpening(view, firstMessage, openingStart, openingEnd);
 }

@@ -67,6 +67,26 @@ describe('one packet', () => {
     assert.equal(run(['>', concat(odd, have(3), have(9), have(4), have(2))]).grade, 'proof');
   });
 
+  test('updates of Windows have these messages behind a beginning of their own, of either side', () => {
+    const hello = concat(fromText('\x0eSwarm protocol'), new Uint8Array(60));
+    const asked = concat(request(3, 0, 16384), request(3, 16384, 16384));
+    assert.equal(run(['>', hello], ['>', asked]).outcome, More);
+    assert.equal(run(['>', hello.slice(0, 1)], ['>', hello.slice(1)], ['>', asked]).outcome, More);
+    assert.equal(run(['<', hello], ['>', asked]).outcome, More);
+    assert.equal(run(['>', hello.slice(1)], ['>', asked]).grade, 'proof');
+  });
+
+  test('many blocks that the end of a file cuts are no proof, nor three numbers with a 0 or a 1 among them', () => {
+    const chunks = [1, 2, 3, 4, 5, 6].map((n) => block(n, n << 20, 2));
+    assert.equal(run(['>', concat(...chunks)]).grade, 'strong');
+    const orders = [11, 12, 13, 14, 15].map((n) => request(n, 0, 100 + n));
+    assert.equal(run(['>', concat(...orders)]).outcome, No);
+    const counts = [11, 12, 13, 14, 15].map((n) => request(n, 3 * n, 1));
+    assert.equal(run(['>', concat(...counts)]).outcome, No);
+    const blocks = [11, 12, 13, 14].map((n) => request(n, n << 15, 1 << 15));
+    assert.equal(run(['>', concat(...blocks)]).grade, 'proof');
+  });
+
   test('counters, states and commands of other protocols say nothing', () => {
     const numbers = Array.from({ length: 40 }, (_, i) => i);
     const random = new SeededRandom(8);

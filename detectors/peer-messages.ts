@@ -29,7 +29,7 @@ import {
   weightNone,
   weightUsualBlock,
 } from '../lib/wire/peer.js';
-import { ascii } from '../lib/wire/text.js';
+import { ascii, isBeginningOf, startsWith } from '../lib/wire/text.js';
 import {
   More,
   No,
@@ -59,6 +59,8 @@ const strongWeight = proofWeight / 2;
 const weightedBytes = 17;
 const clientLengthMax = 32;
 const keyV = ascii('v');
+/** How both sides of Windows Delivery Optimization begin. */
+const swarmHeader = ascii('\x0eSwarm protocol');
 
 export const peerMessages: Detector = {
   name: 'peer-messages',
@@ -70,10 +72,11 @@ export const peerMessages: Detector = {
   limits:
     'fewer than four different haves, chokes, bitfields and keep-alives are not believed, more of them are only ' +
     'strong; haves that count up or alternate say nothing; packets inside a block say ' +
-    'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such)',
+    'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such); ' +
+    'Windows Delivery Optimization has the same messages, and is only told apart by its beginning',
   scope: 'packets',
   packetsMax: 24,
-  firstBytes: [0x00],
+  firstBytes: [0x00, 0x0e],
   where: 'anywhere',
   teaches: true,
   findings: [
@@ -101,6 +104,7 @@ export const peerMessages: Detector = {
   nearMisses: ['lengths and ids as in the peer protocol, but nothing in them that only BitTorrent explains'],
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
+    if (isDeliveryOptimization(view)) return More;
     // Every length is below 2^24, so a first byte that is not zero ends it here for nearly all traffic.
     const payloadFits = end - start >= 5 && bytes[start] === 0 && weighChain(bytes, start, end);
     const unfinished = payloadFits ? found.end > end : mayBegin(view);
@@ -118,6 +122,18 @@ export const peerMessages: Detector = {
     return weight > weightNone || (unfinished && view.fromStart) ? More : No;
   },
 };
+
+/**
+ * Updates of Windows from neighbours (TCP port 7680) travel in the messages of BEP 3, bitfield, request and piece, behind a
+ * handshake of their own. Its beginning is kept (More), so that it is seen beside each message that follows; where blocks
+ * have driven it out on one side, it is still there on the side that asks for them.
+ */
+function isDeliveryOptimization(view: View): boolean {
+  const { opening, openingStart, openingEnd } = view;
+  if (startsWith(view.other, view.otherStart, view.otherEnd, swarmHeader)) return true;
+  if (startsWith(opening, openingStart, openingEnd, swarmHeader)) return true;
+  return openingEnd > openingStart && isBeginningOf(opening, openingStart, openingEnd, swarmHeader);
+}
 
 /** Weighs the chain in this side's opening; false if this packet adds nothing to it. */
 function walkOpening(view: View, before: number): boolean {

@@ -55,8 +55,13 @@ describe('weights of messages', () => {
     for (const id of [6, 8, 16]) {
       assert.equal(weight(message(id, words(5, 32768, 16384))), weightUsualBlock);
       assert.equal(weight(message(id, words(5, 32768, 100))), weightBlock);
-      assert.equal(weight(message(id, words(5, 3000, 1000))), weightBlock);
-      assert.equal(weight(message(id, words(5, 3001, 1000))), NotMessage);
+      assert.equal(weight(message(id, words(5, 3072, 1000))), weightBlock);
+      assert.equal(weight(message(id, words(5, 98304, 32768))), weightBlock);
+      assert.equal(weight(message(id, words(5, 3000, 1000))), NotMessage);
+      assert.equal(weight(message(id, words(5, 77, 1))), NotMessage);
+      assert.equal(weight(message(id, words(5, 4096, 5000))), NotMessage);
+      assert.equal(weight(message(id, words(5, 0, 16384))), weightUsualBlock);
+      assert.equal(weight(message(id, words(5, 0, 100))), weightNone);
       assert.equal(weight(message(id, words(5, 0, 0))), NotMessage);
       assert.equal(weight(message(id, words(5, 0, 131073))), NotMessage);
       assert.equal(weight(message(id, words(0x200000, 0, 16384))), NotMessage);

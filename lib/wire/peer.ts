@@ -64,6 +64,7 @@ const piecesMax = 0x20_0000;
 const bitfieldMax = 1 + piecesMax / 8;
 /** 16 KiB is what everybody asks for; BEP 3 speaks of 128 KiB as the most that was ever accepted. */
 const usualBlock = 16_384;
+const blockMin = 1024;
 const blockMax = 131_072;
 const pieceBytesMax = 0x1000_0000;
 const extendedMax = 1 << 20;
@@ -147,14 +148,30 @@ export function messageWeight(bytes: Uint8Array, at: number, end: number): numbe
   }
 }
 
-/** Piece index, offset in the piece and block length, as in request, cancel, reject and piece. */
+/**
+ * Piece index, offset in the piece and block length, as in request, cancel, reject and piece. BEP 3: the length is a power
+ * of two, unless the end of the file cuts it. So the offset is a multiple of the usual block, or of the power of two that
+ * holds this one. At offset 0 any three numbers of another protocol are: that fits, but says nothing.
+ */
 function blockWeight(bytes: Uint8Array, at: number, length: number): number {
   const begin = u32(bytes, at + 4);
   if (u32(bytes, at) >= piecesMax || begin >= pieceBytesMax) return NotMessage;
   if (length === 0 || length > blockMax) return NotMessage;
   const aligned = begin % usualBlock === 0;
   if (aligned && length === usualBlock) return weightUsualBlock;
-  return aligned || begin % length === 0 ? weightBlock : NotMessage;
+  if (!aligned && begin % uncutLength(length) !== 0) return NotMessage;
+  return begin === 0 ? weightNone : weightBlock;
+}
+
+/** True if a message that weighs as a block is about one of another length than BEP 3 has where no file ends. */
+function isCutBlock(bytes: Uint8Array, at: number, id: number, length: number): boolean {
+  const block = id === idPiece ? length - 9 : u32(bytes, at + 13);
+  return uncutLength(block) !== block;
+}
+
+/** The power of two that a block cut to `length` was before; nobody asks for less than 1 KiB. */
+function uncutLength(length: number): number {
+  return Math.max(blockMin, 1 << (32 - Math.clz32(length - 1)));
 }
 
 /** BEP 52: root of the pieces, base layer, index, length (a power of two), proof layers; in `hashes` the hashes too. */
@@ -210,6 +227,8 @@ const keepAlivesMax = 4;
 const simpleMax = 2;
 /** What light messages (states, haves, ports) weigh together at most: however many there are, they are no proof. */
 const lightMax = 4;
+/** Blocks that the end of a file cuts and that count: a torrent has one, of several files (BEP 52) one each. */
+const cutBlocksMax = 2;
 /** A have of piece 0 or 1 weighs nothing: other protocols say no and yes with these. */
 const booleanMax = 1;
 
@@ -229,12 +248,14 @@ export const chain = {
 
 /**
  * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain. Only the
- * last message may be cut. Repetitions weigh nothing, and light messages together no more than `lightMax`.
+ * last message may be cut. Repetitions weigh nothing, light messages together no more than `lightMax`, and of the blocks
+ * that the end of a file cuts only the first ones weigh: other protocols have many messages of three numbers.
  */
 export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
   beginChain(start);
   let hasBitfield = false;
   let keepAlives = 0;
+  let cutBlocks = 0;
   let at = start;
   while (at < end && chain.messages < messagesMax) {
     if (end - at < 5) return endsOrBegins(bytes, at, end);
@@ -251,7 +272,10 @@ export function weighChain(bytes: Uint8Array, start: number, end: number): boole
     hasBitfield ||= id === idBitfield;
     const isLight = weight === weightSmall && id < idExtended;
     if (id === idExtended && weight > weightNone && chain.extendedAt < 0) chain.extendedAt = at;
-    count(isLight ? lightWeight(bytes, at, id, length) : weight, at);
+    if (isLight) count(lightWeight(bytes, at, id, length), at);
+    else if (weight === weightBlock && isCutBlock(bytes, at, id, length) && ++cutBlocks > cutBlocksMax)
+      count(weightNone, at);
+    else count(weight, at);
     at += 4 + length;
     chain.end = at;
   }
