@@ -29,7 +29,7 @@ export interface PoolComparison {
 
 type Note = (text: string) => void;
 
-const swarmgate = fileURLToPath(new URL('../cmd/swarmgate.js', import.meta.url));
+const swarmgate = fileURLToPath(new URL('../program/swarmgate.js', import.meta.url));
 
 /** A folder of mixes of different seeds; those that are there from an earlier run are taken as they are. */
 async function mixFolder({ files, megabytes }: PoolOptions, note: Note): Promise<string> {

@@ -23,7 +23,7 @@ import { readTopology } from '../lib/numa/topology.js';
 import { repositoryPath } from '../lib/testing.js';
 import { configOf, filesOf, isUntouched } from './numa-files.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const made: string[] = [];
 after(() => {
   for (const path of made) rmSync(path, { recursive: true });
