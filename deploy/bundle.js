@@ -10,12 +10,16 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
-const program = join(dist, 'program');
 /** What is started by its name: the program, its threads, and the process that cap runs in. */
-const entries = ['cmd/swarmgate', 'cmd/worker', 'cmd/scan-worker', 'cmd/capture-thread', 'lib/io/cap-child'];
+const program = {
+  folder: join(dist, 'program'),
+  entries: ['cmd/swarmgate', 'cmd/worker', 'cmd/scan-worker', 'cmd/capture-thread', 'lib/io/cap-child'],
+};
+/** The benchmarks of functions, so that they time what is shipped. */
+const benchmarks = { folder: join(dist, 'bench', 'program'), entries: ['bench/timed-part'] };
 
 /** Bundles; returns the names of the files that belong there. */
-async function bundle() {
+async function bundle({ folder, entries }) {
   const { rolldown } = await import('rolldown');
   const made = await rolldown({
     input: Object.fromEntries(entries.map((entry) => [entry.split('/').at(-1), join(dist, `${entry}.js`)])),
@@ -25,7 +29,7 @@ async function bundle() {
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
   });
   const { output } = await made.write({
-    dir: program,
+    dir: folder,
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'part-[name].js',
@@ -35,22 +39,29 @@ async function bundle() {
 
 function pointAtModules() {
   const name = 'swarmgate.js';
-  rmSync(join(program, name), { force: true });
-  symlinkSync(join('..', 'cmd', name), join(program, name));
+  rmSync(join(program.folder, name), { force: true });
+  symlinkSync(join('..', 'cmd', name), join(program.folder, name));
   return [name];
+}
+
+function keepOnly(folder, files) {
+  for (const name of readdirSync(folder))
+    if (!files.includes(name)) rmSync(join(folder, name), { recursive: true });
 }
 
 if (!existsSync(join(dist, 'cmd', 'swarmgate.js'))) {
   process.stderr.write('bundle: nothing is compiled; run make build\n');
   process.exit(1);
 }
-mkdirSync(program, { recursive: true });
-let files;
+for (const { folder } of [program, benchmarks]) mkdirSync(folder, { recursive: true });
 try {
-  files = await bundle();
+  keepOnly(program.folder, await bundle(program));
+  keepOnly(benchmarks.folder, await bundle(benchmarks));
 } catch (error) {
   const reason = String(error instanceof Error ? error.message : error).split('\n')[0];
-  process.stderr.write(`bundle: rolldown does not run here (${reason}); the program runs from its modules, slower\n`);
-  files = pointAtModules();
+  process.stderr.write(
+    `bundle: rolldown does not run here (${reason}); the program runs from its modules, slower\n`,
+  );
+  keepOnly(program.folder, pointAtModules());
+  keepOnly(benchmarks.folder, []);
 }
-for (const name of readdirSync(program)) if (!files.includes(name)) rmSync(join(program, name), { recursive: true });
