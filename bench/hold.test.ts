@@ -23,7 +23,7 @@ test('a held flow is inspected in every packet and never let go', () => {
   });
   holdFlows(loop);
   // Begins as a message of the DHT does and is none: a detector has to look.
-  const bytes = ipv4(17, udp(Uint8Array.from({ length: 40 }, (_, i) => (i === 0 ? 0x64 : i))));
+  const bytes = ipv4(17, udp(Uint8Array.from({ length: 40 }, (_, i) => [0x64, 0x31][i] ?? i)));
   let calls = 0;
   for (let i = 0; i < 400; i++) {
     queue.feed({ bytes });
