@@ -32,6 +32,7 @@ export const names = {
   swarmgate: 'swarmgate run',
   hold: 'swarmgate, holding',
   peer: 'npm nfqueue',
+  peerSame: 'npm nfqueue, same rules',
 } as const;
 
 export const queueNumber = 3;
@@ -129,6 +130,10 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
     all.push({
       ...{ name: names.peer, ...script('nfqueue-peer'), rules: 'queue', counted: 'by-arrival' },
       loads: ['overload', 'idle', 'tcp'],
+    });
+    all.push({
+      ...{ name: names.peerSame, ...script('nfqueue-peer'), rules: 'swarmgate', counted: 'by-arrival' },
+      loads: ['overload'],
     });
   }
   return all;

@@ -22,6 +22,7 @@ const rounds: Rounds = new Map<string, (Figures | null)[]>([
   [names.same, [{ handled: 400_000 }, { handled: 200_000 }]],
   [names.swarmgate, [{ handled: 380_000, idleMedian: 70, loss: 0 }, null, { gigabits: 9 }, { gigabits: 20 }]],
   [names.peer, [{ handled: 100_000 }]],
+  [names.peerSame, [{ handled: 80_000 }]],
 ]);
 
 test('percentiles are values that occurred', () => {
@@ -46,6 +47,7 @@ test('targets say yes, no, or that nothing was measured', () => {
   const found = new Map(targets({ machine, rounds, memory: null }).map((each) => [each.what, each]));
   assert.equal(found.get('overload, beside C behind the same rules')?.met, true);
   assert.equal(found.get('overload, beside npm nfqueue')?.met, false);
+  assert.equal(found.get('overload, beside npm nfqueue behind the same rules')?.met, true);
   assert.equal(found.get('TCP, offloaded, beside no queue')?.reached, '0.95');
   assert.equal(found.get('TCP, offloaded, beside no queue')?.met, false);
   assert.equal(found.get('added round trip, idle, median')?.reached, '50 µs');
@@ -66,6 +68,7 @@ test('the tables have every consumer that was measured, with its ratios', () => 
       [names.same, '300 (1.00)'],
       [names.swarmgate, '380 (0.95)'],
       [names.peer, '100 (0.25)'],
+      [names.peerSame, '80 (0.20)'],
     ],
   );
   assert.deepEqual(
