@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { concat, fromText } from '../lib/testing.js';
 import {
+  announcePeer,
+  azureusPing,
   findNode,
   handshake,
   inTurn,
@@ -228,6 +230,13 @@ describe('poisoning', () => {
       'a datagram with the address of the victim as its sender',
       (town) => {
         town.udp(peer, ['10.0.0.77', 6881], [['>', ping]]);
+      },
+    ],
+    [
+      'datagrams with the address of the victim that say on which port it listens',
+      (town) => {
+        town.udp([peer[0], 6881], ['10.0.0.77', 6881], [['>', azureusPing(peer)]]);
+        town.udp([peer[0], 6882], ['10.0.0.77', 6881], [['>', announcePeer(peer[1])]]);
       },
     ],
     [
