@@ -95,6 +95,20 @@ describe('encrypted connections', () => {
     assert.equal(town.flow(me, third).payload_bytes_before_decision, 0);
   });
 
+  test('so does one that said on which port it listens, once it was answered', () => {
+    const announced = [announcePeer(peer[1]), azureusPing(peer)];
+    for (const said of [undefined, ...announced]) {
+      const town = new Town();
+      town.udp([peer[0], 6889], own(6881), [
+        ['>', ping],
+        ['<', pong],
+        ['>', said ?? findNode],
+      ]);
+      town.tcp(own(40001), peer, inTurn([300, 500, 900, 1448]));
+      assert.equal(town.verdict(me, peer), said === undefined ? 'suspect' : 'bittorrent');
+    }
+  });
+
   test('a peer that refused to speak plainly and is dialled again with encryption falls at once', () => {
     const town = new Town();
     town.tcp(own(40000), peer, [['>', handshake]]);
