@@ -1,7 +1,7 @@
 # Swarmgate. `make help` lists the targets; each installs what it needs first.
 SHELL := /bin/bash
 NODE := node
-SWARMGATE := $(NODE) dist/cmd/swarmgate.js
+SWARMGATE := $(NODE) dist/program/swarmgate.js
 CAPTURES := fixtures/captures
 PREFIX := /usr/local
 
@@ -18,6 +18,7 @@ node_modules/.installed: package.json package-lock.json
 
 build: node_modules/.installed ## compile to dist/
 	@npx --no-install tsc -p tsconfig.json
+	@$(NODE) deploy/bundle.js
 	@deploy/build-native
 
 run: build ## check this machine and start the filter in monitor mode, with live status; Ctrl-C undoes it (needs root)

@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'eslint.config.js', 'fixtures/**/*.py'] },
+  { ignores: ['dist/', 'node_modules/', 'eslint.config.js', 'deploy/bundle.js', 'fixtures/**/*.py'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,

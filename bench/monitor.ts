@@ -118,7 +118,7 @@ class Wire {
   }
 
   async start(watcher: Watcher): Promise<void> {
-    const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     const argv =
       watcher === 'tcpdump'
         ? ['tcpdump', '-i', 'wire', '-n', '-s', `${snapBytes}`, '-B', `${bufferKiB}`, '-w', '/dev/null']

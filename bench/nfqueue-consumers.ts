@@ -58,7 +58,7 @@ export function swarmgate(instance: string, socket: string, ...more: string[]): 
   return {
     name: names.swarmgate,
     command: process.execPath,
-    args: [repositoryPath('dist', 'cmd', 'swarmgate.js'), 'run', '--no-live', ...flags, ...more],
+    args: [repositoryPath('dist', 'program', 'swarmgate.js'), 'run', '--no-live', ...flags, ...more],
     rules: 'own',
     loads: ['overload', 'ordinary', 'loss', 'idle', 'half', 'tcp'],
     counted: 'by-status',

@@ -129,7 +129,7 @@ export class BenchNetwork {
   }
 
   async #firewall(...words: string[]): Promise<void> {
-    const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     await this.output('router', process.execPath, [program, 'firewall', ...words]);
   }
 

@@ -1,7 +1,7 @@
 /** Part `analysis`: the whole analysis of a first payload beside the Go blocker's. */
 import { benchAnalysis, type AnalysisReport, type AnalysisRow } from './analysis.js';
 import { ns } from './part-detectors.js';
-import type { Context } from './parts.js';
+import type { Context } from './context.js';
 import { less, target, type Outcome, type Table, type Target } from './result.js';
 
 /** Of Go's time: a whole analysis, and the check of one header. */

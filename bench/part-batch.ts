@@ -4,7 +4,7 @@ import { middle, type Figures, type Rounds } from './nfqueue-report.js';
 import { benchQueueBatches, queueProblem } from './nfqueue-run.js';
 import { ns } from './part-detectors.js';
 import { describeMix } from './part-programs.js';
-import { mixOf, type Context } from './parts.js';
+import { mixOf, type Context } from './context.js';
 import { less, more, type Outcome, type Table } from './result.js';
 
 const sizes = [1, 4, 16, 64, 256];

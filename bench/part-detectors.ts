@@ -1,6 +1,6 @@
 /** Part `detectors`: each detector alone, on packets that are not its protocol and on those that are. */
 import { benchDetectors, type DetectorCost, type DetectorReport } from './detectors.js';
-import type { Context } from './parts.js';
+import type { Context } from './context.js';
 import { payloads } from './payloads.js';
 import { less, target, type Figure, type Outcome, type Table } from './result.js';
 

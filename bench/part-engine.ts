@@ -1,7 +1,7 @@
 /** Parts `decode`, `flow` and `engine`: what a packet of the mix costs, step by step, without reading the file. */
 import { benchDecode, benchEngine, benchFlow } from './engine.js';
 import { ns } from './part-detectors.js';
-import { mixOf, type Context } from './parts.js';
+import { mixOf, type Context } from './context.js';
 import { describeMix } from './part-programs.js';
 import { less, target, type Outcome } from './result.js';
 

@@ -1,7 +1,7 @@
 /** Part `inline`: what the inline filter costs, as `make bench-queue` measures it. */
 import { queueOutcome } from './nfqueue-report.js';
 import { benchQueue } from './nfqueue-run.js';
-import type { Context } from './parts.js';
+import type { Context } from './context.js';
 import type { Outcome } from './result.js';
 
 export async function measureInline({ quick, repeat }: Context): Promise<Outcome> {

@@ -1,7 +1,7 @@
 /** Part `monitor`: what the passive monitor keeps up with, beside tcpdump. */
 import { capProblem } from '../lib/io/open-live.js';
 import { benchMonitor, losslessRate, targetRate, type MonitorFigures, type Watcher } from './monitor.js';
-import type { Context, Note } from './parts.js';
+import type { Context, Note } from './context.js';
 import { less, more, type Outcome, type Target } from './result.js';
 
 /** Of what tcpdump takes whole, where the target's rate is more than this machine can. */

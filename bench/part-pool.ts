@@ -1,5 +1,5 @@
 /** Part `pool`: the scan of many files by one thread beside several. */
-import type { Context, Note } from './parts.js';
+import type { Context, Note } from './context.js';
 import { benchPool, speedUps, type PoolComparison } from './pool.js';
 import { less, target, type Outcome, type Table } from './result.js';
 import { scalingTable, type Scaled } from './scaling.js';
@@ -52,6 +52,6 @@ export function poolOutcome(comparisons: readonly PoolComparison[]): Outcome {
 }
 
 export async function measurePool({ quick, repeat }: Context, note: Note): Promise<Outcome> {
-  const size = quick ? { files: 4, megabytes: 10 } : { files: 8, megabytes: 150 };
+  const size = quick ? { files: 4, megabytes: 10, links: 2 } : { files: 8, megabytes: 150, links: 8 };
   return poolOutcome(await benchPool({ ...size, repeat }, note));
 }

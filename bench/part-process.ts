@@ -1,10 +1,10 @@
 /** Runs parts of the benchmarks in processes of their own, one after the other. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Context } from './parts.js';
+import type { Context } from './context.js';
 import { leftOut, type Outcome, type PartName, type PartResult } from './result.js';
 
 /** No part takes half as long; a part that hangs shall not take the others with it. */
@@ -12,6 +12,13 @@ const patienceMillis = 15 * 60_000;
 /** From being asked to end to being killed: parts remove their namespaces first. */
 const killMillis = 15_000;
 const program = fileURLToPath(new URL('part.js', import.meta.url));
+/** What times functions in its own process is run from the bundle, as the program is. */
+const timed: readonly PartName[] = ['detectors', 'analysis', 'decode', 'flow', 'engine'];
+const timedProgram = fileURLToPath(new URL('program/timed-part.js', import.meta.url));
+
+function programOf(part: PartName): string {
+  return timed.includes(part) && existsSync(timedProgram) ? timedProgram : program;
+}
 
 export class PartProcess {
   #child: ChildProcess | null = null;
@@ -43,7 +50,7 @@ export class PartProcess {
 
   /** Why it did not end well, or null. */
   async #finish(part: PartName, context: string, output: string): Promise<string | null> {
-    const child = spawn(process.execPath, ['--expose-gc', program, part, context, output], {
+    const child = spawn(process.execPath, ['--expose-gc', programOf(part), part, context, output], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#child = child;

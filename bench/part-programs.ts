@@ -1,6 +1,6 @@
 /** Parts `scan` and `reader`: whole programs beside their peers over the same file. */
 import type { Mix } from './mix.js';
-import { mixOf, smallMixOf, type Context, type Note } from './parts.js';
+import { mixOf, smallMixOf, type Context, type Note } from './context.js';
 import { less, target, type Figure, type Outcome, type Table } from './result.js';
 import { compareReaders, compareScan, compareTshark, ourTable, type Comparison } from './scan.js';
 

@@ -1,5 +1,5 @@
 /** Part `ring`: the rings in shared memory between capture loops and workers. */
-import type { Context, Note } from './parts.js';
+import type { Context, Note } from './context.js';
 import { less, more, target, type Outcome, type Table } from './result.js';
 import { benchRing, ringPlan, type RingResults, type RingRow } from './ring.js';
 import { scalingTable } from './scaling.js';

@@ -1,7 +1,7 @@
 /** Part `split`: one capture file by one thread, beside a reader that hands its flows to workers. */
 import { median } from './stopwatch.js';
 import { describeMix } from './part-programs.js';
-import { mixOf, type Context } from './parts.js';
+import { mixOf, type Context } from './context.js';
 import { less, type Outcome } from './result.js';
 import { benchSplit, type SplitRow } from './split.js';
 

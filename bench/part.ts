@@ -1,23 +1,5 @@
-/**
- * Runs one part of the benchmarks, in a process that has done nothing else: what one part compiled, allocated or broke does
- * not touch the next. usage: part.js NAME CONTEXT OUTPUT, the context as JSON; the outcome is written to OUTPUT as JSON.
- */
-import { writeFileSync } from 'node:fs';
-import { parts, type Context } from './parts.js';
-import { partNames } from './result.js';
-import { consumedSum } from './stopwatch.js';
+/** Runs one part of the benchmarks; see part-main.ts. usage: part.js NAME CONTEXT OUTPUT */
+import { runPart } from './part-main.js';
+import { parts } from './parts.js';
 
-// Behind the handlers of those who have namespaces to remove; without this nothing that waits for the exit would run.
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => {
-    setImmediate(() => process.exit(130));
-  });
-const [name, context, output] = process.argv.slice(2);
-const part = partNames.find((each) => each === name);
-if (part === undefined || context === undefined || output === undefined)
-  throw new Error('usage: part.js NAME CONTEXT OUTPUT');
-const note = (text: string): void => void process.stderr.write(`bench: ${part}: ${text}\n`);
-const outcome = await parts[part].measure(JSON.parse(context) as Context, note);
-writeFileSync(output, JSON.stringify(outcome));
-// Asking for the sum is what keeps the timed calls alive.
-if (Number.isNaN(consumedSum())) note('a timed function returned no number');
+await runPart((name) => parts[name].measure);

@@ -1,6 +1,5 @@
 /** The parts of the benchmarks: what each needs, and how it is run. Each runs in a process of its own (part.ts). */
-import { invariant } from '../lib/invariant.js';
-import type { Mix } from './mix.js';
+import type { Context, Note } from './context.js';
 import { queueProblem } from './nfqueue-run.js';
 import { measureAnalysis } from './part-analysis.js';
 import { measureBatch } from './part-batch.js';
@@ -15,25 +14,11 @@ import { measureRing } from './part-ring.js';
 import { measureSplit } from './part-split.js';
 import type { Outcome, PartName } from './result.js';
 
-export type Note = (text: string) => void;
-
-/** What all parts are told; plain data, because it goes to another process. */
-export interface Context {
-  readonly quick: boolean;
-  readonly repeat: number;
-  /** Samples of small functions. */
-  readonly rounds: number;
-  /** Null unless a part that was asked for needs it. */
-  readonly mix: Mix | null;
-  /** The one that tshark reads. */
-  readonly smallMix: Mix | null;
-}
-
 export interface Part {
   readonly needs: readonly ('mix' | 'smallMix')[];
   /** Why it cannot run here, or null. */
   problem(): string | null;
-  measure(context: Context, note: Note): Promise<Outcome> | Outcome;
+  readonly measure: (context: Context, note: Note) => Promise<Outcome> | Outcome;
 }
 
 const always = (): null => null;
@@ -53,13 +38,3 @@ export const parts: Readonly<Record<PartName, Part>> = {
   inline: { needs: [], problem: queueProblem, measure: measureInline },
   monitor: { needs: [], problem: monitorProblem, measure: measureMonitor },
 };
-
-export function mixOf({ mix }: Context): Mix {
-  invariant(mix !== null, 'a part that needs the mix says so');
-  return mix;
-}
-
-export function smallMixOf({ smallMix }: Context): Mix {
-  invariant(smallMix !== null, 'a part that needs the smaller mix says so');
-  return smallMix;
-}

@@ -1,8 +1,8 @@
 /**
  * The scan of many files by one thread beside two, as many as cores, and twice as many, taking turns in one run. Alone:
- * node dist/bench/pool.js [--megabytes MB] [--files N] [--repeat N] [--folder CAPTURES]
+ * node dist/bench/pool.js [--megabytes MB] [--files N] [--links N] [--repeat N] [--folder CAPTURES]
  */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,8 @@ export interface PoolOptions {
   /** Mixes in the large folder, and the size of each. */
   readonly files: number;
   readonly megabytes: number;
+  /** Names of each mix in a third folder, the archive: so many times the work, and no more room on the disk. */
+  readonly links: number;
   readonly repeat: number;
   /** Captures to scan instead of mixes. */
   readonly folder?: string;
@@ -29,7 +31,7 @@ export interface PoolComparison {
 
 type Note = (text: string) => void;
 
-const swarmgate = fileURLToPath(new URL('../cmd/swarmgate.js', import.meta.url));
+const swarmgate = fileURLToPath(new URL('../program/swarmgate.js', import.meta.url));
 
 /** A folder of mixes of different seeds; those that are there from an earlier run are taken as they are. */
 async function mixFolder({ files, megabytes }: PoolOptions, note: Note): Promise<string> {
@@ -43,6 +45,16 @@ async function mixFolder({ files, megabytes }: PoolOptions, note: Note): Promise
     writeMix(templates, origin, { path, sizeBytes: megabytes * 1e6, seed });
   }
   return folder;
+}
+
+/** The files of `folder`, each under `links` names. */
+function archiveOf(folder: string, links: number): string {
+  const archive = `${folder}-${links}`;
+  rmSync(archive, { recursive: true, force: true });
+  mkdirSync(archive);
+  for (const name of readdirSync(folder))
+    for (let link = 1; link <= links; link++) linkSync(join(folder, name), join(archive, `${link}-${name}`));
+  return archive;
 }
 
 async function compare(
@@ -61,12 +73,18 @@ async function compare(
   return { title, threads, measured: await measureAll(programs, repeat, note) };
 }
 
-/** Table and JSON lines over a folder of mixes, and the table over the many small files of the fixtures. */
+/**
+ * The table over an archive; table and JSON lines over the folder of mixes that it is made of, in which compiling is a large
+ * part of the work; the table over the many small files of the fixtures.
+ */
 export async function benchPool(options: PoolOptions, note: Note): Promise<PoolComparison[]> {
   const large = options.folder ?? (await mixFolder(options, note));
-  const name = `${readdirSync(large).length} files`;
+  const archive = archiveOf(large, options.links);
+  const count = readdirSync(large).length;
+  const name = `${count} files`;
   const small = repositoryPath('fixtures', 'captures');
   return [
+    await compare(`${count * options.links} files, table`, archive, 'table', options.repeat, note),
     await compare(`${name}, table`, large, 'table', options.repeat, note),
     await compare(`${name}, jsonl`, large, 'jsonl', options.repeat, note),
     await compare('fixtures/captures, table', small, 'table', options.repeat, note),
@@ -95,23 +113,30 @@ export function renderPool(comparisons: readonly PoolComparison[]): string {
   return lines.join('\n');
 }
 
+function numbers<Key extends string>(texts: Readonly<Record<Key, string>>): Record<Key, number> {
+  return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Number(text)])) as Record<
+    Key,
+    number
+  >;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       files: { type: 'string', default: '8' },
       megabytes: { type: 'string', default: '150' },
+      links: { type: 'string', default: '8' },
       repeat: { type: 'string', default: '5' },
       folder: { type: 'string' },
     },
   });
-  const [files, megabytes, repeat] = [values.files, values.megabytes, values.repeat].map(Number) as [
-    number,
-    number,
-    number,
-  ];
+  const { files, megabytes, links, repeat } = values;
   const folder = values.folder === undefined ? {} : { folder: values.folder };
-  const comparisons = await benchPool({ files, megabytes, repeat, ...folder }, (text) => {
-    process.stderr.write(`bench: ${text}\n`);
-  });
+  const comparisons = await benchPool(
+    { ...numbers({ files, megabytes, links, repeat }), ...folder },
+    (text) => {
+      process.stderr.write(`bench: ${text}\n`);
+    },
+  );
   process.stdout.write(`${renderPool(comparisons)}\n`);
 }

@@ -18,7 +18,7 @@ export interface Comparison {
 }
 
 const built = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-const swarmgate = built('../cmd/swarmgate.js');
+const swarmgate = built('../program/swarmgate.js');
 const walk = built('walk.js');
 const node = process.execPath;
 

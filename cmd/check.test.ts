@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'swarmgate-check-'));
 after(() => {
   rmSync(folder, { recursive: true });
 });
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 function run(...words: string[]): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 20_000 });

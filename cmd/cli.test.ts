@@ -19,7 +19,7 @@ import type { FlowReport } from '../lib/report/report.js';
 import { repositoryPath } from '../lib/testing.js';
 import { parseFlow } from './explain.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-cli-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });

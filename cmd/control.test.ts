@@ -12,7 +12,7 @@ import type { DoubtReport } from '../lib/report/status.js';
 import { fakeNear } from '../lib/report/testing.js';
 import { repositoryPath } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-live-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { cannotMakeNamespaces } from '../lib/firewall/testing.js';
 import { repositoryPath } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 function firewall(...words: string[]): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [program, 'firewall', ...words], { encoding: 'utf8', timeout: 60_000 });

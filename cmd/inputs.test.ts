@@ -12,7 +12,7 @@ import { listInputs, protectWords, unprotectWord, type Input } from './inputs.js
 import { showsProgress } from './scan.js';
 import { Scanner } from './scanner.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const root = mkdtempSync(join(tmpdir(), 'swarmgate-inputs-'));
 chmodSync(root, 0o755);
 after(() => {

@@ -9,7 +9,7 @@ import { ask } from '../lib/control/client.js';
 import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const patienceMillis = 20_000;
 let made = 0;
 

@@ -16,7 +16,7 @@ import { concat, repositoryPath } from '../lib/testing.js';
 import { ipv4, realHello, tcp } from '../lib/wire/testing.js';
 import { plansOf } from './filter-plan.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-names-'));
 after(() => {
   rmSync(folder, { recursive: true });

@@ -21,7 +21,7 @@ import { thisMachine } from '../lib/numa/workers.js';
 import { repositoryPath } from '../lib/testing.js';
 
 const skip = process.getuid?.() !== 0 && 'launch.sh start needs root';
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 /** Checks as the real one; "# busy" in its configuration: another process has the name. */
 const player = `const { appendFileSync, readFileSync } = require('node:fs');
@@ -46,11 +46,11 @@ class Stage {
 
   /** @param files configurations by the name of their instance, all of them planned */
   constructor(t: TestContext, files: Readonly<Record<string, string>>) {
-    for (const folder of ['deploy/numa', 'dist/cmd', 'etc'])
+    for (const folder of ['deploy/numa', 'dist/program', 'etc'])
       mkdirSync(this.path(folder), { recursive: true });
     copyFileSync(repositoryPath('deploy', 'numa', 'launch.sh'), this.path('deploy/numa/launch.sh'));
     chmodSync(this.path('deploy/numa/launch.sh'), 0o755);
-    writeFileSync(this.path('dist/cmd/swarmgate.js'), player);
+    writeFileSync(this.path('dist/program/swarmgate.js'), player);
     for (const [name, text] of Object.entries(files)) writeFileSync(this.path(`etc/${name}.yaml`), text);
     this.plan(...Object.keys(files));
     t.after(() => {

@@ -24,7 +24,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import { repositoryPath } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const root = mkdtempSync(join(tmpdir(), 'swarmgate-output-'));
 after(() => {
   rmSync(root, { recursive: true, force: true });

@@ -19,7 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import { repositoryPath } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-workers-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });

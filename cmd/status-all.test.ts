@@ -13,7 +13,7 @@ import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 import type { SilentSocket } from './all-instances.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 function swarmgate(...words: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {

@@ -28,7 +28,7 @@ export interface Sighting {
   readonly action: string;
 }
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const readySeconds = 20;
 let filterNumber = 0;
 const started: Filter[] = [];

@@ -17,7 +17,7 @@ import { repositoryPath } from '../lib/testing.js';
 import { Running } from './process.js';
 import { withoutFilter } from './requirements.js';
 
-const program = repositoryPath('dist', 'cmd', 'swarmgate.js');
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const launcher = repositoryPath('deploy', 'numa', 'launch.sh');
 const [first, second] = [...thisMachine().permitted];
 const skip = withoutFilter !== false ? withoutFilter : second === undefined && 'needs two processors';

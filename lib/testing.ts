@@ -1,4 +1,5 @@
 /** Helpers shared by tests and benchmarks: where the repository is, hex text to bytes, a seeded random source. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,4 +70,10 @@ export class SeededRandom {
     for (let i = 0; i < length; i++) out[i] = this.below(256);
     return out;
   }
+}
+
+/** What `systemd-analyze verify` says about our unit, and its exit status; a machine's other units are its own affair. */
+export function verifyUnit(path: string): [said: string[], status: number | null] {
+  const run = spawnSync('systemd-analyze', ['verify', '--man=no', path], { encoding: 'utf8' });
+  return [run.stderr.split('\n').filter((line) => line.includes('swarmgate')), run.status];
 }

@@ -8,7 +8,7 @@ set -eu
 
 here=$(dirname "$(readlink -f "$0")")
 # The same way up from a checkout and from an installation.
-program=$here/../../dist/cmd/swarmgate.js
+program=$here/../../dist/program/swarmgate.js
 configuration=${SWARMGATE_CONFIGURATION:-/etc/swarmgate}
 run=${SWARMGATE_RUN:-/run/swarmgate}
 logs=${SWARMGATE_LOGS:-/var/log/swarmgate}

@@ -231,7 +231,7 @@ describe('the filter by nft', { skip, timeout: 240_000 * slowness }, () => {
       `${lost} of ${sent} datagrams were lost: more than a queue holds in passing`,
     );
     await lab.run('router', [
-      ...[process.execPath, repositoryPath('dist', 'cmd', 'swarmgate.js'), 'firewall', 'remove'],
+      ...[process.execPath, repositoryPath('dist', 'program', 'swarmgate.js'), 'firewall', 'remove'],
     ]);
     assert.equal(ruleset(), untouched);
   });

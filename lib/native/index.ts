@@ -131,10 +131,12 @@ interface Addon extends RingCalls {
 /** The calls that the packet's way makes directly. */
 export type QueueCalls = Pick<Addon, 'receive' | 'settle' | 'close'>;
 
-/** Beside dist/lib when installed or built; below dist when the sources themselves are run. */
-const places = ['../../native/swarmgate.node', '../../dist/native/swarmgate.node'].map((place) =>
-  fileURLToPath(new URL(place, import.meta.url)),
-);
+/** In dist/native, seen from dist/program, from dist/lib/native, and from the sources themselves. */
+const places = [
+  '../native/swarmgate.node',
+  '../../native/swarmgate.node',
+  '../../dist/native/swarmgate.node',
+].map((place) => fileURLToPath(new URL(place, import.meta.url)));
 
 let loaded: Addon | null = null;
 
@@ -144,7 +146,7 @@ function addon(): Addon {
   if (path === undefined) {
     throw new NativeError(
       'native-missing',
-      `the NFQUEUE addon is not built (${places[0]!}): install gcc, libnetfilter-queue-dev and libmnl-dev and run deploy/build-native (or \`make build\` as root)`,
+      `the NFQUEUE addon is not built (dist/native/swarmgate.node): install gcc, libnetfilter-queue-dev and libmnl-dev and run deploy/build-native (or \`make build\` as root)`,
     );
   }
   try {
