@@ -6,7 +6,7 @@ import type { EncryptedMode } from '../lib/engine/policy.js';
 import { fakePacket } from '../lib/flow/testing.js';
 import { EndedFlowView } from '../lib/report/ended-flow.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { concat, fromText, SeededRandom } from '../lib/testing.js';
+import { concat, fromHex, fromText, SeededRandom } from '../lib/testing.js';
 import { makeSwarmMemory, watchOver, type SwarmMemory } from './swarm-memory.js';
 
 export type End = readonly [string, number];
@@ -151,6 +151,20 @@ export const learnsOf = (town: Town, who: string, peers: readonly End[], from: E
     ['<', trackerAnswer(peers)],
   ]);
 };
+
+/** A query of the DHT with which its sender says that peers find it on this port (BEP 5). */
+export const announcePeer = (port: number): Uint8Array =>
+  fromText(
+    `d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz1234564:porti${port}e5:token4:abcde1:q13:announce_peer1:t2:aa1:y1:qe`,
+  );
+
+/** A ping in the DHT of Azureus, which names the address and port of its sender. */
+export const azureusPing = ([address, port]: End): Uint8Array =>
+  concat(
+    fromHex('9eee79ad979dc767 00000400 afbbd6e5 36 00 00000000 36 04'),
+    compact([address, port]),
+    fromHex('3af6c099 000001a200219c95'),
+  );
 
 const id = (letter: string): Uint8Array => fromText(letter.repeat(20));
 export const ping = concat(fromText('d1:ad2:id20:'), id('a'), fromText('e1:q4:ping1:t2:xx1:y1:qe'));

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { concat, fromText } from '../lib/testing.js';
 import {
+  announcePeer,
+  azureusPing,
   findNode,
   handshake,
   inTurn,
@@ -91,6 +93,20 @@ describe('encrypted connections', () => {
     ]);
     town.tcp(own(40001), third, wholeMse());
     assert.equal(town.flow(me, third).payload_bytes_before_decision, 0);
+  });
+
+  test('so does one that said on which port it listens, once it was answered', () => {
+    const announced = [announcePeer(peer[1]), azureusPing(peer)];
+    for (const said of [undefined, ...announced]) {
+      const town = new Town();
+      town.udp([peer[0], 6889], own(6881), [
+        ['>', ping],
+        ['<', pong],
+        ['>', said ?? findNode],
+      ]);
+      town.tcp(own(40001), peer, inTurn([300, 500, 900, 1448]));
+      assert.equal(town.verdict(me, peer), said === undefined ? 'suspect' : 'bittorrent');
+    }
   });
 
   test('a peer that refused to speak plainly and is dialled again with encryption falls at once', () => {
@@ -228,6 +244,13 @@ describe('poisoning', () => {
       'a datagram with the address of the victim as its sender',
       (town) => {
         town.udp(peer, ['10.0.0.77', 6881], [['>', ping]]);
+      },
+    ],
+    [
+      'datagrams with the address of the victim that say on which port it listens',
+      (town) => {
+        town.udp([peer[0], 6881], ['10.0.0.77', 6881], [['>', azureusPing(peer)]]);
+        town.udp([peer[0], 6882], ['10.0.0.77', 6881], [['>', announcePeer(peer[1])]]);
       },
     ],
     [

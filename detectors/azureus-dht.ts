@@ -7,7 +7,7 @@
  *              | own address: length, 4 or 16 bytes, port 2 | instance 4 | time 8, ms since 1970 | ...
  *     answer   | action 4 | transaction 4 | connection id 8 | version | vendor | network 4 | instance 4 | ...
  *
- * A request has some 120 fixed bits. An answer has 65, but begins with a small number as much else does, so alone it is
+ * A request has some 98 fixed bits. An answer has 65, but begins with a small number as much else does, so alone it is
  * not proof; inline it is never seen alone, because its request was.
  */
 import { No, yesInPayload, type Detector, type Outcome, type View } from './detector.js';

@@ -110,8 +110,11 @@ export class SwarmWatch {
     this.#readEnds(flows, slot);
     const sender = this.#ends[side === 0 ? 0 : 1];
     const receiver = this.#ends[side === 0 ? 1 : 0];
-    if (this.#bothSpoke) this.#learnNamed(view, sender, receiver, seconds);
-    if (view.listenPort > 0) this.#name(sender, view.listenPort, sender, receiver, seconds);
+    if (this.#bothSpoke) {
+      this.#learnNamed(view, sender, receiver, seconds);
+      // Else one forged datagram would make its sender active and name a port of it: two of the three hints that decide.
+      if (view.listenPort > 0) this.#name(sender, view.listenPort, sender, receiver, seconds);
+    }
     this.hasLearned = true;
     if (fromTracker[kind] === 1) {
       if (side === 0) this.#note(sender, kind, receiver, seconds);

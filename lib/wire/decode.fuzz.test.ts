@@ -63,6 +63,26 @@ fuzz('decodePacket over all link types', seeds, (input) => {
   }
 });
 
+/** Plain frames: what the straight lane reads by a DataView, which throws where an array answers undefined. */
+const plain = [
+  ethernet(0x0800, inner),
+  ethernet(0x0800, ipv4(17, udp(payload))),
+  ethernet(0x0800, ipv4(17, udp(fromHex('08')))),
+];
+
+fuzz('plain frames in arrays that end where they do', plain, (input) => {
+  const start = input.length % 5;
+  const size = 3 + start + input.length;
+  const memory = input.length % 2 === 0 ? new ArrayBuffer(size) : new SharedArrayBuffer(size);
+  const exact = new Uint8Array(memory, 3);
+  exact.set(input, start);
+  const outcome = decodePacket(used, exact, start, start + input.length, input.length, linkEthernet);
+  zeros.fill(0x45, 0, input.length + 2 * margin).set(input, start);
+  assert.equal(decodePacket(fresh, zeros, start, start + input.length, input.length, linkEthernet), outcome);
+  for (const key of Object.keys(fresh) as (keyof Packet)[])
+    if (key !== 'bytes') assert.equal(used[key], fresh[key], key);
+});
+
 fuzz('the straight lane against the readers', seeds, (input) => {
   zeros.fill(0, 0, input.length + 2 * margin).set(input, margin);
   zeros.set([0x08, 0x00], margin - 2);
