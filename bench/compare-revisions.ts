@@ -112,6 +112,9 @@ async function build(shop: Workshop, revision: Revision): Promise<void> {
   shop.checkOut(revision);
   await install(shop, revision);
   await shop.run(folder, process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+  // Revisions before there was a bundle are measured by their modules.
+  const bundle = join(folder, 'deploy', 'bundle.js');
+  if (existsSync(bundle)) await shop.run(folder, process.execPath, [bundle]);
   await shop.run(folder, join(folder, 'deploy', 'build-native'), []);
 }
 
