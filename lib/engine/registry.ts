@@ -2,7 +2,14 @@
  * The detectors as the engine uses them: split by transport, one bit each, with the masks that say who is asked when.
  * The registry is passed in by cmd/; the engine knows only the interface.
  */
-import type { Confidence, Detector, HeaderCheck, Outcome, Transport, View } from '../../detectors/detector.js';
+import type {
+  Confidence,
+  Detector,
+  HeaderCheck,
+  Outcome,
+  Transport,
+  View,
+} from '../../detectors/detector.js';
 import { invariant } from '../invariant.js';
 import { inspectedPacketsMax } from '../limits.js';
 import type { Packet } from '../wire/packet.js';
