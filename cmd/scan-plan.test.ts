@@ -27,14 +27,14 @@ test('auto: no more than cores, files, or than there is work for', () => {
   assert.equal(workersFor('auto', files(100, gib), plain, big), 8);
   assert.equal(workersFor('auto', files(3, 2 * gib), plain, big), 3);
   assert.equal(workersFor('auto', files(200, 1e5), plain, big), 1);
-  assert.equal(workersFor('auto', files(20_000, 1e4), plain, big), 6);
+  assert.equal(workersFor('auto', files(20_000, 1e4), plain, big), 3);
   assert.equal(workersFor('auto', [], plain, big), 1);
 });
 
 test('auto: one large file keeps one thread busy, whatever its size', () => {
   assert.equal(workersFor('auto', files(1, 100 * gib), plain, big), 1);
   assert.equal(workersFor('auto', [...files(1, 100 * gib), ...files(50, 1e6)], plain, big), 1);
-  assert.equal(workersFor('auto', [...files(1, 100 * gib), ...files(3, gib)], plain, big), 4);
+  assert.equal(workersFor('auto', [...files(1, 100 * gib), ...files(6, gib)], plain, big), 4);
 });
 
 test('auto: fewer threads where memory is short or tables are large', () => {
