@@ -179,6 +179,33 @@ describe('encrypted connections', () => {
     assert.equal(town.verdict(me, peer), 'suspect');
   });
 
+  test('three remotes that were cut off and are tried again fall at once, however long their messages are', () => {
+    // Lengths as in MTProto, which one exchange of MSE in 128 has.
+    const inWords = inTurn([568, 344, 108, 132, 68, 293]);
+    const servers = [peer, other, third];
+    for (const remotes of [2, 3]) {
+      const town = new Town();
+      for (const [i, end] of servers.slice(0, remotes).entries()) town.tcp(own(40001 + i), end, wholeMse());
+      town.tcp(own(41001), peer, inWords);
+      assert.equal(town.verdict(me, peer), remotes === 3 ? 'bittorrent' : 'suspect');
+      if (remotes === 3) assert.equal(town.flow(me, peer).payload_bytes_before_decision, 0);
+    }
+    const once = new Town();
+    for (const [i, end] of servers.entries()) once.tcp(own(40001 + i), end, wholeMse());
+    // A byte that counts the padding, as eMule has it towards its servers: one first message in 8,000.
+    once.tcp(own(41001), peer, [['>', concat(random(97), Uint8Array.of(15), random(15))]]);
+    once.tcp(own(41002), peer, inWords);
+    once.tcp(own(41003), other, inWords);
+    for (const end of [peer, other])
+      assert.equal(once.verdict(me, end), 'bittorrent', 'one of another shape');
+    const outweighed = new Town();
+    for (const [i, end] of servers.entries()) outweighed.tcp(own(40001 + i), end, wholeMse());
+    for (let i = 1; i <= 3; i++)
+      outweighed.tcp(own(40010 + i), [`198.18.${i}.1`, 443], inTurn([590, 1400, 900, 1448, 300, 1448]));
+    outweighed.tcp(own(41001), peer, inWords);
+    assert.equal(outweighed.verdict(me, peer), 'suspect', 'as many remotes of another shape');
+  });
+
   test('a public key that was used towards another remote supports the shape', () => {
     const key = random(96);
     const from = (pad: number): Said[] => [['>', concat(key, random(pad))], ...wholeMse().slice(1)];
@@ -337,7 +364,7 @@ describe('poisoning', () => {
       grade: () => 0,
       shape: () => 1,
       unlike: () => undefined,
-      isLike: () => false,
+      like: () => 0,
       isUnlike: () => false,
       key: () => false,
     };

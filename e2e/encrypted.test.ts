@@ -3,8 +3,9 @@
  * seen: no tracker, no DHT, no exchange of peers in clear.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatusReport } from '../lib/report/status.js';
 import { startClient, type Client, type Endpoint } from './clients.js';
 import { Filter } from './filter.js';
 import { clientV4, Lab, serverV4 } from './lab.js';
@@ -20,8 +21,9 @@ const uploadRate = 200_000;
 const seederPort = 41_000;
 /** Of one connection, until it is blocked. */
 const leakMax = 64 * 1024;
+const attemptsMax = 3;
 
-describe('encrypted clients', { skip: withoutLab || withoutFilter, timeout: 300_000 }, () => {
+describe('encrypted clients', { skip: withoutLab || withoutFilter, timeout: 420_000 }, () => {
   let lab: Lab;
   let torrent: Torrent;
   const clients: Client[] = [];
@@ -85,14 +87,39 @@ describe('encrypted clients', { skip: withoutLab || withoutFilter, timeout: 300_
     }
   });
 
+  interface Outcome {
+    readonly blocks: number;
+    readonly status: StatusReport;
+  }
+
+  /**
+   * Downloads beside the filter until one was stopped. One exchange in a hundred has lengths that are no evidence
+   * (detectors/mse.test.ts counts them); its flow says so, and only then it is tried anew.
+   */
+  async function stopped(
+    t: TestContext,
+    words: readonly string[],
+    seeders: number,
+    blocksMax: number,
+  ): Promise<Outcome> {
+    for (let attempt = 1; ; attempt++) {
+      const filter = await Filter.start(lab, { mode: 'enforce', words });
+      const leecher = await download(seeders);
+      await sleep(watchSeconds * 1000);
+      const status = await filter.status();
+      const blocks = leecher.blocks();
+      await filter.stop();
+      await Promise.all(clients.splice(0).map((client) => client.process.stop()));
+      if (blocks <= blocksMax) return { blocks, status };
+      const missed = status.doubtful.flatMap(({ flow }) => flow.near_misses);
+      const reasons = missed.filter(({ detector }) => detector === 'mse').map(({ finding }) => finding);
+      assert.ok(attempt < attemptsMax && reasons.length > 0, `${blocks} of ${torrent.blocks} blocks arrived`);
+      t.diagnostic(`attempt ${attempt}: ${blocks} blocks got away: ${reasons.join('; ')}`);
+    }
+  }
+
   test('encrypted: shape: no block arrives, and little leaks', async (t) => {
-    const filter = await Filter.start(lab, { mode: 'enforce', words: ['--encrypted', 'shape'] });
-    const leecher = await download(1);
-    await sleep(watchSeconds * 1000);
-    const status = await filter.status();
-    const blocks = leecher.blocks();
-    await filter.stop();
-    assert.equal(blocks, 0);
+    const { status } = await stopped(t, ['--encrypted', 'shape'], 1, 0);
     const kinds = status.decisions.map(({ flow }) => flow.kind);
     assert.ok(kinds.length > 0 && kinds.every((kind) => kind === 'encrypted'), String(kinds));
     for (const { flow } of status.decisions) {
@@ -102,16 +129,10 @@ describe('encrypted clients', { skip: withoutLab || withoutFilter, timeout: 300_
   });
 
   test('three seeders: stopped in the default too, when the third is tried', async (t) => {
-    const filter = await Filter.start(lab, { mode: 'enforce' });
-    const leecher = await download(3);
-    await sleep(watchSeconds * 1000);
-    const status = await filter.status();
-    const blocks = leecher.blocks();
-    await filter.stop();
-    for (const { flow } of status.decisions) t.diagnostic(`${flow.server}: ${flow.reason}`);
     // The first flows bring some blocks before the third remote has answered.
+    const { blocks, status } = await stopped(t, [], 3, torrent.blocks / 4);
+    for (const { flow } of status.decisions) t.diagnostic(`${flow.server}: ${flow.reason}`);
     t.diagnostic(`${blocks} of ${torrent.blocks} blocks`);
-    assert.ok(blocks < torrent.blocks / 4);
   });
 
   test('encrypted: off: it completes', async () => {

@@ -14,6 +14,7 @@ import {
   byHost,
   bySwarm,
   sameKey,
+  sameOfThree,
   sameRemote,
   sureFinding,
   threeRemotes,
@@ -43,17 +44,20 @@ export class Doubts {
   }
 
   /**
-   * Notes what the memory says about the two ends of a flow; true if that is news. With `byShape`, that the same two had a
-   * connection of the whole shape is enough: a client that is cut off tries again and again, and once in a hundred times
-   * its lengths are no evidence.
+   * Notes what the memory says about the two ends of a flow; true if that is news. Where the same two had a connection of
+   * the whole shape, and with `byShape` that decides, or the same host had it with so many remotes that these decided, it
+   * is enough: a client that is cut off tries again and again, and once in a hundred times its lengths are no evidence.
    */
   ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
     let news = false;
     // The third remote may have come after this flow had its shape.
     if ((this.#notes.words[s + sFlags]! & flagShape) !== 0) news = this.#countRemotes(slot, s);
-    if (byShape && this.swarm.isLike(this.#flows, slot, this.#seconds()))
-      news = this.#testify(s, bySwarm, sameRemote) || news;
+    else {
+      const likes = this.swarm.like(this.#flows, slot, this.#seconds());
+      if (byShape && likes > 0) news = this.#testify(s, bySwarm, sameRemote);
+      else if (likes >= remotesThatDecide) news = this.#testify(s, bySwarm, sameOfThree);
+    }
     if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
     else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
     if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
@@ -89,9 +93,13 @@ export class Doubts {
     this.#flows.words[slot * wordStride + sInner] = network ^ port;
   }
 
-  /** A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. */
+  /**
+   * A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. But where three remotes
+   * decided, this one among them, one such flow does not outweigh them.
+   */
   noteUnlike(slot: number): void {
     this.#notes.words[slot * wordStride + sFlags]! &= ~flagDoubtful;
+    if (this.swarm.like(this.#flows, slot, this.#seconds()) >= remotesThatDecide) return;
     this.swarm.noteUnlike(this.#flows, slot, this.#seconds());
   }
 

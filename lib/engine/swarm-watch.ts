@@ -189,12 +189,12 @@ export class SwarmWatch {
     this.#hosts.unlike(this.#version, word0, word1, word2, word3, remote.network, seconds);
   }
 
-  /** True if the two ends had a connection of the whole shape shortly before, whoever opened it. */
-  isLike(flows: FlowTable, slot: number, seconds: number): boolean {
+  /** See Hosts.like, of the client and the server, whoever of them opened the connection of the whole shape. */
+  like(flows: FlowTable, slot: number, seconds: number): number {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const { word0, word1, word2, word3 } = client;
-    return this.#hosts.isLike(this.#version, word0, word1, word2, word3, server.network, seconds);
+    return this.#hosts.like(this.#version, word0, word1, word2, word3, server.network, seconds);
   }
 
   /** Notes the public key with which the client began; true if it used the same one towards another remote. */

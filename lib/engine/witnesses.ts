@@ -18,10 +18,11 @@ export const bySwarm = 2;
 
 /** Findings of the first two: 0 is the hint, 1 the strong one. */
 export const sureFinding = 1;
-/** Findings of the third: a strong one, a hint, and a strong one of the mode shape. */
+/** Findings of the third: a strong one, a hint, a strong one of the mode shape, and a strong one. */
 export const threeRemotes = 0;
 export const sameKey = 1;
 export const sameRemote = 2;
+export const sameOfThree = 3;
 
 export const witnesses: readonly Speaker[] = [
   {
@@ -71,6 +72,11 @@ export const witnesses: readonly Speaker[] = [
       },
       {
         text: 'the same two hosts had a connection of the whole shape within two minutes',
+        kind: 'encrypted',
+        confidence: 'strong',
+      },
+      {
+        text: 'within two minutes the same two hosts had a connection of the whole shape, and the client had others with two remotes more',
         kind: 'encrypted',
         confidence: 'strong',
       },

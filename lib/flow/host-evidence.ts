@@ -179,10 +179,7 @@ export class HostEvidence implements Hosts {
     hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
     const likes = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
-    hash.address(version, word0, word1, net2, net3, 0, 0, unlikeWord);
-    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return likes;
-    // A host with as many random streams of other shapes is no client of a swarm, whatever chance made of some.
-    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) >= likes ? 0 : likes;
+    return this.#isOutweighed(version, word0, word1, word2, word3, likes, now) ? 0 : likes;
   }
 
   unlike(
@@ -212,7 +209,7 @@ export class HostEvidence implements Hosts {
     rows.store(handle, hash.tag0, hash.tag1);
   }
 
-  isLike(
+  like(
     version: number,
     word0: number,
     word1: number,
@@ -220,15 +217,16 @@ export class HostEvidence implements Hosts {
     word3: number,
     remote: number,
     seconds: number,
-  ): boolean {
+  ): number {
     const now = seconds | 0;
     const hash = this.#hash;
     const rows = this.#shapes;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, 0);
-    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
-    const before = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return 0;
+    const likes = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
     dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
-    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) < before;
+    if (countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) === likes) return 0;
+    return this.#isOutweighed(version, word0, word1, word2, word3, likes, now) ? 1 : likes;
   }
 
   isUnlike(
@@ -293,6 +291,23 @@ export class HostEvidence implements Hosts {
     const hash = this.#hash;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), port, 0, 0);
     return this.#proofs.find(hash.tag0, hash.tag1, hash.place, seconds | 0, hostEvidenceSeconds) >= 0;
+  }
+
+  /** A host with as many random streams of other shapes is no client of a swarm, whatever chance made of some. */
+  #isOutweighed(
+    version: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    likes: number,
+    now: number,
+  ): boolean {
+    const hash = this.#hash;
+    const rows = this.#shapes;
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, unlikeWord);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) >= likes;
   }
 
   /** Adds to the row of the hashed host, or makes one. */

@@ -127,8 +127,12 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): void;
-  /** True if `shape` was said of this host and remote within the last two minutes. */
-  isLike(
+  /**
+   * Whether `shape` was said of this host and remote within the last two minutes: changes nothing.
+   * @returns 0 if it was not; else of how many different remotes it was, this one included, or 1 if as many had another
+   * shape; 4 stands for more
+   */
+  like(
     version: number,
     word0: number,
     word1: number,
@@ -136,7 +140,7 @@ export interface Hosts {
     word3: number,
     remote: number,
     seconds: number,
-  ): boolean;
+  ): number;
   /** True if `unlike` was said of this host and remote within the last ten minutes. */
   isUnlike(
     version: number,

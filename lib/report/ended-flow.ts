@@ -120,7 +120,7 @@ export class EndedFlowView implements EndedFlow {
     const { evidence } = this.#from.inspector;
     let count = 0;
     for (let item = this.#state(t.sEvidence); item >= 0; item = evidence.next[item]!) {
-      if (evidence.grade[item] === gradeNear && !this.#believes(evidence.detector[item]!)) count++;
+      if (evidence.grade[item] === gradeNear && !this.#isOutdated(item)) count++;
     }
     return count;
   }
@@ -201,11 +201,17 @@ export class EndedFlowView implements EndedFlow {
     report.outer = [client, clientPort, server, serverPort];
   }
 
-  /** True if this detector found something: its near misses, of packets before, then say nothing any more. */
-  #believes(detector: number): boolean {
+  /**
+   * True if a near miss says nothing any more: its detector found something in a later packet, or did at all where that
+   * decided. Behind a hint that was left alone it says why.
+   */
+  #isOutdated(nearMiss: number): boolean {
     const { evidence } = this.#from.inspector;
+    const decided = this.verdict === 'bittorrent';
     for (let item = this.#state(t.sEvidence); item >= 0; item = evidence.next[item]!) {
-      if (evidence.detector[item] === detector && evidence.grade[item] !== gradeNear) return true;
+      if (item === nearMiss && !decided) return false;
+      if (evidence.detector[item] === evidence.detector[nearMiss] && evidence.grade[item] !== gradeNear)
+        return true;
     }
     return false;
   }
@@ -217,7 +223,7 @@ export class EndedFlowView implements EndedFlow {
     const nearMisses: EvidenceReport[] = [];
     for (let i = this.#state(t.sEvidence); i >= 0; i = rows.next[i]!) {
       if (rows.grade[i] !== gradeNear) evidence.push(this.#item(i));
-      else if (!this.#believes(rows.detector[i]!)) nearMisses.push(this.#item(i));
+      else if (!this.#isOutdated(i)) nearMisses.push(this.#item(i));
     }
     return { evidence: evidence.reverse(), nearMisses: nearMisses.reverse() };
   }
