@@ -23,8 +23,6 @@ export const keyA = 2;
 export const keyB = 3;
 /** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
 export const keyTunnel = 4;
-/** Next flow of the same chain, or -1. */
-export const keyNext = 5;
 export const sFlags = 6;
 /** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
 export const sVerdict = 7;

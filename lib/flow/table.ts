@@ -36,7 +36,6 @@ import {
   keyA,
   keyB,
   keyMeta,
-  keyNext,
   keyPorts,
   keyRestA,
   keyRestB,
@@ -61,6 +60,8 @@ export * from './row.js';
 export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
 
 const rowsAt = 48;
+/** Words of a link: hash, and next slot of the same chain or -1. */
+const linkStride = 2;
 const sampleSlots = 16;
 const sweepSlots = 32;
 
@@ -91,6 +92,7 @@ export class FlowTable {
   evicted = 0;
 
   readonly #heads: Int32Array;
+  readonly #links: Int32Array;
   readonly #mask: number;
   readonly #seed: number;
   readonly #multiplier: number;
@@ -116,6 +118,7 @@ export class FlowTable {
     const buckets = 1 << (32 - Math.clz32(flowsMax - 1));
     this.#mask = buckets - 1;
     this.#heads = new Int32Array(buckets).fill(-1);
+    this.#links = new Int32Array(flowsMax * linkStride);
     // Large blocks of glibc begin 16 bytes into a page; 48 further a row begins where a cache line does.
     const memory = new ArrayBuffer(rowsAt + flowsMax * wordStride * 4);
     this.words = new Int32Array(memory, rowsAt, flowsMax * wordStride);
@@ -139,12 +142,16 @@ export class FlowTable {
       ? (packet.sourcePort << 16) | packet.destinationPort
       : (packet.destinationPort << 16) | packet.sourcePort;
     const tunnel = packet.depth === 0 ? 0 : tunnelKey(packet);
-    this.#hash = this.#hashOf(packet, meta, ports, tunnel, forward);
+    const hash = this.#hashOf(packet, meta, ports, tunnel, forward);
+    this.#hash = hash;
     const words = this.words;
-    let slot = this.#heads[this.#hash]!;
+    const links = this.#links;
+    let slot = this.#heads[hash & this.#mask]!;
     while (slot >= 0) {
       const k = slot * wordStride;
+      const link = slot * linkStride;
       if (
+        links[link] === hash &&
         words[k + keyPorts] === ports &&
         words[k + keyMeta] === meta &&
         words[k + keyTunnel] === tunnel &&
@@ -153,7 +160,7 @@ export class FlowTable {
       ) {
         return slot;
       }
-      slot = words[k + keyNext]!;
+      slot = links[link + 1]!;
     }
     return -1;
   }
@@ -168,7 +175,8 @@ export class FlowTable {
     // An explicit loop over the doubles: TypedArray.fill is a call into the runtime, dearer than these 24 stores.
     const n = slot * numberStride;
     for (let i = 0; i < numberStride; i++) this.numbers[n + i] = 0;
-    this.#writeKey(packet, k, slot);
+    this.#writeKey(packet, k);
+    this.#link(slot);
     this.numbers[n + firstSeen] = packet.timeMicros;
     this.numbers[n + lastSeen] = packet.timeMicros;
     const clientIsA = sourceIsClient(packet) === this.fromA;
@@ -199,7 +207,7 @@ export class FlowTable {
     let longest = 0;
     for (const head of this.#heads) {
       let length = 0;
-      for (let slot = head; slot >= 0; slot = this.words[slot * wordStride + keyNext]!) length++;
+      for (let slot = head; slot >= 0; slot = this.#links[slot * linkStride + 1]!) length++;
       longest = Math.max(longest, length);
     }
     return longest;
@@ -285,17 +293,24 @@ export class FlowTable {
     this.end(worst, 'evicted');
   }
 
+  #link(slot: number): void {
+    const bucket = this.#hash & this.#mask;
+    this.#links[slot * linkStride] = this.#hash;
+    this.#links[slot * linkStride + 1] = this.#heads[bucket]!;
+    this.#heads[bucket] = slot;
+  }
+
   #unlink(slot: number): void {
-    const words = this.words;
-    const hash = this.#hashOfSlot(slot);
-    const next = words[slot * wordStride + keyNext]!;
-    let at = this.#heads[hash]!;
+    const links = this.#links;
+    const bucket = links[slot * linkStride]! & this.#mask;
+    const next = links[slot * linkStride + 1]!;
+    let at = this.#heads[bucket]!;
     if (at === slot) {
-      this.#heads[hash] = next;
+      this.#heads[bucket] = next;
       return;
     }
-    while (words[at * wordStride + keyNext] !== slot) at = words[at * wordStride + keyNext]!;
-    words[at * wordStride + keyNext] = next;
+    while (links[at * linkStride + 1] !== slot) at = links[at * linkStride + 1]!;
+    links[at * linkStride + 1] = next;
   }
 
   /** True if the source is endpoint A: the lower address, then the lower port. */
@@ -367,25 +382,10 @@ export class FlowTable {
       h = mix(h, forward ? packet.destination2 : packet.source2, m, secret);
       h = mix(h, forward ? packet.destination3 : packet.source3, m, secret);
     }
-    return (h ^ (h >>> 15)) & this.#mask;
+    return h ^ (h >>> 15);
   }
 
-  #hashOfSlot(slot: number): number {
-    const words = this.words;
-    const m = this.#multiplier;
-    const secret = this.#secret;
-    const k = slot * wordStride;
-    let h = mix(this.#seed ^ words[k + keyPorts]!, words[k + keyMeta]! ^ words[k + keyTunnel]!, m, secret);
-    h = mix(h, words[k + keyA]!, m, secret);
-    h = mix(h, words[k + keyB]!, m, secret);
-    if (words[k + keyMeta]! >>> 8 !== 4) {
-      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestA + i]!, m, secret);
-      for (let i = 0; i < 3; i++) h = mix(h, words[k + keyRestB + i]!, m, secret);
-    }
-    return (h ^ (h >>> 15)) & this.#mask;
-  }
-
-  #writeKey(packet: Packet, k: number, slot: number): void {
+  #writeKey(packet: Packet, k: number): void {
     const words = this.words;
     const forward = this.fromA;
     words[k + keyMeta] = packet.protocol | (packet.ipVersion << 8);
@@ -403,8 +403,6 @@ export class FlowTable {
     words[destination + 1] = packet.destination2;
     words[destination + 2] = packet.destination3;
     words[k + keyTunnel] = packet.depth === 0 ? 0 : tunnelKey(packet);
-    words[k + keyNext] = this.#heads[this.#hash]!;
-    this.#heads[this.#hash] = slot;
   }
 
   /** Outer endpoints, the client's side first: version, protocol, 4 + 4 address words, ports, network id. */
