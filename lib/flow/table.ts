@@ -115,7 +115,8 @@ export class FlowTable {
       `flowsMax out of range: ${flowsMax}`,
     );
     this.capacity = flowsMax;
-    const buckets = 1 << (32 - Math.clz32(flowsMax - 1));
+    // Twice as many as flows: a chain is seldom longer than one link.
+    const buckets = 2 << (32 - Math.clz32(flowsMax - 1));
     this.#mask = buckets - 1;
     this.#heads = new Int32Array(buckets).fill(-1);
     this.#links = new Int32Array(flowsMax * linkStride);

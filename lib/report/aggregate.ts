@@ -5,7 +5,7 @@
 import type { Confidence, Kind } from '../../detectors/detector.js';
 import { BitTorrent, Clear, codeOf, Suspect, Unknown, verdicts, type Verdict } from '../engine/verdict.js';
 import { HostTable, hostOf } from './hosts.js';
-import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
+import type { EndedFlow, EvidenceReport, FlowEssence, FlowReport } from './report.js';
 
 /** Different info-hashes, client names and near-miss reasons kept. When full: further ones are only counted. */
 export const talliedMax = 5000;
@@ -16,6 +16,8 @@ const examplesMax = 3;
 export class TopFlows {
   readonly #max: number;
   #flows: FlowReport[] = [];
+  /** With fewer bytes a flow has no place; known once the list was full. */
+  #bytesMin = 0;
   /** Flows offered, kept or not. */
   offered = 0;
 
@@ -23,10 +25,14 @@ export class TopFlows {
     this.#max = max;
   }
 
-  add(flow: FlowReport): void {
+  /** Offers a flow; its record, which is built only if it may have a place, or null. */
+  offer(flow: EndedFlow): FlowReport | null {
     this.offered++;
-    this.#flows.push(flow);
+    if (flow.bytes < this.#bytesMin) return null;
+    const report = flow.report();
+    this.#flows.push(report);
     if (this.#flows.length >= 2 * this.#max) this.#cut();
+    return report;
   }
 
   list(): readonly FlowReport[] {
@@ -36,7 +42,9 @@ export class TopFlows {
 
   #cut(): void {
     this.#flows.sort((a, b) => b.bytes - a.bytes || a.flow_id - b.flow_id);
-    this.#flows.length = Math.min(this.#flows.length, this.#max);
+    if (this.#flows.length < this.#max) return;
+    this.#flows.length = this.#max;
+    this.#bytesMin = this.#flows.at(-1)?.bytes ?? 0;
   }
 }
 
@@ -129,14 +137,15 @@ export class Aggregate {
     this.#bytes[codeOf(verdict)]! += flow.bytes;
     const spoke = verdict === 'bittorrent' || verdict === 'suspect';
     if (!spoke && flow.nearMissCount === 0) return;
-    const report = flow.report();
-    if (verdict === 'bittorrent') this.#addBitTorrent(report);
-    if (verdict === 'suspect') this.suspects.add(report);
-    if (report.near_misses.length > 0) this.#addNearMisses(report);
+    let report: FlowReport | null = null;
+    if (verdict === 'bittorrent') {
+      report = this.top.offer(flow);
+      this.#addBitTorrent(report ?? flow.essence());
+    } else if (verdict === 'suspect') report = this.suspects.offer(flow);
+    if (flow.nearMissCount > 0) this.#addNearMisses(flow, report);
   }
 
-  #addBitTorrent(flow: FlowReport): void {
-    this.top.add(flow);
+  #addBitTorrent(flow: FlowEssence): void {
     this.hosts.add(flow);
     if (flow.kind !== null) this.#addKind(flow.kind, flow);
     const { host } = hostOf(flow);
@@ -144,7 +153,7 @@ export class Aggregate {
     for (const name of flow.client_software) this.software.add(name, flow.bytes, host);
   }
 
-  #addKind(kind: Kind, flow: FlowReport): void {
+  #addKind(kind: Kind, flow: FlowEssence): void {
     let entry = this.kinds.get(kind);
     if (entry === undefined) {
       entry = { kind, flows: 0, bytes: 0, confidence: { proof: 0, strong: 0, hint: 0 } };
@@ -155,21 +164,25 @@ export class Aggregate {
     if (flow.confidence !== null) entry.confidence[flow.confidence]++;
   }
 
-  #addNearMisses(flow: FlowReport): void {
+  /** @param known the record of the flow if it was built already */
+  #addNearMisses(flow: EndedFlow, known: FlowReport | null): void {
+    let report = known;
     this.nearMissFlows++;
-    for (const item of flow.near_misses) {
-      const key = `${item.detector}\0${item.finding}`;
+    for (const [i, { detector, kind, finding }] of flow.nearMisses().entries()) {
+      const key = `${detector}\0${finding}`;
       let entry = this.nearMisses.get(key);
       if (entry === undefined) {
         if (this.nearMisses.size >= talliedMax) {
           this.nearMissesLeftOut++;
           continue;
         }
-        entry = { detector: item.detector, kind: item.kind, finding: item.finding, times: 0, examples: [] };
+        entry = { detector, kind, finding, times: 0, examples: [] };
         this.nearMisses.set(key, entry);
       }
       entry.times++;
-      if (entry.examples.length < examplesMax) entry.examples.push({ flow, item });
+      if (entry.examples.length >= examplesMax) continue;
+      report ??= flow.report();
+      entry.examples.push({ flow: report, item: report.near_misses[i]! });
     }
   }
 

@@ -10,7 +10,7 @@ import { Clear, reasons, Unknown, verdicts, type Reason, type Verdict } from '..
 import * as t from '../flow/table.js';
 import { addressText, ipv4Text, ipv6Text } from '../wire/address.js';
 import { protocolTcp, tunnelNames } from '../wire/packet.js';
-import type { EndedFlow, EvidenceReport, FlowReport } from './report.js';
+import type { EndedFlow, EvidenceReport, FlowEssence, FlowReport, NearMissEssence } from './report.js';
 
 /** ISO 8601 UTC with microseconds; "" outside the years 1 to 9999 that a date can show. */
 export function timeText(micros: number): string {
@@ -99,6 +99,10 @@ export class EndedFlowView implements EndedFlow {
     return kinds[(this.#state(t.sVerdict) >>> 16) & 0xff] ?? null;
   }
 
+  get #confidence(): Confidence {
+    return grades[(this.#state(t.sVerdict) >>> 24) & 3] as Confidence;
+  }
+
   /** `explain` followed this flow. */
   get traced(): boolean {
     return (this.#state(t.sFlags) & t.flagTraced) !== 0;
@@ -160,7 +164,7 @@ export class EndedFlowView implements EndedFlow {
       verdict,
       reason: this.#reason(verdict),
       kind: judged ? this.kind : null,
-      confidence: judged ? (grades[(this.#state(t.sVerdict) >>> 24) & 3] as Confidence) : null,
+      confidence: judged ? this.#confidence : null,
       protocol: this.protocol,
       decided_packet: decided ? this.#state(t.sDecidedPacket) : null,
       decided_frame: decided ? this.#state(t.sDecidedFrame) : null,
@@ -199,6 +203,43 @@ export class EndedFlowView implements EndedFlow {
     if (clientPort === 0 && serverPort === 0) return;
     const [client, server] = [addressText(version, outer, o + 2), addressText(version, outer, o + 6)];
     report.outer = [client, clientPort, server, serverPort];
+  }
+
+  essence(): FlowEssence {
+    const { evidence: rows } = this.#from.inspector;
+    const hashes: string[] = [];
+    const software: string[] = [];
+    for (let i = this.#state(t.sEvidence); i >= 0; i = rows.next[i]!) {
+      if (rows.grade[i] === gradeNear) continue;
+      if (rows.infoHashLength[i] !== 0) hashes.push(infoHashOf(rows, i));
+      if (rows.clientLength[i] !== 0) software.push(clientOf(rows, i));
+    }
+    const clientIsA = (this.#state(t.sFlags) & t.flagClientIsA) !== 0;
+    const version = this.#state(t.keyMeta) >>> 8;
+    const a = this.#address(version, t.keyA, t.keyRestA);
+    const b = this.#address(version, t.keyB, t.keyRestB);
+    const judged = this.verdict === 'bittorrent' || this.verdict === 'suspect';
+    return {
+      client: clientIsA ? a : b,
+      server: clientIsA ? b : a,
+      bytes: this.bytes,
+      kind: judged ? this.kind : null,
+      confidence: judged ? this.#confidence : null,
+      info_hashes: different(hashes),
+      client_software: different(software),
+    };
+  }
+
+  nearMisses(): readonly NearMissEssence[] {
+    const { registry, inspector } = this.#from;
+    const { evidence } = inspector;
+    const found: NearMissEssence[] = [];
+    for (let i = this.#state(t.sEvidence); i >= 0; i = evidence.next[i]!) {
+      if (evidence.grade[i] !== gradeNear || this.#isOutdated(i)) continue;
+      const { name, findings, nearMisses } = speakerOf(registry, evidence.detector[i]!);
+      found.push({ detector: name, kind: findings[0]!.kind, finding: nearMisses[evidence.finding[i]!]! });
+    }
+    return found.reverse();
   }
 
   /**
@@ -260,6 +301,11 @@ export class EndedFlowView implements EndedFlow {
 function withFile(item: EvidenceReport, file: string): EvidenceReport {
   const { detector, kind, finding, confidence, side, packet, frame, ...rest } = item;
   return { detector, kind, finding, confidence, side, packet, frame, file, ...rest };
+}
+
+/** The different ones of texts that are given newest first, oldest first. */
+function different(texts: string[]): string[] {
+  return texts.length < 2 ? texts : [...new Set(texts.reverse())];
 }
 
 /** The different texts of one key, in the order of the items. */

@@ -3,7 +3,7 @@
  * a flow the local one is the host and the other its peer; if that does not tell them apart, the client is the host.
  */
 import type { Kind } from '../../detectors/detector.js';
-import type { FlowReport } from './report.js';
+import type { FlowEssence } from './report.js';
 
 /** 10/8, 127/8, 169.254/16, 192.168/16, 172.16/12; 100.64/10 is between a provider's NAT and its customers (RFC 6598). */
 const localIpv4 =
@@ -28,7 +28,7 @@ function isGroupAddress(address: string): boolean {
 }
 
 /** The host and the peer of a flow. */
-export function hostOf(flow: Pick<FlowReport, 'client' | 'server'>): { host: string; peer: string } {
+export function hostOf(flow: Pick<FlowEssence, 'client' | 'server'>): { host: string; peer: string } {
   const serverOnly = isLocalAddress(flow.server) && !isLocalAddress(flow.client);
   return serverOnly || isGroupAddress(flow.client)
     ? { host: flow.server, peer: flow.client }
@@ -78,7 +78,7 @@ export class HostTable {
     return count;
   }
 
-  add(flow: FlowReport): void {
+  add(flow: FlowEssence): void {
     const { host, peer } = hostOf(flow);
     const entry = this.#hosts.get(host) ?? this.#create(host);
     if (entry === null) {

@@ -17,6 +17,8 @@ function withRecord(flow: EndedFlow, record: FlowReport): EndedFlow {
     lastSeenMicros: flow.lastSeenMicros,
     nearMissCount: flow.nearMissCount,
     report: () => record,
+    essence: () => record,
+    nearMisses: () => record.near_misses,
   };
 }
 

@@ -82,6 +82,15 @@ export interface FlowReport {
   readonly client_software: readonly string[];
 }
 
+/** What is counted of a flow with BitTorrent; a part of the record that is built in a fraction of the time. */
+export type FlowEssence = Pick<
+  FlowReport,
+  'client' | 'server' | 'bytes' | 'kind' | 'confidence' | 'info_hashes' | 'client_software'
+>;
+
+/** A near miss without its circumstances. */
+export type NearMissEssence = Pick<EvidenceReport, 'detector' | 'kind' | 'finding'>;
+
 /** An ended flow, valid only during the call that hands it over. */
 export interface EndedFlow {
   readonly verdict: Verdict;
@@ -96,6 +105,9 @@ export interface EndedFlow {
   readonly nearMissCount: number;
   /** Builds the full record. */
   report(): FlowReport;
+  essence(): FlowEssence;
+  /** Those of the record, in the same order. */
+  nearMisses(): readonly NearMissEssence[];
 }
 
 export interface WarningReport {

@@ -138,6 +138,8 @@ export function fakeEnded(report: FlowReport, onReport: () => void = () => undef
       onReport();
       return report;
     },
+    essence: () => report,
+    nearMisses: () => report.near_misses,
   };
 }
 
