@@ -29,6 +29,11 @@ export interface FlowReport extends PassReport {
 }
 
 export interface EngineReport extends PassReport {
+  /** Decode alone, and decode with the flow table. */
+  readonly decodeNs: number;
+  readonly flowNs: number;
+  /** All of it but the flow table. */
+  readonly detectionNs: number;
   readonly flows: number;
   readonly detectorCallsPerPacket: number;
 }
@@ -155,20 +160,38 @@ export async function benchFlow(path: string, repeat: number): Promise<FlowRepor
   return { ...(await medianPass(path, repeat, flowPass)), lookups: benchLookups() };
 }
 
+/** Decode alone, decode and flow table, and everything take turns: what is left without the table is told round by round. */
 export async function benchEngine(path: string, repeat: number): Promise<EngineReport> {
-  const engines: Engine[] = [];
-  let ended = 0;
-  const report = await medianPass(path, repeat, () => {
-    // The flows of one pass only.
-    engines.pop()?.flows.endAll();
-    ended = 0;
-    const engine = newEngine(registry, () => ended++);
-    engines.push(engine);
-    return enginePass(engine);
-  });
-  engines.pop()?.flows.endAll();
-  const detectorCallsPerPacket = (await countCalls(path)) / Math.max(report.packets, 1);
-  return { ...report, flows: ended, detectorCallsPerPacket };
+  const samples: Record<'decode' | 'flow' | 'all' | 'detection', number[]> = {
+    decode: [],
+    flow: [],
+    all: [],
+    detection: [],
+  };
+  let flows = 0;
+  let packets = 0;
+  for (let round = 0; round < repeat; round++) {
+    const decode = (await over(path, decodePass())).ns;
+    const flow = (await over(path, flowPass())).ns;
+    flows = 0;
+    const engine = newEngine(registry, () => flows++);
+    const report = await over(path, enginePass(engine));
+    engine.flows.endAll();
+    samples.decode.push(decode);
+    samples.flow.push(flow);
+    samples.all.push(report.ns);
+    samples.detection.push(report.ns - (flow - decode));
+    packets = report.packets;
+  }
+  return {
+    packets,
+    ns: median(samples.all),
+    decodeNs: median(samples.decode),
+    flowNs: median(samples.flow),
+    detectionNs: median(samples.detection),
+    flows,
+    detectorCallsPerPacket: (await countCalls(path)) / Math.max(packets, 1),
+  };
 }
 
 /** The whole engine, given the packets of the mix in batches of each of these sizes; they take turns. */

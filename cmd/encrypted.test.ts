@@ -179,31 +179,69 @@ describe('encrypted connections', () => {
     assert.equal(town.verdict(me, peer), 'suspect');
   });
 
-  test('three remotes that were cut off and are tried again fall at once, however long their messages are', () => {
-    // Lengths as in MTProto, which one exchange of MSE in 128 has.
-    const inWords = inTurn([568, 344, 108, 132, 68, 293]);
+  describe('a client that was cut off and tries the same server and port again', () => {
     const servers = [peer, other, third];
-    for (const remotes of [2, 3]) {
+    /** Lengths as in MTProto, which one exchange of MSE in 128 has. */
+    const inWords = (): Said[] => inTurn([568, 344, 108, 132, 68, 293]);
+    /** All at once, so that the third cuts off the first two as well. */
+    const cutOff = (ends: readonly End[] = servers): Town => {
       const town = new Town();
-      for (const [i, end] of servers.slice(0, remotes).entries()) town.tcp(own(40001 + i), end, wholeMse());
-      town.tcp(own(41001), peer, inWords);
-      assert.equal(town.verdict(me, peer), remotes === 3 ? 'bittorrent' : 'suspect');
-      if (remotes === 3) assert.equal(town.flow(me, peer).payload_bytes_before_decision, 0);
-    }
-    const once = new Town();
-    for (const [i, end] of servers.entries()) once.tcp(own(40001 + i), end, wholeMse());
-    // A byte that counts the padding, as eMule has it towards its servers: one first message in 8,000.
-    once.tcp(own(41001), peer, [['>', concat(random(97), Uint8Array.of(15), random(15))]]);
-    once.tcp(own(41002), peer, inWords);
-    once.tcp(own(41003), other, inWords);
-    for (const end of [peer, other])
-      assert.equal(once.verdict(me, end), 'bittorrent', 'one of another shape');
-    const outweighed = new Town();
-    for (const [i, end] of servers.entries()) outweighed.tcp(own(40001 + i), end, wholeMse());
-    for (let i = 1; i <= 3; i++)
-      outweighed.tcp(own(40010 + i), [`198.18.${i}.1`, 443], inTurn([590, 1400, 900, 1448, 300, 1448]));
-    outweighed.tcp(own(41001), peer, inWords);
-    assert.equal(outweighed.verdict(me, peer), 'suspect', 'as many remotes of another shape');
+      const flows = ends.map((end, i) => ({ say: town.open(own(40001 + i), end), said: wholeMse() }));
+      for (let turn = 0; turn < wholeMse().length; turn++)
+        for (const { say, said } of flows) say(said[turn]!);
+      return town;
+    };
+
+    test('falls at once, however long its messages are, for two minutes', () => {
+      for (const [count, pause, verdict] of [
+        [2, 0, 'suspect'],
+        [3, 0, 'bittorrent'],
+        [3, 100, 'bittorrent'],
+        [3, 130, 'suspect'],
+      ] as const) {
+        const town = cutOff(servers.slice(0, count));
+        town.now += pause;
+        town.tcp(own(41001), peer, inWords());
+        const flow = town.flow(me, peer);
+        assert.equal(flow.verdict, verdict, `${count} servers, after ${pause} s`);
+        if (verdict === 'bittorrent') assert.equal(flow.payload_bytes_before_decision, 0);
+      }
+    });
+
+    test('but not its neighbours, other ports, other hosts, or what is met in its middle', () => {
+      const others: readonly [string, End, boolean][] = [
+        [me, ['203.0.113.99', 51413], false],
+        [me, ['203.0.113.7', 51414], false],
+        ['10.0.0.77', peer, false],
+        [me, peer, true],
+      ];
+      for (const [from, to, middle] of others) {
+        const town = cutOff();
+        const said = middle ? inTurn([1448, 1448, 1448, 1448, 1448, 1448]) : inWords();
+        town.tcp([from, 41001], to, said, middle);
+        assert.equal(town.verdict(from, to), 'suspect', `${from} to ${to.join(':')}`);
+      }
+    });
+
+    test('a stream of another shape towards one server frees that one, and no other', () => {
+      const town = cutOff();
+      town.tcp(own(41001), peer, inTurn([1800, 500, 900]));
+      town.tcp(own(41002), peer, inWords());
+      town.tcp(own(41003), other, inWords());
+      assert.equal(town.verdict(me, peer), 'suspect');
+      assert.equal(town.verdict(me, other), 'bittorrent');
+    });
+
+    test('strangers who dial a host in this shape do not have its own connections cut off', () => {
+      const town = new Town();
+      const toHandshake = [301, 361, 64, 130, 68];
+      for (const stranger of ['203.0.113.200', '198.51.100.77', '192.0.2.5'])
+        town.tcp([stranger, 40000], own(8388), inTurn(toHandshake));
+      town.tcp(own(40001), peer, inTurn([300, 1400, 900, 1448]));
+      town.tcp(own(40002), ['203.0.113.200', 40000], inTurn([300, 1400, 900, 1448]));
+      assert.equal(town.verdict(me, peer), 'suspect');
+      assert.equal(town.verdict(me, ['203.0.113.200', 40000]), 'suspect');
+    });
   });
 
   test('a public key that was used towards another remote supports the shape', () => {
@@ -364,7 +402,9 @@ describe('poisoning', () => {
       grade: () => 0,
       shape: () => 1,
       unlike: () => undefined,
-      like: () => 0,
+      isLike: () => false,
+      cut: () => undefined,
+      wasCut: () => false,
       isUnlike: () => false,
       key: () => false,
     };

@@ -13,8 +13,8 @@ import {
   byEndpoint,
   byHost,
   bySwarm,
+  cutBefore,
   sameKey,
-  sameOfThree,
   sameRemote,
   sureFinding,
   threeRemotes,
@@ -44,20 +44,19 @@ export class Doubts {
   }
 
   /**
-   * Notes what the memory says about the two ends of a flow; true if that is news. Where the same two had a connection of
-   * the whole shape, and with `byShape` that decides, or the same host had it with so many remotes that these decided, it
-   * is enough: a client that is cut off tries again and again, and once in a hundred times its lengths are no evidence.
+   * Notes what the memory says about the two ends of a flow; true if that is news. A client that is cut off tries again and
+   * again, and once in a hundred times its lengths are no evidence. So with `byShape` it is enough that the same two had a
+   * connection of the whole shape, and else that the same client was cut off with the same server and port.
    */
   ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
     let news = false;
     // The third remote may have come after this flow had its shape.
     if ((this.#notes.words[s + sFlags]! & flagShape) !== 0) news = this.#countRemotes(slot, s);
-    else {
-      const likes = this.swarm.like(this.#flows, slot, this.#seconds());
-      if (byShape && likes > 0) news = this.#testify(s, bySwarm, sameRemote);
-      else if (likes >= remotesThatDecide) news = this.#testify(s, bySwarm, sameOfThree);
-    }
+    else if (byShape && this.swarm.isLike(this.#flows, slot, this.#seconds()))
+      news = this.#testify(s, bySwarm, sameRemote);
+    else if (this.swarm.wasCut(this.#flows, slot, this.#seconds()))
+      news = this.#testify(s, bySwarm, cutBefore);
     if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
     else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
     if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
@@ -83,7 +82,9 @@ export class Doubts {
   /** True if it is news that this flow's remote is one of three of the same shape. */
   #countRemotes(slot: number, s: number): boolean {
     const remotes = this.swarm.noteShape(this.#flows, slot, this.#seconds());
-    return remotes >= remotesThatDecide && this.#testify(s, bySwarm, threeRemotes);
+    if (remotes < remotesThatDecide) return false;
+    if (this.swarm.dialled >= remotesThatDecide) this.swarm.noteCut(this.#flows, slot, this.#seconds());
+    return this.#testify(s, bySwarm, threeRemotes);
   }
 
   /** A proxy was stepped over: remotes are told apart by where it leads to. */
@@ -93,13 +94,9 @@ export class Doubts {
     this.#flows.words[slot * wordStride + sInner] = network ^ port;
   }
 
-  /**
-   * A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. But where three remotes
-   * decided, this one among them, one such flow does not outweigh them.
-   */
+  /** A flow of random bytes turned out to have another shape: its server is no evidence of a swarm. */
   noteUnlike(slot: number): void {
     this.#notes.words[slot * wordStride + sFlags]! &= ~flagDoubtful;
-    if (this.swarm.like(this.#flows, slot, this.#seconds()) >= remotesThatDecide) return;
     this.swarm.noteUnlike(this.#flows, slot, this.#seconds());
   }
 

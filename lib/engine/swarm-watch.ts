@@ -14,6 +14,7 @@ import {
   NamedEndpoint,
   TrustedEndpoint,
   type Endpoints,
+  type HostAddress,
   type Hosts,
 } from '../flow/swarm.js';
 import {
@@ -63,7 +64,8 @@ const fromTracker = Uint8Array.from(kinds, (kind) =>
 const utpKind = kinds.indexOf('utp');
 
 /** One end of a flow. */
-class End {
+class End implements HostAddress {
+  version = 4;
   word0 = 0;
   word1 = 0;
   word2 = 0;
@@ -84,6 +86,8 @@ export class SwarmWatch {
   isExempt: IsExempt = nobodyIsExempt;
   /** Something was learned since this was set to false. */
   hasLearned = false;
+  /** Set by `noteShape`: remotes of the last two minutes of the client. */
+  dialled = 0;
   readonly #endpoints: Endpoints;
   readonly #hosts: Hosts;
   readonly #ends: readonly [End, End] = [new End(), new End()];
@@ -166,6 +170,7 @@ export class SwarmWatch {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const dialled = this.#shapeOf(client, server, seconds);
+    this.dialled = dialled;
     // What is behind a proxy is told apart by where it leads to; the proxy itself is no peer.
     return this.#wrapped ? dialled : Math.max(dialled, this.#shapeOf(server, client, seconds));
   }
@@ -189,12 +194,34 @@ export class SwarmWatch {
     this.#hosts.unlike(this.#version, word0, word1, word2, word3, remote.network, seconds);
   }
 
-  /** See Hosts.like, of the client and the server, whoever of them opened the connection of the whole shape. */
-  like(flows: FlowTable, slot: number, seconds: number): number {
+  /** True if the two ends had a connection of the whole shape shortly before, whoever opened it. */
+  isLike(flows: FlowTable, slot: number, seconds: number): boolean {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const { word0, word1, word2, word3 } = client;
-    return this.#hosts.like(this.#version, word0, word1, word2, word3, server.network, seconds);
+    return this.#hosts.isLike(this.#version, word0, word1, word2, word3, server.network, seconds);
+  }
+
+  /** Notes that the client's connection with this very server and port was cut off. */
+  noteCut(flows: FlowTable, slot: number, seconds: number): void {
+    if (!this.#isDialled(flows, slot)) return;
+    const [client, server] = this.#ends;
+    this.#hosts.cut(client, server, server.port, seconds);
+  }
+
+  /** True if the client tries a server and port again with which it was cut off within the last two minutes. */
+  wasCut(flows: FlowTable, slot: number, seconds: number): boolean {
+    if (!this.#isDialled(flows, slot)) return false;
+    const [client, server] = this.#ends;
+    return this.#hosts.wasCut(client, server, server.port, server.network, seconds);
+  }
+
+  /** Reads the ends; true for a TCP connection whose client sent the SYN, and that leads to its server itself. */
+  #isDialled(flows: FlowTable, slot: number): boolean {
+    this.#readEnds(flows, slot);
+    const s = slot * wordStride;
+    const isTcp = (flows.words[s + keyMeta]! & 0xff) === protocolTcp;
+    return isTcp && !this.#wrapped && (flows.words[s + sFlags]! & flagSynClient) !== 0;
   }
 
   /** Notes the public key with which the client began; true if it used the same one towards another remote. */
@@ -300,6 +327,7 @@ export class SwarmWatch {
   }
 
   #readAddress(end: End, words: Int32Array, first: number, rest: number): void {
+    end.version = this.#version;
     end.word0 = words[first]!;
     const v4 = this.#version === 4;
     end.word1 = v4 ? 0 : words[rest]!;

@@ -22,7 +22,7 @@ export const sureFinding = 1;
 export const threeRemotes = 0;
 export const sameKey = 1;
 export const sameRemote = 2;
-export const sameOfThree = 3;
+export const cutBefore = 3;
 
 export const witnesses: readonly Speaker[] = [
   {
@@ -76,7 +76,7 @@ export const witnesses: readonly Speaker[] = [
         confidence: 'strong',
       },
       {
-        text: 'within two minutes the same two hosts had a connection of the whole shape, and the client had others with two remotes more',
+        text: 'the same client was cut off with the same server and port within two minutes, because it had connections of this shape with three different remotes',
         kind: 'encrypted',
         confidence: 'strong',
       },

@@ -7,7 +7,8 @@
  *     proofs, per host and per host and port:  kinds proven, one bit each | partners, one bit in 32 each
  *     shapes, per host:                        four remotes, each with its time; a second row for those of another shape
  *     keys, per host and key:                  two remotes, each with its time
- *     unlikes, per host and remote:            the remote with its time: a random stream of theirs had another shape
+ *     unlikes, per host and remote:            the remote with its time: a random stream of theirs had another shape;
+ *                                              and rows per host and exact address and port: a stream of theirs was cut off
  *
  * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes. All
  * hosts of one such network are one. Two partners of which chance made the bits equal (once in 32) count as one, and so
@@ -34,7 +35,7 @@ import {
   SharedRows,
   value0,
 } from './shared-rows.js';
-import { ActiveHost, ActivePort, QuietHost, type HostGrade, type Hosts } from './swarm.js';
+import { ActiveHost, ActivePort, QuietHost, type HostAddress, type HostGrade, type Hosts } from './swarm.js';
 
 /** What a report says of a host. */
 export interface HostDescription {
@@ -59,6 +60,8 @@ const keyRemotes = 2;
 
 /** Sets the rows about remotes of another shape apart from those of this one, which share a table. */
 const unlikeWord = 0x756e_6c69;
+/** The same for those that were cut off, which share a table with the unlike ones. */
+const cutWord = 0x6375_7421;
 
 export class HostEvidence implements Hosts {
   /** Rows of each table, and the bytes of all. */
@@ -179,7 +182,10 @@ export class HostEvidence implements Hosts {
     hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
     const likes = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
-    return this.#isOutweighed(version, word0, word1, word2, word3, likes, now) ? 0 : likes;
+    hash.address(version, word0, word1, net2, net3, 0, 0, unlikeWord);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return likes;
+    // A host with as many random streams of other shapes is no client of a swarm, whatever chance made of some.
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) >= likes ? 0 : likes;
   }
 
   unlike(
@@ -209,7 +215,7 @@ export class HostEvidence implements Hosts {
     rows.store(handle, hash.tag0, hash.tag1);
   }
 
-  like(
+  isLike(
     version: number,
     word0: number,
     word1: number,
@@ -217,16 +223,15 @@ export class HostEvidence implements Hosts {
     word3: number,
     remote: number,
     seconds: number,
-  ): number {
+  ): boolean {
     const now = seconds | 0;
     const hash = this.#hash;
     const rows = this.#shapes;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, 0);
-    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return 0;
-    const likes = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
+    const before = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
     dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
-    if (countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) === likes) return 0;
-    return this.#isOutweighed(version, word0, word1, word2, word3, likes, now) ? 1 : likes;
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) < before;
   }
 
   isUnlike(
@@ -263,6 +268,36 @@ export class HostEvidence implements Hosts {
     return countWitnesses(rows.row, remotes, remotes + keyRemotes, now, keySeconds) > 1;
   }
 
+  cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void {
+    if (!isPeerAddress(host.version, host.word0, host.word1)) return;
+    this.#hashPair(host, remote, port);
+    this.#remember(this.#unlikes, keyRemotes, cutWord, seconds | 0, keySeconds);
+  }
+
+  wasCut(
+    host: HostAddress,
+    remote: HostAddress,
+    port: number,
+    remoteNetwork: number,
+    seconds: number,
+  ): boolean {
+    const { version, word0, word1, word2, word3 } = host;
+    this.#hashPair(host, remote, port);
+    const { tag0, tag1, place } = this.#hash;
+    if (this.#unlikes.find(tag0, tag1, place, seconds | 0, shapeSeconds) < 0) return false;
+    return !this.isUnlike(version, word0, word1, word2, word3, remoteNetwork, seconds);
+  }
+
+  /** Of a host and one exact address and port. */
+  #hashPair(host: HostAddress, remote: HostAddress, port: number): void {
+    const hash = this.#hash;
+    hash.address(remote.version, remote.word0, remote.word1, remote.word2, remote.word3, port, 0, 0);
+    const key0 = hash.tag0;
+    const key1 = hash.tag1 ^ cutWord;
+    const { version, word0, word1, word2, word3 } = host;
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, key0, key1);
+  }
+
   /** What is known of a host, or with a port other than 0 of that port of it; null if nothing. For reports: allocates. */
   describe(
     version: number,
@@ -291,23 +326,6 @@ export class HostEvidence implements Hosts {
     const hash = this.#hash;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), port, 0, 0);
     return this.#proofs.find(hash.tag0, hash.tag1, hash.place, seconds | 0, hostEvidenceSeconds) >= 0;
-  }
-
-  /** A host with as many random streams of other shapes is no client of a swarm, whatever chance made of some. */
-  #isOutweighed(
-    version: number,
-    word0: number,
-    word1: number,
-    word2: number,
-    word3: number,
-    likes: number,
-    now: number,
-  ): boolean {
-    const hash = this.#hash;
-    const rows = this.#shapes;
-    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, unlikeWord);
-    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
-    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) >= likes;
   }
 
   /** Adds to the row of the hashed host, or makes one. */

@@ -1,7 +1,7 @@
 /**
  * The layout of one flow's row in the flow table: 192 bytes, which are 3 cache lines of 64.
  *
- *     line 0  key (IPv4) | link | flags, verdict | last seen | bytes, packets per side     every packet
+ *     line 0  key (IPv4) | flags, verdict | last seen | bytes, packets per side     every packet
  *     line 1  pending detectors | sequence bases | openings | evidence | payload bytes     undecided flows
  *     line 2  rest of IPv6 addresses | first seen | frames, file                           new flows, reports
  *
@@ -23,6 +23,7 @@ export const keyA = 2;
 export const keyB = 3;
 /** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
 export const keyTunnel = 4;
+// Word 5 is free.
 export const sFlags = 6;
 /** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
 export const sVerdict = 7;

@@ -73,6 +73,15 @@ export const ActiveHost = 1;
 export const ActivePort = 2;
 export type HostGrade = 0 | 1 | 2;
 
+/** An address in four words, most significant first; the last three are 0 in IPv4. */
+export interface HostAddress {
+  readonly version: number;
+  readonly word0: number;
+  readonly word1: number;
+  readonly word2: number;
+  readonly word3: number;
+}
+
 export interface Hosts {
   /**
    * This host took part in a proven flow of `kind` (index into the kinds, up to 31) with `partner` (see
@@ -127,12 +136,8 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): void;
-  /**
-   * Whether `shape` was said of this host and remote within the last two minutes: changes nothing.
-   * @returns 0 if it was not; else of how many different remotes it was, this one included, or 1 if as many had another
-   * shape; 4 stands for more
-   */
-  like(
+  /** True if `shape` was said of this host and remote within the last two minutes. */
+  isLike(
     version: number,
     word0: number,
     word1: number,
@@ -140,7 +145,7 @@ export interface Hosts {
     word3: number,
     remote: number,
     seconds: number,
-  ): number;
+  ): boolean;
   /** True if `unlike` was said of this host and remote within the last ten minutes. */
   isUnlike(
     version: number,
@@ -149,6 +154,16 @@ export interface Hosts {
     word2: number,
     word3: number,
     remote: number,
+    seconds: number,
+  ): boolean;
+  /** This host's connection with an address and port was cut off because it and two others had the whole shape. */
+  cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void;
+  /** True if `cut` was said of them within the last two minutes, and `unlike` not within ten of the network `remoteNetwork`. */
+  wasCut(
+    host: HostAddress,
+    remote: HostAddress,
+    port: number,
+    remoteNetwork: number,
     seconds: number,
   ): boolean;
   /**

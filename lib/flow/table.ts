@@ -2,14 +2,16 @@
  * The flow table: every flow that is being watched, in one block of memory, so that a packet finds its flow in tens of
  * nanoseconds and nothing is ever allocated after construction.
  *
- *     heads[hash] ──> slot ──> slot ──> -1          one chain per bucket, linked through the rows
+ *     heads[hash] ──> slot ──> slot ──> -1          one chain per bucket
  *
+ *     a link    2 x int32   | whole hash | next slot of the chain |
  *     a row     192 bytes    | see row.ts |
  *     outer     13 x int32   | outermost addresses, ports and network id, written only for tunnelled flows |
  *
- * A packet of a decided IPv4 flow touches one line: with many flows the memory's latency is most of the cost. A and B
- * are the two endpoints in a fixed order (address words, then port), so both directions find the same slot; the flag
- * ClientIsA says which of them opened the flow.
+ * A packet of a decided IPv4 flow touches one line: with many flows the memory's latency is most of the cost. That is also
+ * why the chains go through links, which are small enough for a cache: rows of other flows are not read. A and B are the
+ * two endpoints in a fixed order (address words, then port), so both directions find the same slot; the flag ClientIsA
+ * says which of them opened the flow.
  *
  * When full: of `sampleSlots` slots under a moving hand the least valuable is ended: first a flow that was never
  * answered, then the one idle for longest. A flood of single packets therefore pushes out other single packets.

@@ -243,8 +243,8 @@ export class EndedFlowView implements EndedFlow {
   }
 
   /**
-   * True if a near miss says nothing any more: its detector found something in a later packet, or did at all where that
-   * decided. Behind a hint that was left alone it says why.
+   * True if a near miss says nothing any more: its detector found something new in a later packet, or anything at all where
+   * that decided. Behind a hint that was left alone it says why.
    */
   #isOutdated(nearMiss: number): boolean {
     const { evidence } = this.#from.inspector;
