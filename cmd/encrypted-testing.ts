@@ -89,6 +89,15 @@ export class Town {
     }
   }
 
+  /** The whole form of MSE as somebody writes it who only has the client's address: what it acknowledges was never said. */
+  forge(from: End, to: End): void {
+    const acknowledgement = 2361;
+    this.#send({ from, to, flags: syn, sequence: 999 });
+    this.#send({ from, to, flags: pshAck, sequence: 1000, acknowledgement: 2000, payload: random(301) });
+    this.#send({ from, to, flags: pshAck, sequence: 1301, acknowledgement, payload: random(64) });
+    this.#send({ from, to, flags: pshAck, sequence: 1365, acknowledgement, payload: random(68) });
+  }
+
   /** A connection of which the messages are said one by one. */
   open(from: End, to: End): (said: Said) => void {
     this.tcp(from, to, []);

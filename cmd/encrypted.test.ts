@@ -233,14 +233,26 @@ describe('encrypted connections', () => {
     });
 
     test('strangers who dial a host in this shape do not have its own connections cut off', () => {
+      const later = inTurn([300, 1400, 900, 1448]);
+      for (const dialled of [false, true]) {
+        const town = new Town();
+        const toHandshake = [301, 361, 64, 130, 68];
+        for (const stranger of ['203.0.113.200', '198.51.100.77', '192.0.2.5'])
+          town.tcp([stranger, 40000], own(8388), inTurn(toHandshake));
+        if (dialled) town.tcp(own(40001), peer, wholeMse());
+        for (const end of [peer, ['203.0.113.200', 40000]] as const) {
+          town.tcp(own(40002), end, later);
+          assert.equal(town.verdict(me, end), 'suspect', `${end.join(':')}, ${String(dialled)}`);
+        }
+      }
+    });
+
+    test('nor does who forges its address, while the server does not answer', () => {
       const town = new Town();
-      const toHandshake = [301, 361, 64, 130, 68];
-      for (const stranger of ['203.0.113.200', '198.51.100.77', '192.0.2.5'])
-        town.tcp([stranger, 40000], own(8388), inTurn(toHandshake));
-      town.tcp(own(40001), peer, inTurn([300, 1400, 900, 1448]));
-      town.tcp(own(40002), ['203.0.113.200', 40000], inTurn([300, 1400, 900, 1448]));
-      assert.equal(town.verdict(me, peer), 'suspect');
-      assert.equal(town.verdict(me, ['203.0.113.200', 40000]), 'suspect');
+      for (const [i, end] of servers.entries()) town.forge(own(40001 + i), end);
+      assert.equal(town.flow(me, third).reason, 'two-strong', 'the forged flow itself');
+      town.tcp(own(41001), third, inTurn([300, 1400, 900, 1448]));
+      assert.equal(town.verdict(me, third), 'suspect');
     });
   });
 
@@ -403,6 +415,7 @@ describe('poisoning', () => {
       shape: () => 1,
       unlike: () => undefined,
       isLike: () => false,
+      dial: () => 0,
       cut: () => undefined,
       wasCut: () => false,
       isUnlike: () => false,

@@ -46,7 +46,7 @@ export class Doubts {
   /**
    * Notes what the memory says about the two ends of a flow; true if that is news. A client that is cut off tries again and
    * again, and once in a hundred times its lengths are no evidence. So with `byShape` it is enough that the same two had a
-   * connection of the whole shape, and else that the same client was cut off with the same server and port.
+   * connection of the whole shape, and else that three remotes decided about the same client with the same server and port.
    */
   ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
@@ -82,8 +82,9 @@ export class Doubts {
   /** True if it is news that this flow's remote is one of three of the same shape. */
   #countRemotes(slot: number, s: number): boolean {
     const remotes = this.swarm.noteShape(this.#flows, slot, this.#seconds());
+    const dialled = this.swarm.noteDialled(this.#flows, slot, this.#seconds());
     if (remotes < remotesThatDecide) return false;
-    if (this.swarm.dialled >= remotesThatDecide) this.swarm.noteCut(this.#flows, slot, this.#seconds());
+    if (dialled >= remotesThatDecide) this.swarm.noteCut(this.#flows, slot, this.#seconds());
     return this.#testify(s, bySwarm, threeRemotes);
   }
 

@@ -30,6 +30,7 @@ import {
   packetsOf,
   sFlags,
   sInner,
+  sInspected,
   wordStride,
   wrappedLayers,
   type FlowTable,
@@ -86,8 +87,6 @@ export class SwarmWatch {
   isExempt: IsExempt = nobodyIsExempt;
   /** Something was learned since this was set to false. */
   hasLearned = false;
-  /** Set by `noteShape`: remotes of the last two minutes of the client. */
-  dialled = 0;
   readonly #endpoints: Endpoints;
   readonly #hosts: Hosts;
   readonly #ends: readonly [End, End] = [new End(), new End()];
@@ -170,7 +169,6 @@ export class SwarmWatch {
     this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     const dialled = this.#shapeOf(client, server, seconds);
-    this.dialled = dialled;
     // What is behind a proxy is told apart by where it leads to; the proxy itself is no peer.
     return this.#wrapped ? dialled : Math.max(dialled, this.#shapeOf(server, client, seconds));
   }
@@ -202,14 +200,25 @@ export class SwarmWatch {
     return this.#hosts.isLike(this.#version, word0, word1, word2, word3, server.network, seconds);
   }
 
-  /** Notes that the client's connection with this very server and port was cut off. */
+  /**
+   * Notes that the client dialled the server, in the whole shape. The server must have said something, because whoever
+   * forges the client's address can say all that a client says.
+   * @returns different remotes of the last two minutes of which that was noted; 0 if this is none
+   */
+  noteDialled(flows: FlowTable, slot: number, seconds: number): number {
+    if (!this.#isDialled(flows, slot) || flows.words[slot * wordStride + sInspected + 1] === 0) return 0;
+    const [client, server] = this.#ends;
+    return this.#hosts.dial(client, server.network, seconds);
+  }
+
+  /** Notes that three remotes decided about the client's connection with this very server and port. */
   noteCut(flows: FlowTable, slot: number, seconds: number): void {
-    if (!this.#isDialled(flows, slot)) return;
+    this.#readEnds(flows, slot);
     const [client, server] = this.#ends;
     this.#hosts.cut(client, server, server.port, seconds);
   }
 
-  /** True if the client tries a server and port again with which it was cut off within the last two minutes. */
+  /** True if that was noted of this client, server and port within the last two minutes. */
   wasCut(flows: FlowTable, slot: number, seconds: number): boolean {
     if (!this.#isDialled(flows, slot)) return false;
     const [client, server] = this.#ends;

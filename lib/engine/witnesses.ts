@@ -76,7 +76,7 @@ export const witnesses: readonly Speaker[] = [
         confidence: 'strong',
       },
       {
-        text: 'the same client was cut off with the same server and port within two minutes, because it had connections of this shape with three different remotes',
+        text: 'within two minutes a connection of the same client with the same server and port was decided, because it dialled three different remotes in this shape',
         kind: 'encrypted',
         confidence: 'strong',
       },

@@ -382,6 +382,25 @@ test('who was cut off: one host, one address and port, for two minutes, unless t
   assert.ok(!hosts.wasCut(six, at(6, 0x2001_0db9, 8), 51413, 77, start), 'the remote is its address');
 });
 
+test('remotes that a host dialled are counted apart from those of all its connections', () => {
+  const own = { version: 4, word0: 0x0a00_0005, word1: 0, word2: 0, word3: 0 };
+  const hosts = evidenceOf(4096);
+  for (const remote of [1, 2, 3]) hosts.shape(4, own.word0, 0, 0, 0, remote, start);
+  assert.equal(hosts.dial(own, 4, start), 1);
+  assert.equal(hosts.dial(own, 5, start), 2);
+  assert.equal(hosts.dial(own, 5, start), 2);
+  assert.equal(hosts.dial(own, 6, start + shapeSeconds + 1), 1);
+});
+
+test('a pair that was cut off again and again outlasts no remote that was unlike', () => {
+  const own = { version: 4, word0: 0x0a00_0005, word1: 0, word2: 0, word3: 0 };
+  const hosts = evidenceOf(8);
+  for (let port = 1; port <= 7; port++) for (const again of [0, 1]) hosts.cut(own, own, port, start + again);
+  hosts.unlike(4, own.word0, 0, 0, 0, 77, start + 300);
+  hosts.cut(own, own, 8, start + 301);
+  assert.ok(hosts.isUnlike(4, own.word0, 0, 0, 0, 77, start + 301));
+});
+
 test('property: shapes agree with a map that keeps everything, while the table is far from full', () => {
   const operations = fc.array(
     fc.record({

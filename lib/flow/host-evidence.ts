@@ -5,10 +5,11 @@
  *
  *     | header 48 bytes | proofs | shapes | keys | unlikes |
  *     proofs, per host and per host and port:  kinds proven, one bit each | partners, one bit in 32 each
- *     shapes, per host:                        four remotes, each with its time; a second row for those of another shape
+ *     shapes, per host:                        four remotes, each with its time; a second row for those of another shape, a
+ *                                              third for those that it dialled
  *     keys, per host and key:                  two remotes, each with its time
  *     unlikes, per host and remote:            the remote with its time: a random stream of theirs had another shape;
- *                                              and rows per host and exact address and port: a stream of theirs was cut off
+ *                                              and rows per host and exact address and port: a stream of theirs was decided
  *
  * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes. All
  * hosts of one such network are one. Two partners of which chance made the bits equal (once in 32) count as one, and so
@@ -62,6 +63,10 @@ const keyRemotes = 2;
 const unlikeWord = 0x756e_6c69;
 /** The same for those that were cut off, which share a table with the unlike ones. */
 const cutWord = 0x6375_7421;
+/** What such a row remembers is that it is there. */
+const cutFingerprint = 1;
+/** Sets rows about remotes that a host dialled apart from those of all its remotes. */
+const dialWord = 0x6469_616c;
 
 export class HostEvidence implements Hosts {
   /** Rows of each table, and the bytes of all. */
@@ -268,10 +273,21 @@ export class HostEvidence implements Hosts {
     return countWitnesses(rows.row, remotes, remotes + keyRemotes, now, keySeconds) > 1;
   }
 
+  dial(host: HostAddress, remote: number, seconds: number): number {
+    const { version, word0, word1, word2, word3 } = host;
+    if (!isPeerAddress(version, word0, word1)) return 0;
+    const now = seconds | 0;
+    const hash = this.#hash;
+    const rows = this.#shapes;
+    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, dialWord);
+    this.#remember(rows, shapeRemotes, hash.fingerprint(remote), now, shapeSeconds);
+    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
+  }
+
   cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void {
     if (!isPeerAddress(host.version, host.word0, host.word1)) return;
     this.#hashPair(host, remote, port);
-    this.#remember(this.#unlikes, keyRemotes, cutWord, seconds | 0, keySeconds);
+    this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
   }
 
   wasCut(

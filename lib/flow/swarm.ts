@@ -156,7 +156,12 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): boolean;
-  /** This host's connection with an address and port was cut off because it and two others had the whole shape. */
+  /**
+   * A flow that this host dialled had the whole shape, with `remote`.
+   * @returns different remotes of which that was said within the last two minutes, this one included; 4 stands for more
+   */
+  dial(host: HostAddress, remote: number, seconds: number): number;
+  /** This host's connection with an address and port was decided because it and two others had the whole shape. */
   cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void;
   /** True if `cut` was said of them within the last two minutes, and `unlike` not within ten of the network `remoteNetwork`. */
   wasCut(
