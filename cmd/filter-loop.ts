@@ -45,6 +45,7 @@ import {
   packetTruncated,
   type PacketQueue,
   type QueueBatch,
+  type QueueCounters,
 } from '../lib/io/packet-queue.js';
 import { EndedFlowView } from '../lib/report/ended-flow.js';
 import type { FlowReport } from '../lib/report/report.js';
@@ -139,7 +140,11 @@ export class FilterLoop {
   enforce: boolean;
 
   readonly #options: FilterLoopOptions;
-  readonly #queue: PacketQueue;
+  readonly #batch: QueueBatch;
+  readonly #queueCounters: QueueCounters;
+  // Bound, so that one call serves every sort of queue: what was compiled with one serves another too (rehearsal.ts).
+  readonly #receive: () => number;
+  readonly #settle: () => void;
   readonly #counts: Float64Array;
   readonly #field: MarkField;
   readonly #repeats: boolean;
@@ -152,7 +157,11 @@ export class FilterLoop {
 
   constructor(options: FilterLoopOptions) {
     this.#options = options;
-    this.#queue = options.queue;
+    const { queue } = options;
+    this.#batch = queue.batch;
+    this.#queueCounters = queue.counters;
+    this.#receive = queue.receive.bind(queue);
+    this.#settle = queue.settle.bind(queue);
     this.#counts = options.counts;
     this.#field = new MarkField(options.markMask);
     this.#repeats = options.pass === 'repeat';
@@ -177,7 +186,7 @@ export class FilterLoop {
 
   /** One turn: waits for a batch and settles it. Returns its number of packets, 0 after a time-out. */
   turn(): number {
-    const count = this.#queue.receive();
+    const count = this.#receive();
     this.#counts[atHeartbeat]! += 1;
     if (count === 0) {
       this.#idle();
@@ -188,7 +197,7 @@ export class FilterLoop {
       this.#position = i;
       this.#take(i);
     }
-    this.#queue.settle();
+    this.#settle();
     this.engine.flows.age(this.#packet);
     this.#count(count, performance.now() - started);
     return count;
@@ -214,7 +223,7 @@ export class FilterLoop {
 
   /** One packet: what it is, what is done with it. */
   #take(i: number): void {
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     const packet = this.#packet;
     const counts = this.#counts;
     const wireLength = batch.wireLength[i]!;
@@ -260,7 +269,7 @@ export class FilterLoop {
     // What the operator accepts may be BitTorrent too, but nobody keeps it, whether it is reported or not.
     const flags = this.engine.flows.words[slot * wordStride + sFlags]!;
     const kept = (flags & (flagReported | flagReportedAccepts)) === flagReported;
-    if (kept) this.#options.onDetected?.(this.#queue.batch, i);
+    if (kept) this.#options.onDetected?.(this.#batch, i);
   }
 
   /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */
@@ -273,7 +282,7 @@ export class FilterLoop {
   }
 
   #answerFinally(i: number, action: ActionCode): void {
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     const blocks = action === Drop || action === Reject;
     const drops = blocks && this.enforce;
     // A blocked connection that never got beyond its first packet is none to the kernel: no fault of the rules.
@@ -301,7 +310,7 @@ export class FilterLoop {
     if (action === Pass) return Pass;
     this.#countVerdict(s);
     if (!allowed && this.#isDoubtful(slot, s)) {
-      const { batch } = this.#queue;
+      const batch = this.#batch;
       this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!, false);
     }
     // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
@@ -318,7 +327,7 @@ export class FilterLoop {
   }
 
   #isAllowed(i: number): boolean {
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     const { allow } = this;
     return (
       allow.matches(this.#packet) ||
@@ -330,7 +339,7 @@ export class FilterLoop {
 
   /** Writes the verdict of a packet. */
   #answer(i: number, action: ActionCode, tunnelled: boolean): void {
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     // Monitor: the flow is marked so that a later change to enforce finds it, but this packet goes on.
     const blocks = action === Drop || action === Reject;
     this.#counts[atActions[blocks && !this.enforce ? Pass : action]]! += 1;
@@ -353,7 +362,7 @@ export class FilterLoop {
    * that the rules no longer do their part; repeating once more would send it round for ever.
    */
   #release(i: number): void {
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     const mark = batch.mark[i]!;
     if (!this.draining) this.#counts[atRepeatsLost]! += 1;
     this.#counts[atActions[Pass]]! += 1;
@@ -373,7 +382,7 @@ export class FilterLoop {
     const name = actions[action];
     if (name === 'pass') return;
     const i = this.#position;
-    const { batch } = this.#queue;
+    const batch = this.#batch;
     const taken = this.#options.onDecision(() => ({
       action: name,
       timeMicros: batch.timeMicros[i]!,
@@ -456,7 +465,7 @@ export class FilterLoop {
   #publish(): void {
     const counts = this.#counts;
     const { engine } = this;
-    const queue = this.#queue.counters;
+    const queue = this.#queueCounters;
     counts[atFlowsNow] = engine.flows.size;
     counts[atFlowsEvicted] = engine.flows.evicted;
     counts[atOpenings] = engine.inspector.openings.takenOver;

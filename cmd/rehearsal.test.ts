@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { registry } from '../detectors/index.js';
+import { AllowList } from '../lib/config/allow.js';
+import { repositoryPath } from '../lib/testing.js';
 import { rehearse } from './rehearsal.js';
+import { rehearsalPackets } from './rehearsal-packets.js';
+import { decodePacket } from '../lib/wire/decode.js';
+import { linkRaw } from '../lib/wire/link.js';
+import { Ok, Packet } from '../lib/wire/packet.js';
 
 test('the rehearsal ends in time, with thousands of packets judged', () => {
   const began = performance.now();
@@ -17,8 +24,35 @@ test('the rehearsal ends in time, with thousands of packets judged', () => {
       blocks: true,
       allowedInfoHashes: new Set(),
     },
-    allow: { matches: () => false, matchesInterface: () => false, matchesMac: () => false },
+    allow: new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] }),
   });
   assert.ok(packets > 1000, `${packets} packets`);
   assert.ok(performance.now() - began < 5000);
+});
+
+test('the packets of the rehearsal are what they are meant to be', () => {
+  const packet = new Packet();
+  const sorts = new Set<string>();
+  for (const { bytes, clientPortAt, wildAt } of rehearsalPackets()) {
+    assert.equal(decodePacket(packet, bytes, 0, bytes.length, bytes.length, linkRaw), Ok);
+    assert.ok(bytes[clientPortAt] === 0x80, 'the client has a high port');
+    if (wildAt >= 0) assert.equal(wildAt, packet.payloadStart);
+    sorts.add(`${packet.ipVersion} ${packet.protocol} ${packet.sourcePort >= 0x8000}`);
+  }
+  assert.equal(sorts.size, 8);
+});
+
+test('what it compiled is still so when a worker judges its first packets', () => {
+  const child = repositoryPath('dist', 'cmd', 'rehearsal-child.js');
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--allow-natives-syntax', child], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  const { rehearsed, made, used } = JSON.parse(stdout) as Record<'rehearsed' | 'made' | 'used', string[]>;
+  for (const name of ['packet', 'decodePacket']) assert.ok(rehearsed.includes(name), `${name} is compiled`);
+  // Inspect was compiled into its caller as well, and need not be again on its own.
+  const expected = rehearsed.filter((name) => name !== 'inspect');
+  const rest = (names: string[]): string[] => names.filter((name) => name !== 'inspect');
+  assert.deepEqual(rest(made), expected, 'after a loop was made');
+  assert.deepEqual(rest(used), expected, 'after its first packets');
 });

@@ -1,74 +1,110 @@
 /**
- * A worker rehearses before it opens its queue: some thousand made-up packets through a loop of its own, so that V8 has
- * compiled the packet's way when the first real packet comes. Without it an idle router's packets run through the
- * interpreter for minutes (measured 2026-11-21, short runs: a round trip of 72 instead of 115 microseconds).
+ * A worker rehearses before it opens its queue: some ten thousand made-up packets through loops of its own, so that V8
+ * has compiled the packet's way when the first real packet comes. Without it an idle router's packets run through the
+ * interpreter for minutes.
+ *
+ * V8 compiles for the objects that it has seen, and throws the code away when it meets others. So everything here is of
+ * the sort that a worker has (a memory of the swarm, an allow-list, the addon's counters), and what differs from one
+ * worker to another (the queue) differs here too: two loops take turns. `rehearsal.test.ts` holds it to that.
  */
-import { QueueBatch, type PacketQueue } from '../lib/io/packet-queue.js';
-import { linkRaw } from '../lib/wire/link.js';
+import type { AllowList } from '../lib/config/allow.js';
 import { countersLength } from '../lib/engine/counters.js';
+import { SwarmWatch } from '../lib/engine/swarm-watch.js';
+import { EndpointMemory } from '../lib/flow/endpoint-memory.js';
+import { HostEvidence } from '../lib/flow/host-evidence.js';
+import { NfqueueCounters } from '../lib/io/nfqueue.js';
+import { QueueBatch, type PacketQueue, type QueueCounters } from '../lib/io/packet-queue.js';
+import { counterNames } from '../lib/native/index.js';
+import { linkRaw } from '../lib/wire/link.js';
 import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import { rehearsalPackets } from './rehearsal-packets.js';
+import { exemptBy } from './swarm-memory.js';
 
-const turns = 4000;
+/**
+ * Turns of each round, which has loops of its own. An object changes its form while it is used (numbers become
+ * fractions), and code that was compiled for its owner ends when the next owner is made: the first rounds are there to
+ * change what will change.
+ */
+const rounds = [200, 500, 2500];
 /** A slow machine rehearses less: the start must not wait for long. */
-const longestMillis = 400;
+const longestMillis = 600;
 const flowsMax = 256;
-const headerBytes = 20;
-const sizes = [0, 0, 0, 517, 300, 60, 1200, 68];
-
-const text = (words: string): Uint8Array => Uint8Array.from(words, (letter) => letter.charCodeAt(0));
-
-/** What ordinary and other flows begin with; the rest is filled up with bytes of no meaning. */
-const beginnings: readonly Uint8Array[] = [
-  Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0),
-  text('GET /index.html HTTP/1.1\r\nHost: example.org\r\n\r\n'),
-  text('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>'),
-  text('SSH-2.0-OpenSSH_9.2\r\n'),
-  Uint8Array.of(0, 1, 2, 3, 4, 5, 6, 7),
-  text('\x13BitTorrent protocol'),
-  text('d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe'),
-  Uint8Array.of(0x41, 0, 0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 0, 0),
-];
+const rowsMax = 64;
+/** Turns that a flow lasts: longer than it is looked at. */
+const flowTurns = 40;
+const idleTurns = 50;
+const wildBytes = 8;
 
 /** Gives the same packets out with other ports each time: flows that begin, go on and are let go. */
 class RehearsalQueue implements PacketQueue {
   readonly batch: QueueBatch;
-  readonly counters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
-  readonly #ports: number[] = [];
+  /** The addon's, or those of the other queues, which count in the object itself. */
+  readonly counters: QueueCounters;
+  readonly #plain = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
+  /** Where the client's port is, which tells one flow from the next. */
+  readonly #ports: readonly number[];
+  /** Where payloads begin that begin differently each time. */
+  readonly #wild: readonly number[];
+  readonly #beganMicros = Date.now() * 1000;
   #turn = 0;
+  #random = 1;
 
-  constructor() {
-    const packets = beginnings.flatMap((beginning, index) => [
-      tcpPacket(index, 2, sizes[0]!, beginning),
-      tcpPacket(index, 16, sizes[index]!, beginning),
-      udpPacket(index, Math.max(sizes[index]!, 20), beginning),
-    ]);
-    const bytes = packets.reduce((sum, packet) => sum + packet.length, 0);
-    this.batch = new QueueBatch(packets.length, bytes);
-    this.batch.linkType.fill(linkRaw);
+  constructor(addon: boolean) {
+    this.counters = addon ? new NfqueueCounters(new Float64Array(counterNames.length)) : this.#plain;
+    const packets = rehearsalPackets();
+    const bytes = packets.reduce((sum, packet) => sum + packet.bytes.length, 0);
+    const batch = new QueueBatch(packets.length, bytes);
+    batch.linkType.fill(linkRaw);
+    const wild: number[] = [];
     let at = 0;
-    for (const [i, packet] of packets.entries()) {
-      this.batch.bytes.set(packet, at);
-      this.batch.start[i] = at;
-      this.batch.end[i] = at + packet.length;
-      this.batch.wireLength[i] = packet.length;
-      this.#ports.push(at + headerBytes);
-      at += packet.length;
-    }
+    this.#ports = packets.map((packet, i) => {
+      batch.bytes.set(packet.bytes, at);
+      batch.start[i] = at;
+      batch.end[i] = at + packet.bytes.length;
+      batch.wireLength[i] = packet.bytes.length;
+      if (packet.wildAt >= 0) wild.push(at + packet.wildAt);
+      at += packet.bytes.length;
+      return batch.start[i] + packet.clientPortAt;
+    });
+    this.#wild = wild;
+    this.batch = batch;
   }
 
+  /** Nothing once in a while, as on an idle queue. */
   receive(): number {
+    const { batch } = this;
     const turn = ++this.#turn;
+    if (turn % idleTurns === 0) return (batch.count = 0);
     for (let i = 0; i < this.#ports.length; i++) {
-      // Each flow lasts sixteen turns.
-      this.batch.bytes[this.#ports[i]!] = 0x80 | ((turn >> 4) & 0x7f);
-      this.batch.timeMicros[i] = 1.7e15 + turn * 10_000;
-      this.batch.frame[i] = turn;
+      batch.bytes[this.#ports[i]!] = 0x80 | (Math.floor(turn / flowTurns) & 0x7f);
+      batch.timeMicros[i] = this.#beganMicros + turn * 100;
+      batch.frame[i] = turn;
     }
-    this.batch.count = this.#ports.length;
-    return this.batch.count;
+    for (const at of this.#wild) this.#fillWild(at);
+    batch.count = this.#ports.length;
+    return batch.count;
+  }
+
+  /** Zeros, small numbers and anything: what headers begin with. */
+  #fillWild(at: number): void {
+    const { bytes } = this.batch;
+    const sort = this.#next() & 3;
+    for (let i = 0; i < wildBytes; i++)
+      bytes[at + i] = sort === 0 ? 0 : this.#next() & (sort === 1 ? 7 : 0xff);
+  }
+
+  /** Xorshift (Marsaglia 2003): the same on every run. */
+  #next(): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (this.#random = x);
   }
 
   settle(): void {
+    this.#plain.verdictMessages += this.batch.count;
+    this.#plain.malformed += 1;
     this.batch.count = 0;
   }
 
@@ -77,51 +113,41 @@ class RehearsalQueue implements PacketQueue {
   }
 }
 
-function ipv4(protocol: number, index: number, length: number): Uint8Array {
-  const packet = new Uint8Array(headerBytes + length);
-  packet.set([0x45, 0, packet.length >> 8, packet.length & 0xff, 0, 0, 0, 0, 64, protocol, 0, 0]);
-  packet.set([192, 0, 2, index + 1, 198, 51, 100, index + 1], 12);
-  // Source port 0x80.., destination port above 1024.
-  packet.set([0x80, index, 0x20, index], headerBytes);
-  return packet;
+function ownSwarm(allow: AllowList): SwarmWatch {
+  const memory = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
+  const swarm = new SwarmWatch(
+    new EndpointMemory(memory(EndpointMemory.byteLength(rowsMax)), 1),
+    new HostEvidence(memory(HostEvidence.byteLength(rowsMax)), 1),
+  );
+  swarm.isExempt = exemptBy(allow);
+  return swarm;
 }
 
-function fill(packet: Uint8Array, at: number, beginning: Uint8Array): Uint8Array {
-  for (let i = at; i < packet.length; i++) packet[i] = beginning[i - at] ?? (i * 37) & 0xff;
-  return packet;
-}
+export type RehearsalOptions = Pick<
+  FilterLoopOptions,
+  'registry' | 'markMask' | 'pass' | 'passive' | 'action' | 'encrypted'
+> & { readonly allow: AllowList };
 
-function tcpPacket(index: number, flags: number, length: number, beginning: Uint8Array): Uint8Array {
-  const packet = ipv4(6, index, 20 + length);
-  packet[headerBytes + 7] = flags === 2 ? 0 : 1;
-  packet[headerBytes + 12] = 0x50;
-  packet[headerBytes + 13] = flags;
-  return fill(packet, headerBytes + 20, beginning);
-}
-
-function udpPacket(index: number, length: number, beginning: Uint8Array): Uint8Array {
-  const packet = ipv4(17, index, 8 + length);
-  packet[headerBytes + 4] = (8 + length) >> 8;
-  packet[headerBytes + 5] = (8 + length) & 0xff;
-  return fill(packet, headerBytes + 8, beginning);
-}
-
-/** Runs the packet's way until it is compiled. Nothing of it is counted, reported or kept. */
-export function rehearse(
-  options: Pick<FilterLoopOptions, 'registry' | 'markMask' | 'pass' | 'passive' | 'action' | 'allow'>,
-): number {
-  const loop = new FilterLoop({
-    ...options,
-    queue: new RehearsalQueue(),
-    flowsMax,
-    hashSeed: 1,
-    enforce: false,
-    counts: new Float64Array(countersLength),
-    sourceName: '',
-    onDecision: () => true,
-  });
-  const until = performance.now() + longestMillis;
+/** Runs the packet's way until it is compiled. Nothing of it is counted, reported or kept. Returns the packets judged. */
+export function rehearse(options: RehearsalOptions, millisMax = longestMillis): number {
+  const loopOn = (addon: boolean): FilterLoop =>
+    new FilterLoop({
+      ...options,
+      queue: new RehearsalQueue(addon),
+      flowsMax,
+      hashSeed: 1,
+      enforce: false,
+      swarm: ownSwarm(options.allow),
+      counts: new Float64Array(new SharedArrayBuffer(countersLength * Float64Array.BYTES_PER_ELEMENT)),
+      sourceName: '',
+      onDecision: () => true,
+      onDoubt: () => true,
+    });
+  const until = performance.now() + millisMax;
   let packets = 0;
-  for (let turn = 0; turn < turns && performance.now() < until; turn++) packets += loop.turn();
+  for (const turns of rounds) {
+    const loops = [loopOn(true), loopOn(false)];
+    for (let turn = 0; turn < turns && performance.now() < until; turn++) packets += loops[turn & 1]!.turn();
+  }
   return packets;
 }

@@ -105,14 +105,26 @@ function indexOf(name: string): number | null {
 
 let allowList = new AllowList(settings.policy.allow);
 
-const swarm = watchOver(settings.swarm);
-swarm.isExempt = exemptBy(allowList);
-
 function allowListOf(policy: PolicySettings): AllowList {
   allowList = new AllowList(policy.allow);
   allowList.resolveInterfaces(indexOf);
   return allowList;
 }
+
+const passive = settings.rings !== null;
+const way = {
+  registry: enabled(settings.policy),
+  markMask: passive ? markMaskDefault : settings.markMask,
+  pass: passive ? 'accept' : settings.pass,
+  passive,
+  action: actionOptions(settings.policy),
+};
+
+rehearse({ ...way, encrypted: settings.policy.encrypted, allow: allowListOf(settings.policy) });
+
+// After the rehearsal: what is made before it may have to change its form with it.
+const swarm = watchOver(settings.swarm);
+swarm.isExempt = exemptBy(allowList);
 
 function hear(loop: FilterLoop): void {
   for (
@@ -135,15 +147,6 @@ function hear(loop: FilterLoop): void {
     } else throw new Error('crash on request (fault test)');
   }
 }
-
-const passive = settings.rings !== null;
-const way = {
-  registry: enabled(settings.policy),
-  markMask: passive ? markMaskDefault : settings.markMask,
-  pass: passive ? 'accept' : settings.pass,
-  passive,
-  action: actionOptions(settings.policy),
-};
 
 const saved = settings.rings?.saved ?? null;
 const saver = saved === null ? null : new RingWriter(saved, settings.rings!.savedBell);
@@ -209,7 +212,6 @@ function start(): PacketQueue | null {
   }
 }
 
-rehearse({ ...way, allow: allowListOf(settings.policy) });
 const queue = start();
 if (queue !== null) {
   try {

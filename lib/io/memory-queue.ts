@@ -10,7 +10,6 @@ import {
   packetTruncated,
   type PacketQueue,
   QueueBatch,
-  type QueueCounters,
 } from './packet-queue.js';
 
 export interface QueuedPacket {
@@ -51,7 +50,7 @@ export interface MemoryQueueOptions {
 
 export class MemoryQueue implements PacketQueue {
   readonly batch: QueueBatch;
-  readonly counters: QueueCounters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
+  readonly counters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
   /** Every packet settled so far, in order. */
   readonly settled: SettledPacket[] = [];
   closed = false;

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { queueOwnerPort } from '../native/index.js';
+import { counterNames, queueOwnerPort } from '../native/index.js';
 import { NfqueueQueue, type NfqueueOptions } from './nfqueue.js';
 import { macStride, nfAccept, type QueueBatch } from './packet-queue.js';
 
@@ -118,7 +118,8 @@ async function serve(plan: ChildPlan): Promise<ChildReport> {
     if (count > 0 && plan.copyBytesLater !== undefined) queue.setCopyBytes(plan.copyBytesLater);
     await nextTurn();
   }
-  const counters = { ...queue.counters, total };
+  const counted = counterNames.map((name) => [name, queue.counters[name]] as const);
+  const counters = { ...Object.fromEntries(counted), total };
   queue.close();
   queue.close();
   return { packets, counters };

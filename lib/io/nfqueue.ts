@@ -56,42 +56,55 @@ const defaults = {
   timeoutMillis: 100,
 };
 
-/** What the addon counts beside the common counters. `overruns` is in packets: the ids that never arrived. */
-export interface NfqueueCounters extends QueueCounters {
-  /** Sends of verdicts that were tried again because the kernel had no memory. */
-  sendRetries: number;
-  /** Batches whose verdicts could not be sent at once; they are sent before the next batch is received. */
-  sendFailures: number;
-  /** Packets whose ids came out of order. No kernel is known to do so; equal verdicts are then no longer put together. */
-  reordered: number;
-}
+const place = (name: (typeof counterNames)[number]): number => counterNames.indexOf(name);
+const overrunsAt = place('overruns');
+const staleAt = place('stale');
+const malformedAt = place('malformed');
+const verdictMessagesAt = place('verdictMessages');
+const sendRetriesAt = place('sendRetries');
+const sendFailuresAt = place('sendFailures');
+const reorderedAt = place('reordered');
 
-/** Reads the addon's numbers in place, so that a caller may keep the object. */
-function countersOver(values: Float64Array): NfqueueCounters {
-  const at = (name: (typeof counterNames)[number]): number => values[counterNames.indexOf(name)]!;
-  return {
-    get overruns() {
-      return at('overruns');
-    },
-    get stale() {
-      return at('stale');
-    },
-    get malformed() {
-      return at('malformed');
-    },
-    get verdictMessages() {
-      return at('verdictMessages');
-    },
-    get sendRetries() {
-      return at('sendRetries');
-    },
-    get sendFailures() {
-      return at('sendFailures');
-    },
-    get reordered() {
-      return at('reordered');
-    },
-  };
+/** What the addon counts beside the common counters, read in place. `overruns` is in packets: the ids that never arrived. */
+export class NfqueueCounters implements QueueCounters {
+  readonly #values: Float64Array;
+
+  /** `values`: one for each of `counterNames`. */
+  constructor(values: Float64Array) {
+    invariant(values.length === counterNames.length, 'the addon has one number for each name');
+    this.#values = values;
+  }
+
+  get overruns(): number {
+    return this.#values[overrunsAt]!;
+  }
+
+  get stale(): number {
+    return this.#values[staleAt]!;
+  }
+
+  get malformed(): number {
+    return this.#values[malformedAt]!;
+  }
+
+  get verdictMessages(): number {
+    return this.#values[verdictMessagesAt]!;
+  }
+
+  /** Sends of verdicts that were tried again because the kernel had no memory. */
+  get sendRetries(): number {
+    return this.#values[sendRetriesAt]!;
+  }
+
+  /** Batches whose verdicts could not be sent at once; they are sent before the next batch is received. */
+  get sendFailures(): number {
+    return this.#values[sendFailuresAt]!;
+  }
+
+  /** Packets whose ids came out of order. No kernel is known to do so; equal verdicts are then no longer put together. */
+  get reordered(): number {
+    return this.#values[reorderedAt]!;
+  }
 }
 
 export class NfqueueQueue implements PacketQueue {
@@ -111,7 +124,7 @@ export class NfqueueQueue implements PacketQueue {
     this.batch = new QueueBatch(all.batchPackets, all.batchPackets * slotBytes);
     this.batch.linkType.fill(linkRaw);
     const values = new Float64Array(counterNames.length);
-    this.counters = countersOver(values);
+    this.counters = new NfqueueCounters(values);
     this.#queue = all.queue;
     this.#calls = queueCalls();
     const { handle, info } = openQueue({ ...all, slotBytes }, arraysOf(this.batch, values));

@@ -58,13 +58,13 @@ export class QueueBatch extends PacketBatch {
 /** What happened to a queue since it was opened; plain counts. */
 export interface QueueCounters {
   /** Times the socket's buffer was full and the kernel dropped (or, fail-open, passed) packets: ENOBUFS. */
-  overruns: number;
+  readonly overruns: number;
   /** Verdicts for packets that the kernel no longer held (ENOENT), such as after an interface went down. */
-  stale: number;
+  readonly stale: number;
   /** Messages that were not understood. */
-  malformed: number;
+  readonly malformed: number;
   /** Verdict messages sent; fewer than packets where runs were coalesced. */
-  verdictMessages: number;
+  readonly verdictMessages: number;
 }
 
 export interface PacketQueue {

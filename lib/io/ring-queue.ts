@@ -11,13 +11,7 @@
 import { invariant } from '../invariant.js';
 import { linkEthernet } from '../wire/link.js';
 import { Bell, type BellMemory } from './bell.js';
-import {
-  macStride,
-  packetTruncated,
-  type PacketQueue,
-  QueueBatch,
-  type QueueCounters,
-} from './packet-queue.js';
+import { macStride, packetTruncated, type PacketQueue, QueueBatch } from './packet-queue.js';
 import { RingReader, type SlabRingMemory } from './slab-ring.js';
 
 /** One capture loop's ring to this worker. */
@@ -57,7 +51,7 @@ const held = -2;
 
 export class RingQueue implements PacketQueue {
   readonly batch: QueueBatch;
-  readonly counters: QueueCounters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
+  readonly counters = { overruns: 0, stale: 0, malformed: 0, verdictMessages: 0 };
   readonly #readers: readonly RingReader[];
   readonly #interfaces: readonly number[];
   readonly #bell: Bell;
