@@ -29,6 +29,7 @@ export const names = {
   same: 'C, same rules',
   repeat: 'C, same, NF_REPEAT',
   addon: 'addon, bare rule',
+  inspect: 'swarmgate, bare rule',
   swarmgate: 'swarmgate run',
   hold: 'swarmgate, holding',
   peer: 'npm nfqueue',
@@ -120,6 +121,10 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
     {
       ...{ name: names.hold, ...script('nfqueue-hold'), rules: 'swarmgate', counted: 'by-signal' },
       loads: ['tcp'],
+    },
+    {
+      ...{ name: names.inspect, ...script('nfqueue-inspect'), rules: 'queue', counted: 'by-signal' },
+      loads: ['overload', 'idle'],
     },
     {
       ...{ name: names.addon, ...script('nfqueue-accept'), rules: 'queue', counted: 'by-arrival' },

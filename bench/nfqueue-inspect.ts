@@ -1,0 +1,8 @@
+/**
+ * Consumer of the queue benchmark: the filter's loop, inspecting everything, behind one bare NFQUEUE rule and without
+ * fail-open, as npm's nfqueue and the least C program stand there. Flows that it lets go are not told the kernel, which
+ * has no rule for it: only for loads of flows shorter than it looks. usage: nfqueue-inspect.js QUEUE
+ */
+import { queueLoop, runForever } from './nfqueue-loop.js';
+
+await runForever(queueLoop(Number(process.argv[2]), 'accept', false));

@@ -1,0 +1,51 @@
+/** The filter's loop by itself, without the program around it, as a consumer of the queue benchmark. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { registry } from '../detectors/index.js';
+import { FilterLoop, type FilterLoopOptions } from '../cmd/filter-loop.js';
+import { rehearse } from '../cmd/rehearsal.js';
+import { makeSwarmMemory, watchOver } from '../cmd/swarm-memory.js';
+import { AllowList } from '../lib/config/allow.js';
+import { counterAt, countersLength } from '../lib/engine/counters.js';
+import { flowsMaxDefault } from '../lib/limits.js';
+import { markMaskDefault } from '../lib/firewall/marks.js';
+import { NfqueueQueue } from '../lib/io/nfqueue.js';
+
+/** Turns between two looks at the signals. */
+const turns = 64;
+
+const counts = new Float64Array(countersLength);
+
+/** The loop of a worker, with its rehearsal and its memory of the swarm; nothing is reported. */
+export function queueLoop(queue: number, pass: FilterLoopOptions['pass'], failOpen: boolean): FilterLoop {
+  const allow = new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] });
+  const common: Pick<FilterLoopOptions, 'registry' | 'markMask' | 'pass' | 'action'> = {
+    ...{ registry, markMask: markMaskDefault, pass },
+    action: {
+      ...{ default: 'reject', kinds: {}, inspectedPackets: 32, inspectedPacketsClear: 8 },
+      ...{ blocks: true, allowedInfoHashes: new Set() },
+    },
+  };
+  rehearse({ ...common, allow });
+  return new FilterLoop({
+    ...common,
+    ...{
+      queue: new NfqueueQueue({ queue, lengthMax: 4096, failOpen }),
+      flowsMax: flowsMaxDefault,
+      hashSeed: 1,
+      allow,
+    },
+    ...{ enforce: true, counts, sourceName: '', swarm: watchOver(makeSwarmMemory()) },
+    onDecision: () => true,
+  });
+}
+
+/** Runs until the process is ended; SIGUSR2 prints how many packets there were. */
+export async function runForever(loop: FilterLoop): Promise<never> {
+  process.on('SIGUSR2', () => {
+    process.stdout.write(`${counts[counterAt('packets')]!}\n`);
+  });
+  for (;;) {
+    for (let i = 0; i < turns && loop.turn() > 0; i++);
+    await nextTurn();
+  }
+}
