@@ -14,6 +14,8 @@ export interface Context {
   readonly mix: Mix | null;
   /** The one that tshark reads. */
   readonly smallMix: Mix | null;
+  /** The one in which compiling is a small part; null also where there is no room for it. */
+  readonly largeMix: Mix | null;
 }
 
 export function mixOf({ mix }: Context): Mix {

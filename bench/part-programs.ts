@@ -1,7 +1,7 @@
 /** Parts `scan` and `reader`: whole programs beside their peers over the same file. */
 import type { Mix } from './mix.js';
 import { mixOf, smallMixOf, type Context, type Note } from './context.js';
-import { less, target, type Figure, type Outcome, type Table } from './result.js';
+import { less, target, type Figure, type Outcome, type Table, type Target } from './result.js';
 import { compareReaders, compareScan, compareTshark, ourTable, type Comparison } from './scan.js';
 
 const ndpiRatioMin = 8;
@@ -57,23 +57,28 @@ function figuresOf({ title, mix, measured }: Comparison): Figure[] {
 }
 
 export async function measureScan(context: Context, note: Note): Promise<Outcome> {
-  const large = await compareScan(mixOf(context), context.repeat, note);
-  const small = await compareTshark(smallMixOf(context), context.repeat, note);
-  const peak = large.measured.find(({ name }) => name === ourTable)?.peakBytes ?? NaN;
+  const { repeat, largeMix } = context;
+  const plans = [{ title: 'Scan of the mix', mix: mixOf(context), formats: ['table', 'jsonl'] }];
+  if (largeMix !== null) plans.push({ title: 'Scan of a larger mix', mix: largeMix, formats: ['table'] });
+  const scans: Comparison[] = [];
+  for (const plan of plans) scans.push(await compareScan(plan, repeat, note));
+  const small = await compareTshark(smallMixOf(context), repeat, note);
   return {
-    tables: [large, small].map(comparisonTable),
-    figures: [large, small].flatMap(figuresOf),
-    targets: [
-      target(
-        'scan beside ndpiReader',
-        wallOf(large, large.reference) / wallOf(large, ourTable),
-        ['>=', ndpiRatioMin],
-        ' times',
-        1,
-      ),
-      target('peak memory', peak / 1e6, ['<', peakMegabytesMax], ' MB', 0),
-    ],
+    tables: [...scans, small].map(comparisonTable),
+    figures: [...scans, small].flatMap(figuresOf),
+    targets: scans.flatMap(targetsOf),
   };
+}
+
+function targetsOf(comparison: Comparison): Target[] {
+  const { mix, measured, reference } = comparison;
+  const ratio = wallOf(comparison, reference) / wallOf(comparison, ourTable);
+  const peak = measured.find(({ name }) => name === ourTable)?.peakBytes ?? NaN;
+  const size = `${megabytes(mix.bytes)} MB`;
+  return [
+    target(`${size} beside ndpiReader`, ratio, ['>=', ndpiRatioMin], ' times', 1),
+    target(`${size}, peak memory`, peak / 1e6, ['<', peakMegabytesMax], ' MB', 0),
+  ];
 }
 
 export async function measureReader(context: Context, note: Note): Promise<Outcome> {

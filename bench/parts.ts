@@ -15,7 +15,7 @@ import { measureSplit } from './part-split.js';
 import type { Outcome, PartName } from './result.js';
 
 export interface Part {
-  readonly needs: readonly ('mix' | 'smallMix')[];
+  readonly needs: readonly ('mix' | 'smallMix' | 'largeMix')[];
   /** Why it cannot run here, or null. */
   problem(): string | null;
   readonly measure: (context: Context, note: Note) => Promise<Outcome> | Outcome;
@@ -29,7 +29,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   decode: { needs: ['mix'], problem: always, measure: measureDecode },
   flow: { needs: ['mix'], problem: always, measure: measureFlow },
   engine: { needs: ['mix'], problem: always, measure: measureEngine },
-  scan: { needs: ['mix', 'smallMix'], problem: always, measure: measureScan },
+  scan: { needs: ['mix', 'smallMix', 'largeMix'], problem: always, measure: measureScan },
   reader: { needs: ['mix'], problem: always, measure: measureReader },
   batch: { needs: ['mix'], problem: always, measure: measureBatch },
   ring: { needs: [], problem: always, measure: measureRing },

@@ -1,6 +1,6 @@
 /** `make bench`: runs the benchmarks, prints them, and keeps them in bench/results. See README.md beside this file. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { repositoryPath } from '../lib/testing.js';
 import { PartProcess } from './part-process.js';
@@ -18,14 +18,21 @@ const usage = `usage: node --expose-gc dist/bench/run.js [options]
   --repeat N            runs of each program and passes over the mix; the median counts (3)
   --quick               a small mix, one run of each: does it still run?
   --size MB             size of the mix (1800)
+  --large-size MB       size of the mix that shows the scan once compiled: ndpiReader needs as much memory, and more;
+                        0 leaves it out (5400)
   --tshark-size MB      size of the mix that tshark reads, which takes it a minute per gigabyte (40)
   --mix FILE            use this mix, with FILE.json beside it, instead of building one
   --json FILE           write the result to FILE, and nothing to bench/results
   --keep                leave bench/results as it is
 `;
 
+/** Of the larger mix's size: free disk, and memory of the machine. */
+const roomFactor = 1.5;
+const memoryFactor = 2.5;
+
 interface Plan {
   readonly sizeMegabytes: number;
+  readonly largeMegabytes: number;
   readonly tsharkMegabytes: number;
   readonly repeat: number;
   readonly quick: boolean;
@@ -40,6 +47,7 @@ function planOf(argv: readonly string[]): Plan | null {
     args: [...argv],
     options: {
       size: { type: 'string' },
+      'large-size': { type: 'string' },
       'tshark-size': { type: 'string' },
       repeat: { type: 'string' },
       only: { type: 'string', multiple: true },
@@ -53,6 +61,7 @@ function planOf(argv: readonly string[]): Plan | null {
   const { quick, only } = values;
   const plan = {
     sizeMegabytes: Number(values.size ?? (quick ? 60 : 1800)),
+    largeMegabytes: Number(values['large-size'] ?? (quick ? 0 : 5400)),
     tsharkMegabytes: Number(values['tshark-size'] ?? (quick ? 10 : 40)),
     repeat: Number(values.repeat ?? (quick ? 1 : 3)),
     quick,
@@ -62,7 +71,8 @@ function planOf(argv: readonly string[]): Plan | null {
     write: !values.keep,
   };
   const numbers = [plan.sizeMegabytes, plan.tsharkMegabytes, plan.repeat];
-  const bad = numbers.some((value) => !(value > 0)) || !Number.isInteger(plan.repeat);
+  const bad =
+    numbers.some((value) => !(value > 0)) || !Number.isInteger(plan.repeat) || !(plan.largeMegabytes >= 0);
   const unknown = only?.some((name) => !partNames.some((part) => part === name)) === true;
   return values.help || bad || unknown ? null : plan;
 }
@@ -78,6 +88,26 @@ async function buildMix(name: string, megabytes: number): Promise<Mix> {
   return writeMix(templates, origin, { path, sizeBytes: megabytes * 1e6 });
 }
 
+/** Why the larger mix is left out, or null. */
+function largeMixProblem(megabytes: number): string | null {
+  if (megabytes === 0) return 'not asked for';
+  const bytes = megabytes * 1e6;
+  mkdirSync(repositoryPath('bench', 'data'), { recursive: true });
+  const { bavail, bsize } = statfsSync(repositoryPath('bench', 'data'));
+  if (bavail * bsize < bytes * roomFactor) return `it needs ${megabytes} MB of disk, and room to spare`;
+  // ndpiReader keeps more than a byte for each of the file's, which itself is to be in the page cache.
+  return totalmem() < bytes * memoryFactor
+    ? `ndpiReader needs ${megabytes} MB of memory and more for it`
+    : null;
+}
+
+async function largeMixOf(plan: Plan): Promise<Mix | null> {
+  const problem = largeMixProblem(plan.largeMegabytes);
+  if (problem === null) return buildMix('mix-large', plan.largeMegabytes);
+  note(`the larger mix is left out: ${problem}`);
+  return null;
+}
+
 async function contextOf(plan: Plan, runnable: readonly PartName[]): Promise<Context> {
   const needed = new Set(runnable.flatMap((part) => parts[part].needs));
   const given = plan.mix === null ? null : (JSON.parse(readFileSync(`${plan.mix}.json`, 'utf8')) as Mix);
@@ -86,6 +116,7 @@ async function contextOf(plan: Plan, runnable: readonly PartName[]): Promise<Con
     repeat: plan.repeat,
     rounds: plan.quick ? 5 : 21,
     mix: needed.has('mix') ? (given ?? (await buildMix('mix', plan.sizeMegabytes))) : null,
+    largeMix: needed.has('largeMix') ? await largeMixOf(plan) : null,
     smallMix: needed.has('smallMix') ? await buildMix('mix-small', plan.tsharkMegabytes) : null,
   };
 }

@@ -44,8 +44,12 @@ function present(peers: readonly Peer[]): { programs: Program[]; absent: string[
 
 type Note = (text: string) => void;
 
-/** The scan, ndpiReader and tcpdump over the large mix. */
-export async function compareScan(mix: Mix, repeat: number, note: Note): Promise<Comparison> {
+/** The scan in these formats, ndpiReader and tcpdump over the same mix. */
+export async function compareScan(
+  { title, mix, formats }: Pick<Comparison, 'title' | 'mix'> & { readonly formats: readonly string[] },
+  repeat: number,
+  note: Note,
+): Promise<Comparison> {
   requireBuild();
   const { programs, absent } = present([
     { tool: 'ndpiReader', program: { name: 'ndpiReader -q', command: ['ndpiReader', '-i', mix.path, '-q'] } },
@@ -54,9 +58,9 @@ export async function compareScan(mix: Mix, repeat: number, note: Note): Promise
       program: { name: 'tcpdump --count (counts only)', command: ['tcpdump', '-nr', mix.path, '--count'] },
     },
   ]);
-  const ours = [scan(ourTable, 'table', mix), scan('swarmgate scan, jsonl', 'jsonl', mix)];
+  const ours = formats.map((format) => scan(`swarmgate scan, ${format}`, format, mix));
   const measured = await measureAll([...ours, ...programs], repeat, note);
-  return { title: 'Scan of the mix', mix, measured, reference: 'ndpiReader -q', absent };
+  return { title, mix, measured, reference: 'ndpiReader -q', absent };
 }
 
 /** tshark takes a minute per gigabyte, so it has a mix of its own; the scan runs over the same one. */
