@@ -123,7 +123,7 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
       loads: ['tcp'],
     },
     {
-      ...{ name: names.inspect, ...script('nfqueue-inspect'), rules: 'queue', counted: 'by-signal' },
+      ...{ name: names.inspect, ...script('nfqueue-inspect'), rules: 'queue', counted: 'by-arrival' },
       loads: ['overload', 'idle'],
     },
     {

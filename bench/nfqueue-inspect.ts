@@ -1,7 +1,7 @@
 /**
  * Consumer of the queue benchmark: the filter's loop, inspecting everything, behind one bare NFQUEUE rule and without
- * fail-open, as npm's nfqueue and the least C program stand there. Flows that it lets go are not told the kernel, which
- * has no rule for it: only for loads of flows shorter than it looks. usage: nfqueue-inspect.js QUEUE
+ * fail-open, as npm's nfqueue and the least C program stand there. That rule sends what is decided here again, once: only
+ * for loads of flows shorter than they are looked at. usage: nfqueue-inspect.js QUEUE
  */
 import { queueLoop, runForever } from './nfqueue-loop.js';
 

@@ -246,6 +246,7 @@ export function queueOutcome(results: QueueResults): Outcome {
     tables: [
       tableOf(rounds, 'Small UDP packets through one queue, overload', floodColumns, [
         `Medians of ${measured('handled')} rounds. In brackets: times "${names.same}", long flows times "${names.conntrack}".`,
+        'Who stands behind one rule has no connection tracking to pay for: see the targets for like beside like.',
       ]),
       tableOf(rounds, 'Round trips of a UDP echo, and TCP', timeColumns, [
         `TCP: medians of ${measured('gigabits')} rounds. In brackets: times "${names.none}", then times "${names.conntrack}".`,

@@ -71,13 +71,12 @@ export async function measureScan(context: Context, note: Note): Promise<Outcome
 }
 
 function targetsOf(comparison: Comparison): Target[] {
-  const { mix, measured, reference } = comparison;
+  const { title, measured, reference } = comparison;
   const ratio = wallOf(comparison, reference) / wallOf(comparison, ourTable);
   const peak = measured.find(({ name }) => name === ourTable)?.peakBytes ?? NaN;
-  const size = `${megabytes(mix.bytes)} MB`;
   return [
-    target(`${size} beside ndpiReader`, ratio, ['>=', ndpiRatioMin], ' times', 1),
-    target(`${size}, peak memory`, peak / 1e6, ['<', peakMegabytesMax], ' MB', 0),
+    target(`${title}, beside ndpiReader`, ratio, ['>=', ndpiRatioMin], ' times', 1),
+    target(`${title}, peak memory`, peak / 1e6, ['<', peakMegabytesMax], ' MB', 0),
   ];
 }
 

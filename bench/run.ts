@@ -1,5 +1,5 @@
 /** `make bench`: runs the benchmarks, prints them, and keeps them in bench/results. See README.md beside this file. */
-import { mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { repositoryPath } from '../lib/testing.js';
@@ -19,13 +19,14 @@ const usage = `usage: node --expose-gc dist/bench/run.js [options]
   --quick               a small mix, one run of each: does it still run?
   --size MB             size of the mix (1800)
   --large-size MB       size of the mix that shows the scan once compiled: ndpiReader needs as much memory, and more;
-                        0 leaves it out (5400)
+                        0 leaves it out (5400; 0 with --quick, --size or --mix)
   --tshark-size MB      size of the mix that tshark reads, which takes it a minute per gigabyte (40)
   --mix FILE            use this mix, with FILE.json beside it, instead of building one
   --json FILE           write the result to FILE, and nothing to bench/results
   --keep                leave bench/results as it is
 `;
 
+const largeMixPath = repositoryPath('bench', 'data', 'mix-large.pcap');
 /** Of the larger mix's size: free disk, and memory of the machine. */
 const roomFactor = 1.5;
 const memoryFactor = 2.5;
@@ -61,7 +62,9 @@ function planOf(argv: readonly string[]): Plan | null {
   const { quick, only } = values;
   const plan = {
     sizeMegabytes: Number(values.size ?? (quick ? 60 : 1800)),
-    largeMegabytes: Number(values['large-size'] ?? (quick ? 0 : 5400)),
+    largeMegabytes: Number(
+      values['large-size'] ?? (quick || values.size !== undefined || values.mix !== undefined ? 0 : 5400),
+    ),
     tsharkMegabytes: Number(values['tshark-size'] ?? (quick ? 10 : 40)),
     repeat: Number(values.repeat ?? (quick ? 1 : 3)),
     quick,
@@ -92,8 +95,10 @@ async function buildMix(name: string, megabytes: number): Promise<Mix> {
 function largeMixProblem(megabytes: number): string | null {
   if (megabytes === 0) return 'not asked for';
   const bytes = megabytes * 1e6;
-  mkdirSync(repositoryPath('bench', 'data'), { recursive: true });
-  const { bavail, bsize } = statfsSync(repositoryPath('bench', 'data'));
+  const folder = repositoryPath('bench', 'data');
+  mkdirSync(folder, { recursive: true });
+  rmSync(largeMixPath, { force: true });
+  const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < bytes * roomFactor) return `it needs ${megabytes} MB of disk, and room to spare`;
   // ndpiReader keeps more than a byte for each of the file's, which itself is to be in the page cache.
   return totalmem() < bytes * memoryFactor
@@ -104,7 +109,7 @@ function largeMixProblem(megabytes: number): string | null {
 async function largeMixOf(plan: Plan): Promise<Mix | null> {
   const problem = largeMixProblem(plan.largeMegabytes);
   if (problem === null) return buildMix('mix-large', plan.largeMegabytes);
-  note(`the larger mix is left out: ${problem}`);
+  if (plan.largeMegabytes > 0) note(`the larger mix is left out: ${problem}`);
   return null;
 }
 
@@ -134,6 +139,7 @@ async function runAll(plan: Plan, process: PartProcess): Promise<Result> {
     note(problem === null ? part : `${part} left out: ${problem}`);
     done.push(problem === null ? await process.run(part, context) : leftOut(part, problem));
   }
+  rmSync(largeMixPath, { force: true });
   return {
     format: resultFormat,
     machine: { ...machine, loadAfter: loadavg()[0] ?? 0 },
@@ -141,6 +147,7 @@ async function runAll(plan: Plan, process: PartProcess): Promise<Result> {
     options: {
       repeat: String(plan.repeat),
       'mix MB': String(plan.sizeMegabytes),
+      'larger mix MB': String(Math.round((context.largeMix?.bytes ?? 0) / 1e6)),
       ...(plan.quick ? { quick: 'yes, so these figures say little' } : {}),
     },
     parts: done,

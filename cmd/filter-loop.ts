@@ -67,6 +67,8 @@ export interface FilterLoopOptions {
   readonly markMask: number;
   readonly pass: 'accept' | 'repeat';
   readonly flowsMax: number;
+  /** Fragmented datagrams put together at once, 2 to 16,384; fragmentedDatagramsMax if left out. */
+  readonly datagramsMax?: number;
   readonly hashSeed: number;
   readonly action: ConstructorParameters<typeof ActionPolicy>[1];
   readonly allow: AllowCheck;
@@ -150,13 +152,15 @@ export class FilterLoop {
   readonly #repeats: boolean;
   readonly #passive: boolean;
   readonly #packet = new Packet();
-  readonly #fragments = new FragmentTable();
+  readonly #fragments: FragmentTable;
   readonly #view: EndedFlowView;
   /** Position in the batch of the packet being judged. */
   #position = 0;
 
   constructor(options: FilterLoopOptions) {
     this.#options = options;
+    const { datagramsMax } = options;
+    this.#fragments = new FragmentTable(datagramsMax === undefined ? {} : { datagramsMax });
     const { queue } = options;
     this.#batch = queue.batch;
     this.#queueCounters = queue.counters;

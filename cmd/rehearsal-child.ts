@@ -1,5 +1,5 @@
 /**
- * For rehearsal.test.ts, started with --allow-natives-syntax: rehearses, makes a loop as a worker does, judges a few real
+ * For rehearsal.test.ts, started with --allow-natives-syntax and --expose-gc: rehearses, makes a loop as a worker does, judges a few real
  * packets, and prints which functions of the packet's way were compiled after each of these.
  */
 import { runInThisContext } from 'node:vm';
@@ -62,9 +62,20 @@ const loop = new FilterLoop({
   ...{ onDecision: () => true, onDoubt: () => true },
 });
 const made = compiled();
+
+let nowMicros = 1.7e15;
+/** One flow more packets than it is looked at, others that say a word and are swept, and silences of all lengths. */
 for (let i = 0; i < 40; i++) {
   const payload = Uint8Array.from({ length: 20 + i }, (_, k) => (k * i) & 0xff);
-  queue.feed({ bytes: ipv4(17, udp(payload)), timeMicros: 1.7e15 + i * 1e6 });
+  queue.feed({ bytes: ipv4(17, udp(payload)), timeMicros: nowMicros });
+  queue.feed({ bytes: ipv4(17, udp(payload, [2000 + i, 51_413])), timeMicros: nowMicros });
+  loop.turn();
+  nowMicros += [1e6, 25e6, 200e6, 700e6][i & 3]!;
+}
+const used = compiled();
+globalThis.gc!();
+for (let i = 0; i < 10; i++) {
+  queue.feed({ bytes: ipv4(17, udp(Uint8Array.of(i, 1, 2, 3))), timeMicros: nowMicros + i });
   loop.turn();
 }
-process.stdout.write(JSON.stringify({ rehearsed, made, used: compiled() }));
+process.stdout.write(JSON.stringify({ rehearsed, made, used, collected: compiled() }));

@@ -1,5 +1,5 @@
 /**
- * A worker rehearses before it opens its queue: some ten thousand made-up packets through loops of its own, so that V8
+ * A worker rehearses before it opens its queue: a hundred thousand made-up packets through loops of its own, so that V8
  * has compiled the packet's way when the first real packet comes. Without it an idle router's packets run through the
  * interpreter for minutes.
  *
@@ -21,18 +21,32 @@ import { rehearsalPackets } from './rehearsal-packets.js';
 import { exemptBy } from './swarm-memory.js';
 
 /**
- * Turns of each round, which has loops of its own. An object changes its form while it is used (numbers become
+ * Turns of each round, which has two loops of its own that share them. An object changes its form while it is used (numbers become
  * fractions), and code that was compiled for its owner ends when the next owner is made: the first rounds are there to
  * change what will change.
  */
-const rounds = [200, 500, 2500];
-/** A slow machine rehearses less: the start must not wait for long. */
-const longestMillis = 600;
-const flowsMax = 256;
+const rounds = [150, 350, 1500];
+/**
+ * A slow machine rehearses less: the start must not wait for long. All workers rehearse at once, by default two on each
+ * core (four on Arm): a quarter of a second alone, one second in four threads on two cores.
+ */
+const longestMillis = 2500;
+const flowsMax = 128;
 const rowsMax = 64;
+/**
+ * The loops of all rehearsals of this thread. V8's code knows the forms of the objects that it was compiled for only as
+ * long as there are such objects: when these are collected, it goes with them.
+ */
+const kept: FilterLoop[] = [];
 /** Turns that a flow lasts: longer than it is looked at. */
 const flowTurns = 40;
 const idleTurns = 50;
+/** Now and then flows are silent for longer than a flow is believed without a look at its age (table.ts). */
+const turnMicros = 10_000;
+const silentTurns = 16;
+const silentMicros = 25e6;
+/** Longer than all that takes: an idle queue has the clock's time. */
+const beginsBeforeMicros = 7.5e9;
 const wildBytes = 8;
 
 /** Gives the same packets out with other ports each time: flows that begin, go on and are let go. */
@@ -45,7 +59,7 @@ class RehearsalQueue implements PacketQueue {
   readonly #ports: readonly number[];
   /** Where payloads begin that begin differently each time. */
   readonly #wild: readonly number[];
-  readonly #beganMicros = Date.now() * 1000;
+  readonly #beganMicros = Date.now() * 1000 - beginsBeforeMicros;
   #turn = 0;
   #random = 1;
 
@@ -75,9 +89,10 @@ class RehearsalQueue implements PacketQueue {
     const { batch } = this;
     const turn = ++this.#turn;
     if (turn % idleTurns === 0) return (batch.count = 0);
+    const timeMicros = this.#beganMicros + turn * turnMicros + Math.floor(turn / silentTurns) * silentMicros;
     for (let i = 0; i < this.#ports.length; i++) {
       batch.bytes[this.#ports[i]!] = 0x80 | (Math.floor(turn / flowTurns) & 0x7f);
-      batch.timeMicros[i] = this.#beganMicros + turn * 100;
+      batch.timeMicros[i] = timeMicros;
       batch.frame[i] = turn;
     }
     for (const at of this.#wild) this.#fillWild(at);
@@ -128,13 +143,17 @@ export type RehearsalOptions = Pick<
   'registry' | 'markMask' | 'pass' | 'passive' | 'action' | 'encrypted'
 > & { readonly allow: AllowList };
 
-/** Runs the packet's way until it is compiled. Nothing of it is counted, reported or kept. Returns the packets judged. */
+/**
+ * Runs the packet's way until it is compiled, or for `millisMax`. Nothing of it is counted or reported; its loops stay (a
+ * few megabytes). Returns the number of packets judged.
+ */
 export function rehearse(options: RehearsalOptions, millisMax = longestMillis): number {
   const loopOn = (addon: boolean): FilterLoop =>
     new FilterLoop({
       ...options,
       queue: new RehearsalQueue(addon),
       flowsMax,
+      datagramsMax: 2,
       hashSeed: 1,
       enforce: false,
       swarm: ownSwarm(options.allow),
@@ -146,7 +165,9 @@ export function rehearse(options: RehearsalOptions, millisMax = longestMillis): 
   const until = performance.now() + millisMax;
   let packets = 0;
   for (const turns of rounds) {
+    if (performance.now() >= until) break;
     const loops = [loopOn(true), loopOn(false)];
+    kept.push(...loops);
     for (let turn = 0; turn < turns && performance.now() < until; turn++) packets += loops[turn & 1]!.turn();
   }
   return packets;

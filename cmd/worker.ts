@@ -7,6 +7,7 @@ import { registryWith } from '../detectors/index.js';
 import { listsOf, type ListedNames } from '../detectors/listed-names.js';
 import type { ActionOptions } from '../lib/engine/action.js';
 import type { Registry } from '../lib/engine/registry.js';
+import type { SwarmWatch } from '../lib/engine/swarm-watch.js';
 import { AllowList } from '../lib/config/allow.js';
 import { wantsNames } from '../lib/config/config.js';
 import { interfaceIndex } from '../lib/io/interfaces.js';
@@ -103,13 +104,13 @@ function indexOf(name: string): number | null {
   return place < 0 ? null : place + 1;
 }
 
-let allowList = new AllowList(settings.policy.allow);
-
 function allowListOf(policy: PolicySettings): AllowList {
-  allowList = new AllowList(policy.allow);
-  allowList.resolveInterfaces(indexOf);
-  return allowList;
+  const list = new AllowList(policy.allow);
+  list.resolveInterfaces(indexOf);
+  return list;
 }
+
+let allowList = allowListOf(settings.policy);
 
 const passive = settings.rings !== null;
 const way = {
@@ -120,13 +121,7 @@ const way = {
   action: actionOptions(settings.policy),
 };
 
-rehearse({ ...way, encrypted: settings.policy.encrypted, allow: allowListOf(settings.policy) });
-
-// After the rehearsal: what is made before it may have to change its form with it.
-const swarm = watchOver(settings.swarm);
-swarm.isExempt = exemptBy(allowList);
-
-function hear(loop: FilterLoop): void {
+function hear(loop: FilterLoop, swarm: SwarmWatch): void {
   for (
     let received = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
     received !== undefined;
@@ -136,7 +131,8 @@ function hear(loop: FilterLoop): void {
     if (message.kind === 'policy') {
       if (message.anew) loop.forget();
       loop.policy.configure(actionOptions(message.policy));
-      loop.allow = allowListOf(message.policy);
+      allowList = allowListOf(message.policy);
+      loop.allow = allowList;
       Object.assign(lists, listsOf(message.policy.names, settings.hashSeed));
       loop.enforce = message.policy.mode === 'enforce';
       loop.engine.inspector.encrypted = message.policy.encrypted;
@@ -156,12 +152,15 @@ function save(batch: QueueBatch, i: number): void {
 }
 
 function run(queue: PacketQueue): void {
+  // After the rehearsal, as the loop is: what was made before it would change its form with it.
+  const swarm = watchOver(settings.swarm);
+  swarm.isExempt = exemptBy(allowList);
   const loop = new FilterLoop({
     ...way,
     queue,
     flowsMax: settings.flowsMax,
     hashSeed: settings.hashSeed,
-    allow: allowListOf(settings.policy),
+    allow: allowList,
     enforce: settings.policy.mode === 'enforce',
     encrypted: settings.policy.encrypted,
     swarm,
@@ -187,7 +186,7 @@ function run(queue: PacketQueue): void {
     const sent = Atomics.load(control, controlMessages);
     if (sent !== heard) {
       heard = sent;
-      hear(loop);
+      hear(loop, swarm);
     }
   }
   if (Atomics.load(control, controlState) !== stateDrain) return;
@@ -200,10 +199,20 @@ function run(queue: PacketQueue): void {
   if (last !== null) tell({ kind: 'decisions', decisions: last });
 }
 
+/** It only makes the first packets faster: whatever goes wrong in it, the worker starts. */
+function prepare(): void {
+  try {
+    rehearse({ ...way, encrypted: settings.policy.encrypted, allow: allowList });
+  } catch (error) {
+    process.emitWarning(`a worker starts unrehearsed: ${(error as Error).message}`);
+  }
+}
+
 /** Opens the queue; what stands in the way is told with its code. */
 function start(): PacketQueue | null {
   try {
     confineData(settings.processors);
+    prepare();
     return open();
   } catch (error) {
     const { code, message } = error as Error & { code?: string };

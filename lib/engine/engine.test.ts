@@ -2,10 +2,21 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { More, No, View, yesInPayload, type Detector } from '../../detectors/detector.js';
-import { openingBytes, openingsMax } from '../limits.js';
+import { evidenceMax, evidencePerFlowMax, openingBytes, openingsMax } from '../limits.js';
 import { fromText } from '../testing.js';
 import { base, Bench, down, letterDetector, openingDetector, up, word } from './testing.js';
+import { Engine } from './engine.js';
 import { EvidenceStore } from './evidence.js';
+
+test('a small table has small pools beside it, one opening for each side of a flow', () => {
+  const registry = { detectors: [openingDetector()], otherProtocols: [], recogniseOther: () => 0 };
+  const engine = new Engine({ registry, flowsMax: 64, hashSeed: 1, onEnd: () => undefined });
+  assert.equal(engine.inspector.openings.bytes.length, 64 * 2 * openingBytes);
+  assert.equal(engine.inspector.evidence.detector.length, 64 * 2 * evidencePerFlowMax);
+  const usual = new Engine({ registry, flowsMax: 262_144, hashSeed: 1, onEnd: () => undefined });
+  assert.equal(usual.inspector.openings.bytes.length, openingsMax * openingBytes);
+  assert.equal(usual.inspector.evidence.detector.length, evidenceMax);
+});
 
 test('a proof decides; the record says which packet, what passed before, and where it was found', () => {
   const b = new Bench([openingDetector()]);

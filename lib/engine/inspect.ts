@@ -32,7 +32,7 @@ import {
   wordStride,
   type FlowTable,
 } from '../flow/table.js';
-import { inspectedPacketsMax, learnedPacketsMax, openingBytes } from '../limits.js';
+import { inspectedPacketsMax, learnedPacketsMax, openingBytes, openingsMax } from '../limits.js';
 import { protocolTcp, tcpSyn, type Packet } from '../wire/packet.js';
 import type { SwarmWatch } from './swarm-watch.js';
 import { gradeNear, type EvidenceStore, type Sighting } from './evidence.js';
@@ -64,7 +64,7 @@ const namingPackets = 2;
 const gapPackets = 3;
 
 export class Inspector implements InnerStreams {
-  readonly openings = new OpeningPool();
+  readonly openings: OpeningPool;
   readonly evidence: EvidenceStore;
   readonly beginnings: Beginnings;
   /** Which packet is being inspected; written by the engine before `inspect`. */
@@ -91,6 +91,7 @@ export class Inspector implements InnerStreams {
   ) {
     this.#registry = registry;
     this.#flows = flows;
+    this.openings = new OpeningPool(Math.min(openingsMax, 2 * flows.capacity));
     this.#tcp = new DetectorSet(registry.detectors, 'tcp');
     this.#udp = new DetectorSet(registry.detectors, 'udp');
     this.#judge = new Judge({

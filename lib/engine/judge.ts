@@ -26,6 +26,7 @@ import {
   wordStride,
   type FlowTable,
 } from '../flow/table.js';
+import { evidenceMax, evidencePerFlowMax } from '../limits.js';
 import { protocolTcp } from '../wire/packet.js';
 import { Doubts } from './doubts.js';
 import { EvidenceStore, gradeHint, gradeProof, type Sighting } from './evidence.js';
@@ -60,7 +61,7 @@ export interface JudgeOptions {
 }
 
 export class Judge {
-  readonly evidence = new EvidenceStore();
+  readonly evidence: EvidenceStore;
   readonly notes: Notes;
   readonly doubts: Doubts | null;
   readonly weighing: Weighing;
@@ -78,6 +79,8 @@ export class Judge {
 
   constructor(options: JudgeOptions) {
     const { registry, flows, view, sighting, swarm } = options;
+    // Near misses may take half of it.
+    this.evidence = new EvidenceStore(Math.min(evidenceMax, 2 * evidencePerFlowMax * flows.capacity));
     this.#registry = registry;
     this.#flows = flows;
     this.#openings = options.openings;
