@@ -56,10 +56,8 @@ export interface Tracer {
 
 /** Larger stream positions are not told apart; they only say "not at the beginning any more". */
 const consumedMax = 0x3fffffff;
-
 /** Payload packets of a side by which another protocol may be named. */
 const namingPackets = 2;
-
 /** Payload packets of a side after which a gap at its beginning is taken for a loss and not for a reordering. */
 const gapPackets = 3;
 
