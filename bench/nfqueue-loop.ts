@@ -18,7 +18,7 @@ const counts = new Float64Array(countersLength);
 
 /** The loop of a worker, with its rehearsal and its memory of the swarm; nothing is reported. */
 export function queueLoop(queue: number, pass: FilterLoopOptions['pass'], failOpen: boolean): FilterLoop {
-  const allow = new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] });
+  const allow = AllowList.empty();
   const common: Pick<FilterLoopOptions, 'registry' | 'markMask' | 'pass' | 'action' | 'encrypted'> = {
     ...{ registry, markMask: markMaskDefault, pass, encrypted: 'corroborated' },
     action: {

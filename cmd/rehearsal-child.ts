@@ -46,15 +46,13 @@ const common = {
   action,
   encrypted: 'corroborated',
 } as const;
-const allowNothing = (): AllowList =>
-  new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] });
 
-rehearse({ ...common, allow: allowNothing() }, patienceMillis);
+rehearse({ ...common, allow: AllowList.empty() }, patienceMillis);
 const rehearsed = compiled();
 
 const queue = new MemoryQueue();
 const swarm = watchOver(makeSwarmMemory());
-const allow = allowNothing();
+const allow = AllowList.empty();
 swarm.isExempt = exemptBy(allow);
 const loop = new FilterLoop({
   ...{ ...common, queue, allow, swarm, flowsMax: 65_536, hashSeed: 0x1234_5678, enforce: true },

@@ -148,6 +148,11 @@ export class AllowList {
     this.any = networks.length > 0 || this.#anyPort || allow.interfaces.length > 0 || allow.macs.length > 0;
   }
 
+  /** A list that nothing is on. */
+  static empty(): AllowList {
+    return new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] });
+  }
+
   /** Whether an address or a port of either end is on the list. The packet is decoded; ports count for TCP and UDP. */
   matches(packet: Packet): boolean {
     if (
