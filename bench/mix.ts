@@ -4,7 +4,7 @@
  * once. The same recordings, size and seed give the same file, byte for byte. Only the recordings are held in memory;
  * the mix goes to disk as it is made.
  */
-import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pcapHeader } from '../lib/io/capture-writer.js';
 import { corpusFolder, repositoryPath, SeededRandom } from '../lib/testing.js';
@@ -205,8 +205,10 @@ class Output {
     this.packets++;
   }
 
+  /** On disk before anything is measured: writing back gigabytes would go on beside the first runs. */
   close(): void {
     this.#flush();
+    fsyncSync(this.#handle);
     closeSync(this.#handle);
   }
 

@@ -1,7 +1,8 @@
 /** The filter's loop by itself, without the program around it, as a consumer of the queue benchmark. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { registry } from '../detectors/index.js';
-import { FilterLoop, type FilterLoopOptions } from '../cmd/filter-loop.js';
+import type { FilterLoopOptions } from '../cmd/filter-loop-options.js';
+import { FilterLoop } from '../cmd/filter-loop.js';
 import { rehearse } from '../cmd/rehearsal.js';
 import { exemptBy, makeSwarmMemory, watchOver } from '../cmd/swarm-memory.js';
 import { AllowList } from '../lib/config/allow.js';

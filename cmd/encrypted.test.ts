@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { concat, fromText } from '../lib/testing.js';
+import { concat, fromHex, fromText } from '../lib/testing.js';
 import {
   announcePeer,
   azureusPing,
@@ -30,6 +30,13 @@ const me = '10.0.0.5';
 const peer: End = ['203.0.113.7', 51413];
 const other: End = ['198.51.100.20', 40123];
 const third: End = ['192.0.2.99', 28555];
+/** From, to, and whether it is met in its middle: none of them is a connection of `me` with `peer` seen from its start. */
+const notTheSame: readonly [string, End, boolean][] = [
+  [me, ['203.0.113.99', 51413], false],
+  [me, ['203.0.113.7', 51414], false],
+  ['10.0.0.77', peer, false],
+  [me, peer, true],
+];
 
 const own = (port: number): End => [me, port];
 const tlsHello = concat(
@@ -179,6 +186,37 @@ describe('encrypted connections', () => {
     assert.equal(town.verdict(me, peer), 'suspect');
   });
 
+  test('shape: so does who tries again through a proxy, towards the same network and port behind it', () => {
+    const proxy: End = ['198.51.100.9', 1080];
+    const socks = (last: number, port: number): Said[] => [
+      ['>', fromHex('050100')],
+      ['<', fromHex('0500')],
+      ['>', concat(fromHex('05010001 cb0071'), Uint8Array.of(last, port >> 8, port & 0xff))],
+      ['<', fromHex('05000001 00000000 0000')],
+    ];
+    for (const [last, port, verdict] of [
+      [7, 51413, 'bittorrent'],
+      // Of the one behind a proxy only the network and the port are kept.
+      [8, 51413, 'bittorrent'],
+      [7, 51414, 'suspect'],
+    ] as const) {
+      const town = new Town('shape');
+      town.tcp(own(40001), proxy, [...socks(7, 51413), ...wholeMse()]);
+      assert.equal(town.verdict(me, proxy), 'bittorrent');
+      town.tcp(own(40002), proxy, [...socks(last, port), ...inTurn([300, 400, 61, 141])]);
+      assert.equal(town.verdict(me, proxy), verdict, `${last} ${port}`);
+    }
+  });
+
+  test('shape: but not its neighbours, other ports, other hosts, or what is met in its middle', () => {
+    for (const [from, to, middle] of notTheSame) {
+      const town = new Town('shape');
+      town.tcp(own(40001), peer, wholeMse());
+      town.tcp([from, 41001], to, inTurn(middle ? [1448, 1448, 1448, 1448] : [300, 400, 61, 141]), middle);
+      assert.notEqual(town.verdict(from, to), 'bittorrent', `${from} to ${to.join(':')}`);
+    }
+  });
+
   describe('a client that was cut off and tries the same server and port again', () => {
     const servers = [peer, other, third];
     /** Lengths as in MTProto, which one exchange of MSE in 128 has. */
@@ -209,13 +247,7 @@ describe('encrypted connections', () => {
     });
 
     test('but not its neighbours, other ports, other hosts, or what is met in its middle', () => {
-      const others: readonly [string, End, boolean][] = [
-        [me, ['203.0.113.99', 51413], false],
-        [me, ['203.0.113.7', 51414], false],
-        ['10.0.0.77', peer, false],
-        [me, peer, true],
-      ];
-      for (const [from, to, middle] of others) {
+      for (const [from, to, middle] of notTheSame) {
         const town = cutOff();
         const said = middle ? inTurn([1448, 1448, 1448, 1448, 1448, 1448]) : inWords();
         town.tcp([from, 41001], to, said, middle);
@@ -414,7 +446,6 @@ describe('poisoning', () => {
       grade: () => 0,
       shape: () => 1,
       unlike: () => undefined,
-      isLike: () => false,
       dial: () => 0,
       cut: () => undefined,
       wasCut: () => false,

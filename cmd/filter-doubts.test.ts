@@ -13,7 +13,8 @@ import { MemoryQueue } from '../lib/io/memory-queue.js';
 import { explainLive, type LiveExplanation } from '../lib/report/explain-live.js';
 import { concat, fromText } from '../lib/testing.js';
 import { ipv4, tcp, udp } from '../lib/wire/testing.js';
-import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import type { FilterLoopOptions } from './filter-loop-options.js';
+import { FilterLoop } from './filter-loop.js';
 import type { DecisionMessage } from './filter-settings.js';
 import { packetBetween } from './flow-lookup.js';
 import { makeSwarmMemory, watchOver, type SwarmMemory } from './swarm-memory.js';
@@ -163,6 +164,16 @@ describe('doubtful flows', () => {
       [['pass', 'unknown', 'nothing-matched', 0]],
     );
     assert.equal(wire.reports[0]!.flow.near_misses[0]!.detector, 'dht');
+  });
+
+  test('a flow in doubt that nobody answers is one flow, however slow', () => {
+    const wire = new Wire({}, 64);
+    for (let i = 0; i < 6; i++) {
+      wire.udp(nearlyDht);
+      wire.micros += 31e6;
+    }
+    assert.equal(wire.reports.length, 0);
+    assert.equal(wire.count('flowsBegun'), 1);
   });
 
   test('and one that ends before it was let go', () => {

@@ -4,7 +4,15 @@ import { describe, test } from 'node:test';
 import { collectionsDuring } from '../lib/collections-testing.js';
 import { registry } from '../detectors/index.js';
 import { captureNames } from '../fixtures/scan-fixture.js';
-import { counterAt, countersLength, kindsAt, verdictsAt, type CounterName } from '../lib/engine/counters.js';
+import {
+  counterAt,
+  countersLength,
+  kindsAt,
+  latencyAt,
+  latencyBucket,
+  verdictsAt,
+  type CounterName,
+} from '../lib/engine/counters.js';
 import { verdicts } from '../lib/engine/verdict.js';
 import { kinds } from '../detectors/detector.js';
 import { MarkField, markAccept, markDrop, markPass, markReject } from '../lib/firewall/marks.js';
@@ -18,7 +26,8 @@ import { decodePacket } from '../lib/wire/decode.js';
 import { Ok, Packet } from '../lib/wire/packet.js';
 import { clientAddress, ipv4, tcp, udp } from '../lib/wire/testing.js';
 import { makeSwarmMemory, watchOver } from './swarm-memory.js';
-import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import type { FilterLoopOptions } from './filter-loop-options.js';
+import { FilterLoop } from './filter-loop.js';
 import type { DecisionMessage } from './filter-settings.js';
 import { Scanner } from './scanner.js';
 
@@ -146,6 +155,16 @@ describe('one packet', () => {
     const monitor = new Trial(new MemoryQueue(), { enforce: false });
     assert.deepEqual(monitor.run({ bytes: ipv4(47, gre) }), [[nfRepeat, markPass]]);
     assert.equal(monitor.decisions.length, 1);
+  });
+
+  test('there a verdict stands as long as that of any flow, also where nobody answers', () => {
+    const trial = new Trial(new MemoryQueue({ batchPackets: 1 }));
+    const gre = ipv4(47, concat(Uint8Array.of(0, 0, 8, 0), ipv4(17, udp(ping))));
+    const packets = [0, 31e6, 62e6].map((after) => ({ bytes: gre, timeMicros: 1.7e15 + after }));
+    trial.queue.feed(...packets);
+    while (trial.queue.waiting > 0) trial.loop.turn();
+    assert.equal(trial.decisions.length, 1);
+    assert.equal(trial.count('flowsBegun'), 1);
   });
 
   test('what is no TCP or UDP, or malformed, passes', () => {
@@ -331,6 +350,15 @@ class Replay implements PacketQueue {
     this.batch.count = 0;
   }
 }
+
+test('the time of the work is that of the queue', () => {
+  const trial = new Trial(new MemoryQueue());
+  trial.queue.feed({ bytes: ipv4(17, udp(fromText('word'))), timeMicros: 1.7e15 });
+  trial.queue.batch.workMicros[0] = 1500;
+  trial.loop.turn();
+  assert.ok(Math.abs(trial.count('busySeconds') - 0.0015) < 1e-12);
+  assert.equal(trial.counts[latencyAt + latencyBucket(1500)], 1);
+});
 
 test('the loop makes no garbage per packet', async (t) => {
   const packets = (await ipPackets(captureNames().find((name) => name.includes('tls'))!)).slice(0, 256);

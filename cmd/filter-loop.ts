@@ -5,9 +5,6 @@
 import { Accept, ActionPolicy, Drop, Pass, Reject, actions, type ActionCode } from '../lib/engine/action.js';
 import * as counters from '../lib/engine/counters.js';
 import { Engine } from '../lib/engine/engine.js';
-import type { EncryptedMode } from '../lib/engine/policy.js';
-import type { SwarmWatch } from '../lib/engine/swarm-watch.js';
-import type { Registry } from '../lib/engine/registry.js';
 import { BitTorrent, Clear, Suspect, Unknown, type VerdictCode } from '../lib/engine/verdict.js';
 import { FragmentTable } from '../lib/flow/fragments.js';
 import {
@@ -43,7 +40,6 @@ import {
   nfRepeat,
   packetGso,
   packetTruncated,
-  type PacketQueue,
   type QueueBatch,
   type QueueCounters,
 } from '../lib/io/packet-queue.js';
@@ -51,46 +47,7 @@ import { EndedFlowView } from '../lib/report/ended-flow.js';
 import type { FlowReport } from '../lib/report/report.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { Fragment, Ok, Packet } from '../lib/wire/packet.js';
-import type { DecisionMessage } from './filter-settings.js';
-
-/** Tells whether the operator's allow-list names a packet's flow. */
-export interface AllowCheck {
-  /** Both ends' addresses and ports. */
-  matches(packet: Packet): boolean;
-  matchesInterface(index: number): boolean;
-  matchesMac(bytes: Uint8Array, at: number): boolean;
-}
-
-export interface FilterLoopOptions {
-  readonly queue: PacketQueue;
-  readonly registry: Registry;
-  readonly markMask: number;
-  readonly pass: 'accept' | 'repeat';
-  readonly flowsMax: number;
-  /** Fragmented datagrams put together at once, 2 to 16,384; fragmentedDatagramsMax if left out. */
-  readonly datagramsMax?: number;
-  readonly hashSeed: number;
-  readonly action: ConstructorParameters<typeof ActionPolicy>[1];
-  readonly allow: AllowCheck;
-  readonly enforce: boolean;
-  readonly swarm?: SwarmWatch;
-  readonly encrypted?: EncryptedMode;
-  /** Counts of counters.ts; `countersLength` of them. */
-  readonly counts: Float64Array;
-  /** Name that reports give as the flow's file. */
-  readonly sourceName: string;
-  /**
-   * Packets are copies: nobody waits for a verdict, nothing can be dropped, and packets of decided flows keep coming,
-   * because no kernel was told about them.
-   */
-  readonly passive?: boolean;
-  /** Called for each packet of a flow that was reported and is not accepted, as it stands in the batch. Passive only. */
-  readonly onDetected?: (batch: QueueBatch, i: number) => void;
-  /** Called for each decided flow; false when the report cannot be taken. */
-  readonly onDecision: (decision: () => DecisionMessage) => boolean;
-  /** The same for each flow that passes although something spoke for BitTorrent; left out: nobody wants to know. */
-  readonly onDoubt?: (doubt: () => DecisionMessage) => boolean;
-}
+import type { AllowCheck, FilterLoopOptions } from './filter-loop-options.js';
 
 const at = counters.counterAt;
 const atPackets = at('packets');
@@ -196,14 +153,13 @@ export class FilterLoop {
       this.#idle();
       return 0;
     }
-    const started = performance.now();
     for (let i = 0; i < count; i++) {
       this.#position = i;
       this.#take(i);
     }
     this.#settle();
     this.engine.flows.age(this.#packet);
-    this.#count(count, performance.now() - started);
+    this.#count(count);
     return count;
   }
 
@@ -456,12 +412,13 @@ export class FilterLoop {
     this.#publish();
   }
 
-  #count(count: number, millis: number): void {
+  #count(count: number): void {
     const counts = this.#counts;
+    const micros = this.#batch.workMicros[0]!;
     counts[atPackets]! += count;
     counts[atBatches]! += 1;
-    counts[atBusy]! += millis / 1000;
-    counts[counters.latencyAt + counters.latencyBucket(millis * 1000)]! += 1;
+    counts[atBusy]! += micros / 1e6;
+    counts[counters.latencyAt + counters.latencyBucket(micros)]! += 1;
     this.#publish();
   }
 

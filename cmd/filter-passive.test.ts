@@ -19,7 +19,8 @@ import { concat, fromText, repositoryPath } from '../lib/testing.js';
 import { linkEthernet, linkRaw } from '../lib/wire/link.js';
 import { ethernet, ipv4, tcp, udp } from '../lib/wire/testing.js';
 import type { DecisionMessage } from './filter-settings.js';
-import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import type { FilterLoopOptions } from './filter-loop-options.js';
+import { FilterLoop } from './filter-loop.js';
 import { endsAndKind, isPlain, scanned } from './scan-testing.js';
 import { makeSwarmMemory, watchOver, type SwarmMemory } from './swarm-memory.js';
 
@@ -135,6 +136,18 @@ describe('packets that are only watched', () => {
     monitor.feed([torrent], startMicros + 70e6);
     assert.equal(worker!.decisions.length, 1);
     assert.equal(worker!.count('flowsBegun'), 1);
+  });
+
+  test('nor is one that nobody answers, however few its packets, decided at each of them', () => {
+    const monitor = new Monitor();
+    const [worker] = monitor.workers;
+    const ping = ipv4(17, udp(fromText('d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe'), [3, 4]));
+    for (let i = 0; i < 4; i++) {
+      monitor.feed([ping], startMicros + i * 31e6);
+      monitor.feed([torrent], startMicros + i * 61e6);
+    }
+    assert.equal(worker!.decisions.length, 2);
+    assert.equal(worker!.count('flowsBegun'), 2);
   });
 
   test('once a flow was let go, no detector looks at its packets any more', () => {

@@ -4,6 +4,7 @@ import { wantsNames, type Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
 import type { Firewall, RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
+import { countedSizes } from '../lib/io/nfqueue.js';
 import { flowsMaxLowest } from '../lib/limits.js';
 import { makeSwarmMemory, type SwarmMemory } from './swarm-memory.js';
 import type { QueuePlan } from './filter-settings.js';
@@ -41,10 +42,12 @@ export function plansOf(
     worker,
     queue: {
       number: config.queue.first + worker,
-      batchPackets: config.batch,
       copyBytes: wantsNames(config) ? Math.max(config.queue.copyBytes, helloBytes) : config.queue.copyBytes,
       lengthMax: config.queue.length,
-      receiveBufferBytes: config.queue.receiveBufferBytes,
+      ...countedSizes(config.queue.length, {
+        batchPackets: config.batch,
+        receiveBufferBytes: config.queue.receiveBufferBytes,
+      }),
     },
     rings: null,
     processors,

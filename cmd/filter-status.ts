@@ -86,6 +86,7 @@ function workerReports(states: WorkerPool['states'], counts: readonly Float64Arr
       packets: countOf(counts[index]!, 'packets'),
       flows: countOf(counts[index]!, 'flowsNow'),
       waiting: kernel?.waiting ?? null,
+      uninspected: queue === null ? null : countOf(counts[index]!, 'overruns'),
       kernel_dropped: kernel?.queueDropped ?? null,
       socket_dropped: kernel?.userDropped ?? null,
     };

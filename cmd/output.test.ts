@@ -218,10 +218,9 @@ describe('a signal', () => {
     'the progress line is gone when a signal ends the program',
     { skip: script ? false : 'no script(1)' },
     async () => {
-      const bytes = readFileSync(torrent);
-      writeFileSync(join(folder, 'one'), bytes.subarray(0, 5000));
-      writeFileSync(join(folder, 'two'), bytes.subarray(5000));
-      const feed = '(cat one; sleep 1; cat two; sleep 20)';
+      writeFileSync(join(folder, 'all'), readFileSync(torrent));
+      // Something comes for twenty seconds, so that there is progress to show, however late the program begins to read.
+      const feed = '(exec < all; head -c 5000; for i in {1..40}; do sleep 0.5; head -c 100; done)';
       const command = `${feed} | (echo $BASHPID > pid; exec ${s} scan - -o report)`;
       const child = spawn('script', ['-qec', `bash -c '${command}'`, '/dev/null'], {
         cwd: folder,

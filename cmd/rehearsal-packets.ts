@@ -152,5 +152,11 @@ export function rehearsalPackets(): RehearsalPacket[] {
       packetOf(4, tcp, index, true, tcpAck, length),
     );
   }
+  // Words that nobody answers.
+  const last = first + udpTalks.length + 1 + wildLengths.length;
+  for (const [i, fromServer] of [false, true].entries()) {
+    packets.push(packetOf(4, udp, last + i, fromServer, 0, wildLengths[0]!));
+    packets.push(packetOf(4, tcp, last + i, fromServer, tcpAck, wildLengths[0]!));
+  }
   return packets;
 }

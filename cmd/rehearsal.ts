@@ -16,7 +16,8 @@ import { NfqueueCounters } from '../lib/io/nfqueue.js';
 import { QueueBatch, type PacketQueue, type QueueCounters } from '../lib/io/packet-queue.js';
 import { counterNames } from '../lib/native/index.js';
 import { linkRaw } from '../lib/wire/link.js';
-import { FilterLoop, type FilterLoopOptions } from './filter-loop.js';
+import type { FilterLoopOptions } from './filter-loop-options.js';
+import { FilterLoop } from './filter-loop.js';
 import { rehearsalPackets } from './rehearsal-packets.js';
 import { exemptBy } from './swarm-memory.js';
 
@@ -41,10 +42,13 @@ const kept: FilterLoop[] = [];
 /** Turns that a flow lasts: longer than it is looked at. */
 const flowTurns = 40;
 const idleTurns = 50;
-/** Now and then flows are silent for longer than a flow is believed without a look at its age (table.ts). */
 const turnMicros = 10_000;
+/** The first turns of each round of `silentTurns` have few packets, as on a quiet path. */
+const smallTurns = 4;
+/** Now and then flows are silent for longer than a flow is believed without a look at its age, or unanswered (table.ts). */
 const silentTurns = 16;
 const silentMicros = 25e6;
+const longerMicros = 45e6;
 /** Longer than all that takes: an idle queue has the clock's time. */
 const beginsBeforeMicros = 7.5e9;
 const wildBytes = 8;
@@ -89,14 +93,16 @@ class RehearsalQueue implements PacketQueue {
     const { batch } = this;
     const turn = ++this.#turn;
     if (turn % idleTurns === 0) return (batch.count = 0);
-    const timeMicros = this.#beganMicros + turn * turnMicros + Math.floor(turn / silentTurns) * silentMicros;
+    const silences = Math.floor(turn / silentTurns);
+    const silentSince = silences * silentMicros + (silences >> 1) * longerMicros;
+    const timeMicros = this.#beganMicros + turn * turnMicros + silentSince;
     for (let i = 0; i < this.#ports.length; i++) {
       batch.bytes[this.#ports[i]!] = 0x80 | (Math.floor(turn / flowTurns) & 0x7f);
       batch.timeMicros[i] = timeMicros;
       batch.frame[i] = turn;
     }
     for (const at of this.#wild) this.#fillWild(at);
-    batch.count = this.#ports.length;
+    batch.count = turn % silentTurns < smallTurns ? 1 + (turn % smallTurns) : this.#ports.length;
     return batch.count;
   }
 
@@ -120,6 +126,7 @@ class RehearsalQueue implements PacketQueue {
   settle(): void {
     this.#plain.verdictMessages += this.batch.count;
     this.#plain.malformed += 1;
+    this.batch.workMicros[0] = (this.#turn & 15) * 1.7;
     this.batch.count = 0;
   }
 

@@ -1,13 +1,18 @@
 /** What a worker of a monitor reads from: its ring of each interface. */
 import { PacketBatch } from '../lib/io/packet-source.js';
-import { RingQueue } from '../lib/io/ring-queue.js';
+import { RingQueue, type RingQueueOptions } from '../lib/io/ring-queue.js';
 import { RingReader } from '../lib/io/slab-ring.js';
 import type { RingSettings } from './filter-settings.js';
 
 /** A packet's interface is told as its place among those that are watched, from 1. */
-export function openRings({ memories, bell, batchPackets }: RingSettings, waitMillis: number): RingQueue {
+export function openRings(
+  { memories, bell, batchPackets }: RingSettings,
+  waitMillis: number,
+  clock?: RingQueueOptions['readWorkClock'],
+): RingQueue {
   const rings = memories.map((memory, place) => ({ memory, interfaceIndex: place + 1 }));
-  return new RingQueue({ rings, bell, batchPackets, waitMillis });
+  const timed = clock === undefined ? {} : { readWorkClock: clock };
+  return new RingQueue({ rings, bell, batchPackets, waitMillis, ...timed });
 }
 
 /**

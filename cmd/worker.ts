@@ -16,7 +16,7 @@ import type { PacketQueue, QueueBatch } from '../lib/io/packet-queue.js';
 import { RingWriter } from '../lib/io/slab-ring.js';
 import { counterAt } from '../lib/engine/counters.js';
 import { markMaskDefault } from '../lib/firewall/marks.js';
-import { threadId } from '../lib/native/index.js';
+import { threadId, workClock } from '../lib/native/index.js';
 import { confineData } from './affinity.js';
 import { FilterLoop } from './filter-loop.js';
 import {
@@ -82,7 +82,7 @@ const box = new ReportBox(control);
 function open(): PacketQueue {
   if (settings.queue === null) {
     if (settings.restarted) counts[givenUpAt]! += giveUp(settings.rings);
-    return openRings(settings.rings, waitMillis);
+    return openRings(settings.rings, waitMillis, workClock());
   }
   const { number, batchPackets, copyBytes, lengthMax, receiveBufferBytes } = settings.queue;
   return new NfqueueQueue({

@@ -56,6 +56,7 @@ test('a cut body is believed once it has begun with the numbers of a swarm', () 
     view.bytes = fromText(text);
     view.end = view.bytes.length;
     view.wireLength = wireLength;
+    view.fromClient = false;
     return httpTrackerAnswer.inspect(view);
   };
   const counts = 'd8:completei12e10:incompletei1';

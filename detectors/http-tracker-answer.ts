@@ -31,6 +31,7 @@ const scrapeProof = 2;
 const countsOnly = 3;
 const beginsWithCounts = 4;
 const bareStrong = 5;
+const failureStrong = 6;
 
 const oddPeers = 0;
 
@@ -74,6 +75,8 @@ const filesFirst = ascii('d5:filesd20:');
 
 /** `d5:peers` and `d5:files`. */
 const keyHeadBytes = 8;
+/** `d14:failure reason`. */
+const reasonHeadBytes = 18;
 
 const letterD = 0x64;
 const letterE = 0x65;
@@ -185,6 +188,11 @@ function isSentence(bytes: Uint8Array, at: number, end: number): boolean {
   return to > from || length === 0;
 }
 
+/** True if the failure reason at `reason` is all that the dictionary at `at` holds. */
+function isAlone(bytes: Uint8Array, at: number, reason: number, end: number): boolean {
+  return reason === at + reasonHeadBytes && stringEnd(bytes, reason, end) + 1 === end;
+}
+
 /** True if the dictionary at `at` begins with how many have everything, and how many do not. */
 function opensWithCounts(bytes: Uint8Array, at: number, end: number): boolean {
   if (!startsWith(bytes, at, end, completeFirst)) return false;
@@ -210,8 +218,18 @@ function isBare(bytes: Uint8Array, at: number, form: number): boolean {
   return outer.values[files] === first && bytes[first + 1] === letterE;
 }
 
-/** What the dictionary at `at`, just read, says: a finding, or -1. `isWhole` if it ends at `end`. */
-function findingOf(view: View, bytes: Uint8Array, at: number, end: number, isWhole: boolean): number {
+/**
+ * What the dictionary at `at`, just read, says: a finding, or -1. `isWhole` if it ends at `end`; `isBody` if HTTP is before
+ * it. Without that, a reason among other keys may be an answer of some other protocol that has picked bencode.
+ */
+function findingOf(
+  view: View,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  isWhole: boolean,
+  isBody: boolean,
+): number {
   const { values } = outer;
   const hasInterval = hasIntervalNumber(bytes, end);
   const form = peersForm(bytes, end);
@@ -220,7 +238,8 @@ function findingOf(view: View, bytes: Uint8Array, at: number, end: number, isWho
     return -1;
   }
   const reason = values[failureReason]!;
-  if (reason >= 0 && isSentence(bytes, reason, end)) return failureProof;
+  if (reason >= 0 && isSentence(bytes, reason, end))
+    return isBody || isAlone(bytes, at, reason, end) ? failureProof : failureStrong;
   const counts =
     (hasInteger(bytes, end, outer, complete) ? 1 : 0) +
     (hasInteger(bytes, end, outer, incomplete) ? 1 : 0) +
@@ -249,7 +268,10 @@ function isLead(byte: number): boolean {
   return byte === 0x0d || byte === 0x0a || byte === 0xef || byte === 0xbb || byte === 0xbf;
 }
 
-/** Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this. */
+/**
+ * Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this, `isBody` whether
+ * the head of an HTTP response is before it.
+ */
 function judge(
   view: View,
   bytes: Uint8Array,
@@ -257,6 +279,7 @@ function judge(
   end: number,
   inOpening: boolean,
   waits: boolean,
+  isBody: boolean,
 ): Outcome {
   const mayLead = body < end && isLead(bytes[body]!);
   if (mayLead) body = dictionaryStart(bytes, body, end);
@@ -268,7 +291,7 @@ function judge(
   const whole = readDictionary(bytes, body, end, outer);
   const to = whole < 0 ? end : whole;
   const mayGrow = whole === Incomplete && waits;
-  const finding = findingOf(view, bytes, body, to, whole > 0);
+  const finding = findingOf(view, bytes, body, to, whole > 0, isBody);
   if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
   // Counts without peers: the peers may still come.
   if ((finding === countsOnly || finding === beginsWithCounts) && mayGrow) return More;
@@ -295,7 +318,7 @@ function judgeOpening(view: View, waits: boolean): Outcome {
     return waits ? More : No;
   const body = responseBody(opening, openingStart, openingEnd);
   if (body === NoBodyYet) return waits ? More : No;
-  return judge(view, opening, body, openingEnd, true, waits);
+  return judge(view, opening, body, openingEnd, true, waits, true);
 }
 
 function inspect(view: View): Outcome {
@@ -307,14 +330,18 @@ function inspect(view: View): Outcome {
   if (isResponse(bytes, start, end)) {
     const body = responseBody(bytes, start, end);
     if (body === NoBodyYet) return isFirst && !cut ? More : No;
-    return judge(view, bytes, body, end, false, isFirst && !cut && kept < enoughBytes);
+    return judge(view, bytes, body, end, false, isFirst && !cut && kept < enoughBytes, true);
   }
   if (kept > end - start && isResponse(opening, openingStart, openingEnd)) {
     const outcome = judgeOpening(view, kept < enoughBytes);
     if (outcome !== No) return outcome;
   }
-  if (mayBeBody(bytes, start, end))
-    return judge(view, bytes, bodyData(bytes, start, end), end, false, isFirst && !cut && kept < enoughBytes);
+  // Who opened the connection asks; what it says without HTTP is no answer.
+  if (view.fromStart && view.fromClient) return No;
+  if (mayBeBody(bytes, start, end)) {
+    const body = bodyData(bytes, start, end);
+    return judge(view, bytes, body, end, false, isFirst && !cut && kept < enoughBytes, false);
+  }
   return end - start < 8 && isFirst && mayBecomeHttp(bytes, start, end) ? More : No;
 }
 
@@ -349,6 +376,7 @@ export const httpTrackerAnswer: Detector = {
       kind: 'http-tracker',
       confidence: 'strong',
     },
+    { text: 'failure reason among other keys, without HTTP', kind: 'http-tracker', confidence: 'strong' },
   ],
   nearMisses: ['bencoded answer whose peers are not multiples of 6 or 18 bytes'],
   inspect,

@@ -1,5 +1,7 @@
 /** The registry: every detector, in the order in which they are asked. Adding one is one line here. */
 import { azureusDht } from './azureus-dht.js';
+import { azureusLan } from './azureus-lan.js';
+import { azureusMessages } from './azureus-messages.js';
 import type { Detector } from './detector.js';
 import { dht } from './dht.js';
 import { httpTracker } from './http-tracker.js';
@@ -29,11 +31,13 @@ export const detectors: readonly Detector[] = [
   httpTracker,
   httpTrackerAnswer,
   lsd,
+  azureusLan,
   webtorrentTracker,
   webSeed,
   webDownload,
   torrentFile,
   peerMessages,
+  azureusMessages,
   mse,
   mseMiddle,
 ];

@@ -134,6 +134,7 @@ test('each bound of the lengths, on either side of it', () => {
   for (const [turn, good, bad, near] of [
     [0, 608, 609, 1],
     [1, 608, 609, 3],
+    [1, 96, 95, 11],
     [2, 56, 55, 4],
     [2, 636, 637, 5],
     [3, 526 + 68, 4691, 7],

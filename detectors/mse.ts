@@ -78,6 +78,7 @@ const fourthTooLong = 7;
 const inWords = 8;
 const noHandshake = 9;
 const likeEmule = 10;
+const answerTooShort = 11;
 
 const finding = (confidence: 'strong' | 'hint', text: string): Finding => ({
   text,
@@ -133,6 +134,7 @@ export const mse: Detector = {
     'four messages as in MSE, but the lengths are those of words of four bytes, as in MTProto (Telegram)',
     'four messages as in MSE without a peer handshake, but the fifth is too short for it (68 bytes)',
     'random bytes like a public key of MSE, but the byte behind counts the padding, as eMule does towards its servers',
+    'random bytes like a public key of MSE, but the answer is shorter than a key (96 bytes)',
   ],
   inspect(view: View): Outcome {
     const { turn } = view;
@@ -238,9 +240,16 @@ function fourthLimit(view: View): number {
   return limit + (view.turnBytes[1] === keyBytes ? paddingMax : 0);
 }
 
+/** The client speaks again: the answer is complete. True if the client began with a key and the answer is none. */
+function wasNotAnswered({ turnBytes, opening, openingStart, openingEnd }: View): boolean {
+  const first = turnBytes[0]!;
+  if (turnBytes[1]! >= keyBytes || first < keyBytes || first > keyMessageMax) return false;
+  return isKey(opening, openingStart, openingEnd, first);
+}
+
 function judgeThird(view: View): Outcome {
   const { turnBytes, bytes, start, end } = view;
-  if (!areKeys(view)) return No;
+  if (!areKeys(view)) return wasNotAnswered(view) ? nearMiss(view, answerTooShort) : No;
   if (!looksRandom(bytes, start, end)) return nearMiss(view, laterNotRandom);
   if (turnBytes[2]! > thirdLimit(view)) return nearMiss(view, thirdTooLong);
   if (hasOwnHandshake(view)) return yesInPayload(view, handshakeLength, start, end);

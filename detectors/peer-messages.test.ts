@@ -26,9 +26,15 @@ const keepAlive = new Uint8Array(4);
 const have = (piece: number) => message(4, piece);
 const request = (piece: number, begin: number, length = 16384) => message(6, piece, begin, length);
 
-function run(...packets: readonly (readonly ['>' | '<', Uint8Array])[]) {
+type Sent = readonly ['>' | '<', Uint8Array];
+
+function run(...packets: readonly Sent[]) {
+  return runAt(2, false, ...packets);
+}
+
+function runAt(serverPort: number, fromStart: boolean, ...packets: readonly Sent[]) {
   const steps = packets.map(([side, payload]) => ({ fromClient: side === '>', payload }));
-  const answer = runDetector(peerMessages, { steps, fromStart: false, clientPort: 1, serverPort: 2 });
+  const answer = runDetector(peerMessages, { steps, fromStart, clientPort: 1, serverPort });
   const grade = peerMessages.findings.find(({ text }) => text === answer.finding)?.confidence ?? null;
   return { ...answer, grade };
 }
@@ -74,6 +80,19 @@ describe('one packet', () => {
     assert.equal(run(['>', hello.slice(0, 1)], ['>', hello.slice(1)], ['>', asked]).outcome, More);
     assert.equal(run(['<', hello], ['>', asked]).outcome, More);
     assert.equal(run(['>', hello.slice(1)], ['>', asked]).grade, 'proof');
+  });
+
+  test('at the port of those updates a flow met in its middle needs what only BitTorrent has', () => {
+    const asked = concat(request(3, 0, 16384), request(3, 16384, 16384));
+    const met = runAt(7680, false, ['>', asked], ['<', block(3, 0, 16384).slice(0, 1448)]);
+    assert.equal(met.outcome, More);
+    assert.match(met.near ?? '', /Delivery Optimization/);
+    const odd = runAt(7680, false, ['>', request(3, 5, 100)], ['<', block(3, 5, 100)]);
+    assert.notEqual(odd.outcome, Yes);
+    assert.equal(runAt(7681, false, ['>', asked]).grade, 'proof');
+    assert.equal(runAt(7680, true, ['>', asked]).grade, 'proof');
+    const extended = fromText('\0\0\0\x1a\x14\0d1:md11:ut_metadatai2eee');
+    assert.equal(runAt(7680, false, ['>', asked], ['>', extended]).grade, 'proof');
   });
 
   test('many blocks that the end of a file cuts are no proof, nor three numbers with a 0 or a 1 among them', () => {

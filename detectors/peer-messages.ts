@@ -50,6 +50,7 @@ const fewMessages = 5;
 const loneBlock = 6;
 
 const tooLight = 0;
+const atDeliveryPort = 1;
 
 /** Weight that is believed by itself: one request for a usual block or four for odd ones; haves weigh half at most. */
 const proofWeight = weightUsualBlock;
@@ -61,6 +62,8 @@ const clientLengthMax = 32;
 const keyV = ascii('v');
 /** How both sides of Windows Delivery Optimization begin. */
 const swarmHeader = ascii('\x0eSwarm protocol');
+/** Its port (Microsoft, "Delivery Optimization workflow": a binary protocol over TCP, port 7680). */
+const deliveryPort = 7680;
 
 export const peerMessages: Detector = {
   name: 'peer-messages',
@@ -73,7 +76,8 @@ export const peerMessages: Detector = {
     'fewer than four different haves, chokes, bitfields and keep-alives are not believed, more of them are only ' +
     'strong; haves that count up or alternate say nothing; packets inside a block say ' +
     'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such); ' +
-    'Windows Delivery Optimization has the same messages, and is only told apart by its beginning',
+    'Windows Delivery Optimization has the same messages and is told apart by its beginning; at its port (7680) a ' +
+    'flow whose beginning was not seen needs a known extension message',
   scope: 'packets',
   packetsMax: 24,
   firstBytes: [0x00, 0x0e],
@@ -101,7 +105,10 @@ export const peerMessages: Detector = {
       repeatable: true,
     },
   ],
-  nearMisses: ['lengths and ids as in the peer protocol, but nothing in them that only BitTorrent explains'],
+  nearMisses: [
+    'lengths and ids as in the peer protocol, but nothing in them that only BitTorrent explains',
+    'messages of BEP 3 at the port of Windows Delivery Optimization, which has the same, and no beginning',
+  ],
   inspect(view: View): Outcome {
     const { bytes, start, end } = view;
     if (isDeliveryOptimization(view)) return More;
@@ -109,7 +116,7 @@ export const peerMessages: Detector = {
     const payloadFits = end - start >= 5 && bytes[start] === 0 && weighChain(bytes, start, end);
     const unfinished = payloadFits ? found.end > end : mayBegin(view);
     if (payloadFits && found.weight >= strongWeight) return grade(view, bytes, false);
-    if (payloadFits && answersOther(view)) return yesInPayload(view, requestAndPiece, start, start + 13);
+    if (payloadFits && answersOther(view)) return answered(view);
     const weight = payloadFits ? found.weight : NotMessage;
     const before = view.openingEnd - view.openingStart - (end - start);
     if (before > 0 && view.opening[view.openingStart] === 0) {
@@ -135,6 +142,14 @@ function isDeliveryOptimization(view: View): boolean {
   return openingEnd > openingStart && isBeginningOf(opening, openingStart, openingEnd, swarmHeader);
 }
 
+/**
+ * True if these may be the messages of an update of Windows whose beginning was missed. A peer that listens there is
+ * found by its handshake, or by a known extension message, which only BitTorrent has.
+ */
+function maybeDelivery({ fromStart, sourcePort, destinationPort }: View): boolean {
+  return !fromStart && (sourcePort === deliveryPort || destinationPort === deliveryPort);
+}
+
 /** Weighs the chain in this side's opening; false if this packet adds nothing to it. */
 function walkOpening(view: View, before: number): boolean {
   if (!weighChain(view.opening, view.openingStart, view.openingEnd)) return false;
@@ -147,8 +162,20 @@ function mayBegin({ bytes, start, end }: View): boolean {
   return end - start < 4 || u32(bytes, start) !== 0;
 }
 
+/** The answer to a block that the other side asked for. */
+function answered(view: View): Outcome {
+  if (maybeDelivery(view)) return nearDelivery(view);
+  return yesInPayload(view, requestAndPiece, view.start, view.start + 13);
+}
+
+function nearDelivery(view: View): Outcome {
+  view.near = atDeliveryPort;
+  return More;
+}
+
 /** Says what the chain in `found` is worth. */
 function grade(view: View, bytes: Uint8Array, inOpening: boolean): Outcome {
+  if (found.heaviest < weightKnownExtension && maybeDelivery(view)) return nearDelivery(view);
   const from = inOpening ? view.openingStart : view.start;
   const end = inOpening ? view.openingEnd : view.end;
   let finding = found.weight >= proofWeight ? chain : fewMessages;

@@ -35,7 +35,7 @@ test('waits for info behind a list of trackers, then grades what it has', () => 
   const long = `7:comment4000:${'x'.repeat(4000)}`;
   assert.equal(
     ask(`d8:announce18:http://t.example/a${list}${long}`).finding,
-    'metainfo file by three or more of its keys',
+    'metainfo file by three or more marks: its keys, lists of trackers, content type',
   );
   assert.equal(
     ask(`d8:announce18:http://t.example/a${long}`).finding,
@@ -68,5 +68,8 @@ test('the first entry of a long list or tree of files is enough', () => {
 
 test('three keys are said at once', () => {
   const file = 'd8:announce18:http://t.example/a7:comment1:x13:creation datei1e4:info';
-  assert.equal(ask(file).finding, 'metainfo file by three or more of its keys');
+  assert.equal(
+    ask(file).finding,
+    'metainfo file by three or more marks: its keys, lists of trackers, content type',
+  );
 });

@@ -1,5 +1,5 @@
 /**
- * Metainfo files (BEP 3; version 2 BEP 52; also BEP 12, 17, 19, 5 for their keys) on their way over HTTP, FTP data or
+ * Metainfo files (BEP 3; version 2 BEP 52; also BEP 5, 12, 17, 19, 30 for their keys) on their way over HTTP, FTP data or
  * any plain stream that begins with one. https://www.bittorrent.org/beps/bep_0003.html#metainfo-files
  *
  * The body itself is read: the keys of its dictionary with the types that they must have. The content type alone is a
@@ -9,6 +9,7 @@
 import { More, No, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
 import {
+  declaredLength,
   dictionaryKeys,
   Incomplete,
   integerEnd,
@@ -19,7 +20,7 @@ import {
   type DictionaryKeys,
 } from '../lib/wire/bencode.js';
 import { bodyData, headEnd, headerValue, isResponse, mayBecomeHttp } from '../lib/wire/http.js';
-import { ascii, decimal, isDigit, needle, startsWithIgnoringCase } from '../lib/wire/text.js';
+import { ascii, isDigit, needle, startsWithIgnoringCase } from '../lib/wire/text.js';
 
 const infoProof = 0;
 const keysProof = 1;
@@ -42,6 +43,7 @@ const outer = dictionaryKeys([
 ]);
 const infoKey = 0;
 const announceKey = 1;
+const announceListKey = 2;
 
 const inner = dictionaryKeys([
   ['files', 'l'],
@@ -51,10 +53,14 @@ const inner = dictionaryKeys([
   ['meta version', 'i'],
   ['name', '0'],
   ['piece length', 'i'],
+  ['root hash', '0'],
 ]);
 const filesKey = 0;
 const fileTreeKey = 1;
 const piecesKey = 2;
+const versionKey = 4;
+const pieceLengthKey = 6;
+const rootKey = 7;
 
 /** The first file of version 1's list (BEP 3), and of version 2's tree (BEP 52). */
 const listed = dictionaryKeys([
@@ -70,7 +76,9 @@ const contentType = needle('\ncontent-type:');
 const torrentType = ascii('application/x-bittorrent');
 
 const letterD = 0x64;
+const letterE = 0x65;
 const letterI = 0x69;
+const letterL = 0x6c;
 const sha1Bytes = 20;
 const sha256Bytes = 32;
 /** Folders that the first file of a tree may lie in. */
@@ -81,13 +89,6 @@ const enoughBytes = 3072;
 const readPacketsMax = 4;
 /** Segment so short that only a stream still being kept can tell. */
 const shortBytes = 16;
-
-/** Length that the string at `at` declares, whether or not all of it is here; -1 if there is none. */
-function declaredLength(bytes: Uint8Array, at: number, end: number): number {
-  if (at < 0) return -1;
-  const from = stringStart(bytes, at, end);
-  return from < 0 ? -1 : decimal(bytes, at, from - 1);
-}
 
 /** How many of the keys from `first` on were read; an integer must be whole. */
 function countFrom(first: number, keys: DictionaryKeys, bytes: Uint8Array, end: number): number {
@@ -124,14 +125,20 @@ function isFileTree(bytes: Uint8Array, at: number, end: number): boolean {
 
 /**
  * Marks of an info dictionary in what is here of it; two are enough, BEP 3 demands at least four. Of a long list of
- * files only the beginning may be in reach, so its first entry is a mark of its own.
+ * files only the beginning may be in reach, so its first entry is a mark of its own. One that is all here is none
+ * without a piece length, and hashes (BEP 30: their root) or a tree of files: lengths and names are in other protocols'
+ * dictionaries too. One that is cut by a chunk's size line is not all here.
  */
 function infoMarks(bytes: Uint8Array, at: number, end: number): number {
-  readDictionary(bytes, at, end, inner);
+  const isWhole = readDictionary(bytes, at, end, inner) > 0;
   const { values } = inner;
   let marks = countFrom(piecesKey + 1, inner, bytes, end);
   const hashes = declaredLength(bytes, values[piecesKey]!, end);
-  if (hashes > 0 && hashes % sha1Bytes === 0) marks++;
+  const hasHashes = hashes >= 0 && hashes % sha1Bytes === 0;
+  const hasTree = values[fileTreeKey]! >= 0 && values[versionKey]! >= 0;
+  const hasRoot = declaredLength(bytes, values[rootKey]!, end) === sha1Bytes;
+  if (isWhole && (values[pieceLengthKey]! < 0 || !(hasHashes || hasTree || hasRoot))) return 0;
+  if (hasHashes && hashes > 0) marks++;
   if (values[filesKey]! >= 0) marks += isFileList(bytes, values[filesKey]!, end) ? 2 : 1;
   if (values[fileTreeKey]! >= 0) marks += isFileTree(bytes, values[fileTreeKey]!, end) ? 2 : 1;
   return marks;
@@ -146,23 +153,49 @@ function isUrl(bytes: Uint8Array, at: number, end: number): boolean {
   return false;
 }
 
+/** Lists of trackers that `listsTrackers` looks at. */
+const tiersEnough = 3;
+
+/** True if the value at `at` begins as lists of trackers' URLs (BEP 12), of which there may be more than is kept. */
+function listsTrackers(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at < 0 || bytes[at] !== letterL) return false;
+  let next = at + 1;
+  for (let tiers = 0; tiers < tiersEnough; tiers++) {
+    if (next >= end || bytes[next] !== letterL || !isUrl(bytes, next + 1, end)) return false;
+    next++;
+    while (next < end && bytes[next] !== letterE) {
+      next = stringEnd(bytes, next, end);
+      if (next < 0) return false;
+    }
+    next++;
+  }
+  return true;
+}
+
 /** True if `[at, end)` begins with a dictionary, as far as two bytes can tell. */
 function beginsDictionary(bytes: Uint8Array, at: number, end: number): boolean {
   return end - at >= 2 && bytes[at] === letterD && bytes[at + 1] !== 0x30 && isDigit(bytes[at + 1]!);
 }
 
-/** What the dictionary that was just read says: a finding, or -1. `whole` is what the reading answered. */
-function findingOf(bytes: Uint8Array, whole: number, end: number): number {
+/**
+ * What the dictionary that was just read says: a finding, or -1. `whole` is what the reading answered; `typed` if it came
+ * as application/x-bittorrent, which is a mark like a key.
+ */
+function findingOf(bytes: Uint8Array, whole: number, end: number, typed: boolean): number {
   const info = outer.values[infoKey]!;
   if (info >= 0 && infoMarks(bytes, info, end) >= 2) return infoProof;
   // Without its info a metainfo is believed only while the info can still come.
   if (whole !== Incomplete) return -1;
   const tracker = isUrl(bytes, outer.values[announceKey]!, end) ? 1 : 0;
-  const marks = tracker + countFrom(announceKey + 1, outer, bytes, end);
+  const lists = listsTrackers(bytes, outer.values[announceListKey]!, end) ? 1 : 0;
+  const marks = tracker + lists + (typed ? 1 : 0) + countFrom(announceKey + 1, outer, bytes, end);
   return marks >= 3 ? keysProof : marks === 2 && tracker === 1 ? keysStrong : -1;
 }
 
-/** Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this. */
+/**
+ * Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this, `typed` whether
+ * a head before it says what it is.
+ */
 function judgeBody(
   view: View,
   bytes: Uint8Array,
@@ -170,10 +203,11 @@ function judgeBody(
   end: number,
   inOpening: boolean,
   waits: boolean,
+  typed: boolean,
 ): Outcome {
   if (!beginsDictionary(bytes, body, end)) return No;
   const whole = readDictionary(bytes, body, end, outer);
-  const finding = findingOf(bytes, whole, end);
+  const finding = findingOf(bytes, whole, end, typed);
   if (whole === Incomplete && waits && finding !== infoProof && finding !== keysProof) return More;
   if (finding < 0) return No;
   const to = whole < 0 ? end : whole;
@@ -204,12 +238,12 @@ function judgeResponse(
   if (head < 0) return waits ? More : No;
   const body = bodyData(bytes, head, end);
   if (end - body < 2 && waits) return More;
-  const outcome = judgeBody(view, bytes, body, end, inOpening, waits);
+  const named = headerValue(bytes, start, head, contentType);
+  const typed = named >= 0 && isTorrentType(bytes, named, head);
+  const outcome = judgeBody(view, bytes, body, end, inOpening, waits, typed);
   if (outcome !== No) return outcome;
   // Pages and JSON under this type are a site's errors; only what cannot be read (content coding) is taken at its word.
-  if (body < end && isText(bytes[body]!)) return No;
-  const named = headerValue(bytes, start, head, contentType);
-  if (named < 0 || !isTorrentType(bytes, named, head)) return No;
+  if (!typed || (body < end && isText(bytes[body]!))) return No;
   const to = named + torrentType.length;
   return inOpening ? yesInOpening(view, typeStrong, named, to) : yesInPayload(view, typeStrong, named, to);
 }
@@ -226,7 +260,7 @@ function judgeOpening(view: View, waits: boolean): Outcome {
   if (!isEarly && !isWorthReading(opening, openingStart, openingEnd, view.end - view.start))
     return waits ? More : No;
   return isBody
-    ? judgeBody(view, opening, openingStart, openingEnd, true, waits)
+    ? judgeBody(view, opening, openingStart, openingEnd, true, waits, false)
     : judgeResponse(view, opening, openingStart, openingEnd, true, waits);
 }
 
@@ -243,7 +277,8 @@ function inspect(view: View): Outcome {
   }
   if (isResponse(bytes, start, end)) return judgeResponse(view, bytes, start, end, false, isFirst && waits);
   // A body without its head: a second segment, FTP data, or a plain stream.
-  if (beginsDictionary(bytes, start, end)) return judgeBody(view, bytes, start, end, false, isFirst && waits);
+  if (beginsDictionary(bytes, start, end))
+    return judgeBody(view, bytes, start, end, false, isFirst && waits, false);
   if (!isFirst || length >= shortBytes) return No;
   return mayBecomeHttp(bytes, start, end) || (length === 1 && bytes[start] === letterD) ? More : No;
 }
@@ -252,7 +287,7 @@ export const torrentFile: Detector = {
   name: 'torrent-file',
   transport: 'tcp',
   confidence: 'proof',
-  reference: 'BEP 3, BEP 5, BEP 12, BEP 17, BEP 19, BEP 52',
+  reference: 'BEP 3, BEP 5, BEP 12, BEP 17, BEP 19, BEP 30, BEP 52',
   summary: 'metainfo (.torrent) files fetched over HTTP, FTP data or a plain stream',
   limits:
     'not inside TLS; a body with content coding (gzip, br) only by its content type; not inside archives or mails',
@@ -262,7 +297,11 @@ export const torrentFile: Detector = {
   where: 'anywhere',
   findings: [
     { text: 'metainfo file with its info dictionary', kind: 'torrent-file', confidence: 'proof' },
-    { text: 'metainfo file by three or more of its keys', kind: 'torrent-file', confidence: 'proof' },
+    {
+      text: 'metainfo file by three or more marks: its keys, lists of trackers, content type',
+      kind: 'torrent-file',
+      confidence: 'proof',
+    },
     { text: 'metainfo file by its tracker and one more key', kind: 'torrent-file', confidence: 'strong' },
     { text: 'answer of type application/x-bittorrent', kind: 'torrent-file', confidence: 'strong' },
   ],

@@ -3,16 +3,17 @@
  * checksum, a tunnel must carry a download, a flood must arrive.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serverV4, serverV6, type Host, type Lab } from './lab.js';
-import type { Running } from './process.js';
+import { slowness, until, type Running } from './process.js';
 
 const content = randomBytes(3_000_000);
 const checksum = createHash('sha256').update(content).digest('hex');
 const address = serverV4(2);
 const address6 = serverV6(2);
 const file = 'payload.bin';
+const slowly = 'slowly';
 
 export interface Benign {
   readonly name: string;
@@ -54,9 +55,10 @@ export async function startWeb(lab: Lab): Promise<Running> {
     'nginx.conf',
     `daemon off; master_process off; pid ${lab.folder}/nginx.pid; error_log stderr;
      events { worker_connections 256; }
-     http { access_log off; ${temporary} default_type application/octet-stream;
+     http { access_log off; send_timeout 600s; ${temporary} default_type application/octet-stream;
        server { listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
-         ssl_certificate ${certificate}; ssl_certificate_key ${key}; root ${lab.folder}/www; } }\n`,
+         ssl_certificate ${certificate}; ssl_certificate_key ${key}; root ${lab.folder}/www;
+         location /${slowly}/ { alias ${lab.folder}/www/; limit_rate $arg_rate; } } }\n`,
   );
   const running = lab.start('server', ['nginx', '-e', 'stderr', '-p', lab.folder, '-c', config]);
   await lab.listening('server', 443, 'tcp', running);
@@ -65,6 +67,52 @@ export async function startWeb(lab: Lab): Promise<Running> {
 
 let downloads = 0;
 
+/** A download with curl, which a test can hold while something else is made ready. */
+export class Download {
+  readonly #curl: Running;
+  readonly #target: string;
+
+  constructor(lab: Lab, url: string, words: readonly string[] = [], host: Host = 'client') {
+    this.#target = lab.path('downloads', String(downloads++));
+    const argv = [
+      'curl',
+      '-sS',
+      '-k',
+      '--max-time',
+      String(60 * slowness),
+      ...words,
+      '-o',
+      this.#target,
+      url,
+    ];
+    this.#curl = lab.start(host, argv, { name: argv.join(' ') });
+  }
+
+  /** Stops curl amid the transfer: the connection is open, and most of the content is still with the server. */
+  async hold(): Promise<void> {
+    const arrived = (): number => (existsSync(this.#target) ? statSync(this.#target).size : 0);
+    await until(
+      () => arrived() > 0 || this.#curl.exit !== null,
+      15,
+      () => `content of\n${this.#curl.tail()}`,
+    );
+    this.#curl.signal('SIGSTOP');
+    const bytes = arrived();
+    if (this.#curl.exit !== null || bytes > content.length / 2)
+      throw new Error(`not held amid the transfer, ${bytes} bytes\n${this.#curl.tail()}`);
+  }
+
+  goOn(): void {
+    this.#curl.signal('SIGCONT');
+  }
+
+  /** Waits for the end and compares what came. */
+  async ends(): Promise<void> {
+    await this.#curl.succeeds(70);
+    sameContent(this.#target);
+  }
+}
+
 /** Downloads the test content with curl and compares it; `words` are further options of curl. */
 export async function download(
   lab: Lab,
@@ -72,13 +120,18 @@ export async function download(
   words: readonly string[] = [],
   host: Host = 'client',
 ): Promise<void> {
-  const target = lab.path('downloads', String(downloads++));
-  await lab.run(host, ['curl', '-sS', '-k', '--max-time', '60', ...words, '-o', target, url], 70);
-  sameContent(target);
+  await new Download(lab, url, words, host).ends();
 }
 
-export const webUrl = (scheme: 'http' | 'https', family: 4 | 6 = 4): string =>
-  `${scheme}://${family === 4 ? address : `[${address6}]`}/${file}`;
+export const webUrl = (scheme: 'http' | 'https', family: 4 | 6 = 4, path = file): string =>
+  `${scheme}://${family === 4 ? address : `[${address6}]`}/${path}`;
+
+/**
+ * The same content at `rate` bytes per second, five seconds if left out: the server waits, since curl's own limit lets bursts of
+ * megabytes pass.
+ */
+export const slowUrl = (scheme: 'http' | 'https', family: 4 | 6 = 4, rate = 600_000): string =>
+  webUrl(scheme, family, `${slowly}/${file}?rate=${rate}`);
 
 async function web(lab: Lab): Promise<Benign[]> {
   await startWeb(lab);

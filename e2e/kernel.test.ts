@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { download, startWeb, webUrl } from './benign.js';
+import { Download, download, slowUrl, startWeb, webUrl } from './benign.js';
 import { Filter, savedRules } from './filter.js';
 import { Lab, serverV4 } from './lab.js';
 import { withoutFilter } from './requirements.js';
@@ -118,13 +118,16 @@ describe('beside others', { skip: withoutFilter, timeout: 240_000 }, () => {
   });
 
   test('connections that are open at the start go on', async () => {
+    // Held, not only slowed: however long the filter takes to start, they are amid their transfer then.
+    const rate = 250_000;
     const downloads = [
-      download(lab, webUrl('http'), ['--limit-rate', '700k']),
-      download(lab, webUrl('https', 6), ['--limit-rate', '700k']),
+      new Download(lab, slowUrl('http', 4, rate)),
+      new Download(lab, slowUrl('https', 6, rate)),
     ];
-    await sleep(1000);
+    await Promise.all(downloads.map((each) => each.hold()));
     const filter = await Filter.start(lab, { mode: 'enforce' });
-    await Promise.all(downloads);
+    for (const each of downloads) each.goOn();
+    await Promise.all(downloads.map((each) => each.ends()));
     assert.ok((await filter.status()).packets > 0, 'it saw them');
     await filter.stop();
   });

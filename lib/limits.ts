@@ -29,6 +29,14 @@ export const flowsMaxHighest = 4_194_304;
 /** Idle time after which a flow is ended, in packet time. nf_conntrack's defaults are 120 s (UDP stream) and 5 days. */
 export const idleTcpSeconds = 600;
 export const idleUdpSeconds = 180;
+/**
+ * A flow of so few packets to which nobody ever answered (a scan, a lookup of a node that is gone) is over sooner: of
+ * datagrams when nf_conntrack forgets it too; of SYNs (there they wait 120 s) after a time longer than any pause between
+ * the seven that Linux sends.
+ */
+export const idleUnansweredUdpSeconds = 30;
+export const idleUnansweredTcpSeconds = 60;
+export const unansweredPacketsMax = 8;
 /** After FIN from both sides, or RST, a TCP flow is only kept for late segments. */
 export const idleClosedSeconds = 20;
 

@@ -118,10 +118,16 @@ const general: readonly Setting[] = [
     'Worker threads, each with its own queue or rings; auto is two per core, four on Arm. Only the large cores of a hybrid processor count, and only those that affinity.data names.',
     { flag: 'workers', restart: opensQueues },
   ),
-  setting('batch', wholeNumber(1, 256), 64, 'Packets taken from the kernel at once.', {
-    flag: 'batch',
-    restart: opensQueues,
-  }),
+  setting(
+    'batch',
+    wholeNumber(1, 256),
+    64,
+    'Packets taken from the kernel at once; a quarter of queue.length at the most.',
+    {
+      flag: 'batch',
+      restart: opensQueues,
+    },
+  ),
   setting(
     'rules',
     oneOf('auto', 'nft', 'iptables', 'none'),
@@ -168,7 +174,7 @@ const queue: readonly Setting[] = [
     'queue.receive_buffer_bytes',
     wholeNumber(64 * 1024, 1024 ** 3, 'bytes'),
     1536 * 1024,
-    "Receive buffer of each queue's netlink socket. It is the shorter of the two queues on purpose: only what it cannot take is counted.",
+    "Receive buffer of each queue's netlink socket. It is the shorter of the two queues, with at most 384 bytes per packet of queue.length that is not in a batch: only what it cannot take is counted.",
     { command: 'run', restart: opensQueues },
   ),
 ];

@@ -13,9 +13,9 @@ export interface QueueStats {
   /** 0 nothing, 1 meta data, 2 packet. */
   readonly copyMode: number;
   readonly copyRange: number;
-  /** Dropped (or, fail-open, passed) because the queue was full. */
+  /** Dropped because the queue was full; what passes instead (fail-open) is not counted by the kernel. */
   readonly queueDropped: number;
-  /** Dropped because the listener's socket buffer was full. */
+  /** Dropped because the listener's socket buffer was full; the same. */
   readonly userDropped: number;
   readonly lastId: number;
 }

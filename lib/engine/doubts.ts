@@ -4,6 +4,7 @@
  */
 import { kinds, type Kind } from '../../detectors/detector.js';
 import { flagDoubtful, flagShape, sFlags, sInner, wordStride, type FlowTable } from '../flow/table.js';
+import { cutByShape, cutByThree } from '../flow/swarm.js';
 import type { Negotiation } from '../wire/negotiation.js';
 import { gradeStrong } from './evidence.js';
 import type { Notes } from './notes.js';
@@ -45,18 +46,16 @@ export class Doubts {
 
   /**
    * Notes what the memory says about the two ends of a flow; true if that is news. A client that is cut off tries again and
-   * again, and once in a hundred times its lengths are no evidence. So with `byShape` it is enough that the same two had a
-   * connection of the whole shape, and else that three remotes decided about the same client with the same server and port.
+   * again, and once in a hundred times its lengths are no evidence. So it is enough that the same client had a connection
+   * with the same server and port, with `byShape` one of the whole shape, else one that was decided as one of three.
    */
   ask(slot: number, s: number, byShape: boolean): boolean {
     const said = this.swarm.ask(this.#flows, slot, this.#seconds());
     let news = false;
     // The third remote may have come after this flow had its shape.
     if ((this.#notes.words[s + sFlags]! & flagShape) !== 0) news = this.#countRemotes(slot, s);
-    else if (byShape && this.swarm.isLike(this.#flows, slot, this.#seconds()))
-      news = this.#testify(s, bySwarm, sameRemote);
-    else if (this.swarm.wasCut(this.#flows, slot, this.#seconds()))
-      news = this.#testify(s, bySwarm, cutBefore);
+    else if (this.swarm.wasCut(this.#flows, slot, byShape ? cutByShape : cutByThree, this.#seconds()))
+      news = this.#testify(s, bySwarm, byShape ? sameRemote : cutBefore);
     if ((said & endpointTrusted) !== 0) news = this.#testify(s, byEndpoint, sureFinding) || news;
     else if ((said & endpointNamed) !== 0) news = this.#testify(s, byEndpoint, 0) || news;
     if ((said & portActive) !== 0) news = this.#testify(s, byHost, sureFinding) || news;
@@ -83,8 +82,9 @@ export class Doubts {
   #countRemotes(slot: number, s: number): boolean {
     const remotes = this.swarm.noteShape(this.#flows, slot, this.#seconds());
     const dialled = this.swarm.noteDialled(this.#flows, slot, this.#seconds());
+    this.swarm.noteCut(this.#flows, slot, cutByShape, this.#seconds());
     if (remotes < remotesThatDecide) return false;
-    if (dialled >= remotesThatDecide) this.swarm.noteCut(this.#flows, slot, this.#seconds());
+    if (dialled >= remotesThatDecide) this.swarm.noteCut(this.#flows, slot, cutByThree, this.#seconds());
     return this.#testify(s, bySwarm, threeRemotes);
   }
 

@@ -13,6 +13,8 @@ import {
   ActivePort,
   NamedEndpoint,
   TrustedEndpoint,
+  cutByShape,
+  type CutReason,
   type Endpoints,
   type HostAddress,
   type Hosts,
@@ -83,6 +85,11 @@ class End implements HostAddress {
 /** See sourceIsClient of table.ts: with such a port on one side only, it is not known who opened the flow. */
 const wellKnownPorts = 1024;
 
+/** The server sent payload. */
+function hasAnswer(flows: FlowTable, slot: number): boolean {
+  return flows.words[slot * wordStride + sInspected + 1] !== 0;
+}
+
 export class SwarmWatch {
   isExempt: IsExempt = nobodyIsExempt;
   /** Something was learned since this was set to false. */
@@ -90,6 +97,8 @@ export class SwarmWatch {
   readonly #endpoints: Endpoints;
   readonly #hosts: Hosts;
   readonly #ends: readonly [End, End] = [new End(), new End()];
+  /** Whom a proxy leads to, as far as `sInner` tells: no address, so that it is none of those. */
+  readonly #behind = Object.assign(new End(), { version: 0 });
   #version = 4;
   #bothSpoke = false;
   /** The other end is a proxy: what is said of it is not said of a peer. */
@@ -192,45 +201,51 @@ export class SwarmWatch {
     this.#hosts.unlike(this.#version, word0, word1, word2, word3, remote.network, seconds);
   }
 
-  /** True if the two ends had a connection of the whole shape shortly before, whoever opened it. */
-  isLike(flows: FlowTable, slot: number, seconds: number): boolean {
-    this.#readEnds(flows, slot);
-    const [client, server] = this.#ends;
-    const { word0, word1, word2, word3 } = client;
-    return this.#hosts.isLike(this.#version, word0, word1, word2, word3, server.network, seconds);
-  }
-
   /**
    * Notes that the client dialled the server, in the whole shape. The server must have said something, because whoever
    * forges the client's address can say all that a client says.
    * @returns different remotes of the last two minutes of which that was noted; 0 if this is none
    */
   noteDialled(flows: FlowTable, slot: number, seconds: number): number {
-    if (!this.#isDialled(flows, slot) || flows.words[slot * wordStride + sInspected + 1] === 0) return 0;
+    if (!this.#isDialled(flows, slot) || this.#wrapped || !hasAnswer(flows, slot)) return 0;
     const [client, server] = this.#ends;
     return this.#hosts.dial(client, server.network, seconds);
   }
 
-  /** Notes that three remotes decided about the client's connection with this very server and port. */
-  noteCut(flows: FlowTable, slot: number, seconds: number): void {
-    this.#readEnds(flows, slot);
-    const [client, server] = this.#ends;
-    this.#hosts.cut(client, server, server.port, seconds);
+  /**
+   * Notes that the client's connection with this very server and port had the whole shape (`cutByShape`), or was one of
+   * three that had it and therefore decided. Through a proxy it is the network and port behind it, and only for the first.
+   */
+  noteCut(flows: FlowTable, slot: number, reason: CutReason, seconds: number): void {
+    if (!this.#isDialled(flows, slot) || !hasAnswer(flows, slot)) return;
+    const remote = this.#remoteOf(flows, slot, reason);
+    if (remote !== null) this.#hosts.cut(this.#ends[0], remote, remote.port, reason, seconds);
   }
 
-  /** True if that was noted of this client, server and port within the last two minutes. */
-  wasCut(flows: FlowTable, slot: number, seconds: number): boolean {
+  /** True if that was noted of this client, server and port within the last two minutes, for this reason. */
+  wasCut(flows: FlowTable, slot: number, reason: CutReason, seconds: number): boolean {
     if (!this.#isDialled(flows, slot)) return false;
+    const remote = this.#remoteOf(flows, slot, reason);
+    if (remote === null) return false;
     const [client, server] = this.#ends;
-    return this.#hosts.wasCut(client, server, server.port, server.network, seconds);
+    return this.#hosts.wasCut(client, remote, remote.port, server.network, reason, seconds);
   }
 
-  /** Reads the ends; true for a TCP connection whose client sent the SYN, and that leads to its server itself. */
+  /** Reads the ends; true for a TCP connection whose client sent the SYN. */
   #isDialled(flows: FlowTable, slot: number): boolean {
     this.#readEnds(flows, slot);
     const s = slot * wordStride;
     const isTcp = (flows.words[s + keyMeta]! & 0xff) === protocolTcp;
-    return isTcp && !this.#wrapped && (flows.words[s + sFlags]! & flagSynClient) !== 0;
+    return isTcp && (flows.words[s + sFlags]! & flagSynClient) !== 0;
+  }
+
+  /** The server, or what stands for the one behind a proxy; null if that is not known, or does not count. */
+  #remoteOf(flows: FlowTable, slot: number, reason: CutReason): End | null {
+    if (!this.#wrapped) return this.#ends[1];
+    const inner = flows.words[slot * wordStride + sInner]!;
+    if (inner === 0 || reason !== cutByShape) return null;
+    this.#behind.word0 = inner;
+    return this.#behind;
   }
 
   /** Notes the public key with which the client began; true if it used the same one towards another remote. */

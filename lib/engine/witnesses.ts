@@ -71,7 +71,7 @@ export const witnesses: readonly Speaker[] = [
         confidence: 'hint',
       },
       {
-        text: 'the same two hosts had a connection of the whole shape within two minutes',
+        text: 'the same client had a connection of the whole shape with the same server and port within two minutes',
         kind: 'encrypted',
         confidence: 'strong',
       },

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { InvariantError } from '../invariant.js';
 import { hostEvidenceSeconds, keySeconds, shapeSeconds } from '../limits.js';
 import { HostEvidence } from './host-evidence.js';
-import { ActiveHost, ActivePort, QuietHost, type HostAddress } from './swarm.js';
+import { ActiveHost, ActivePort, cutByShape, cutByThree, QuietHost, type HostAddress } from './swarm.js';
 
 const start = 1_790_000_400;
 type Address = readonly [number, number, number, number, number];
@@ -363,23 +363,27 @@ test('who was cut off: one host, one address and port, for two minutes, unless t
   const own = at(4, 0x0a00_0005);
   const remote = at(4, 0x5db8_d822);
   const hosts = evidenceOf(4096);
-  hosts.cut(own, remote, 51413, start);
-  assert.ok(hosts.wasCut(own, remote, 51413, 77, start + shapeSeconds));
-  assert.ok(!hosts.wasCut(own, remote, 51413, 77, start + shapeSeconds + 1));
-  assert.ok(!hosts.wasCut(own, remote, 51414, 77, start));
-  assert.ok(!hosts.wasCut(own, at(4, 0x5db8_d823), 51413, 77, start));
-  assert.ok(!hosts.wasCut(at(4, 0x0a00_0006), remote, 51413, 77, start));
-  assert.ok(!hosts.wasCut(remote, own, 51413, 77, start));
+  hosts.cut(own, remote, 51413, cutByThree, start);
+  assert.ok(hosts.wasCut(own, remote, 51413, 77, cutByThree, start + shapeSeconds));
+  assert.ok(!hosts.wasCut(own, remote, 51413, 77, cutByThree, start + shapeSeconds + 1));
+  assert.ok(!hosts.wasCut(own, remote, 51414, 77, cutByThree, start));
+  assert.ok(!hosts.wasCut(own, remote, 51413, 77, cutByShape, start), 'for another reason');
+  assert.ok(!hosts.wasCut(own, at(4, 0x5db8_d823), 51413, 77, cutByThree, start));
+  assert.ok(!hosts.wasCut(at(4, 0x0a00_0006), remote, 51413, 77, cutByThree, start));
+  assert.ok(!hosts.wasCut(remote, own, 51413, 77, cutByThree, start));
   hosts.unlike(4, own.word0, 0, 0, 0, 77, start);
-  assert.ok(!hosts.wasCut(own, remote, 51413, 77, start));
-  assert.ok(hosts.wasCut(own, remote, 51413, 78, start), 'another network was unlike');
+  assert.ok(!hosts.wasCut(own, remote, 51413, 77, cutByThree, start));
+  assert.ok(hosts.wasCut(own, remote, 51413, 78, cutByThree, start), 'another network was unlike');
   const six = at(6, 0x2001_0db8, 1);
-  hosts.cut(six, at(6, 0x2001_0db9, 9), 51413, start);
+  hosts.cut(six, at(6, 0x2001_0db9, 9), 51413, cutByThree, start);
   assert.ok(
-    hosts.wasCut(at(6, 0x2001_0db8, 2), at(6, 0x2001_0db9, 9), 51413, 77, start),
+    hosts.wasCut(at(6, 0x2001_0db8, 2), at(6, 0x2001_0db9, 9), 51413, 77, cutByThree, start),
     'the host is its network',
   );
-  assert.ok(!hosts.wasCut(six, at(6, 0x2001_0db9, 8), 51413, 77, start), 'the remote is its address');
+  assert.ok(
+    !hosts.wasCut(six, at(6, 0x2001_0db9, 8), 51413, 77, cutByThree, start),
+    'the remote is its address',
+  );
 });
 
 test('remotes that a host dialled are counted apart from those of all its connections', () => {
@@ -395,9 +399,10 @@ test('remotes that a host dialled are counted apart from those of all its connec
 test('a pair that was cut off again and again outlasts no remote that was unlike', () => {
   const own = { version: 4, word0: 0x0a00_0005, word1: 0, word2: 0, word3: 0 };
   const hosts = evidenceOf(8);
-  for (let port = 1; port <= 7; port++) for (const again of [0, 1]) hosts.cut(own, own, port, start + again);
+  for (let port = 1; port <= 7; port++)
+    for (const again of [0, 1]) hosts.cut(own, own, port, cutByThree, start + again);
   hosts.unlike(4, own.word0, 0, 0, 0, 77, start + 300);
-  hosts.cut(own, own, 8, start + 301);
+  hosts.cut(own, own, 8, cutByThree, start + 301);
   assert.ok(hosts.isUnlike(4, own.word0, 0, 0, 0, 77, start + 301));
 });
 

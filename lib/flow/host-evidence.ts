@@ -36,7 +36,15 @@ import {
   SharedRows,
   value0,
 } from './shared-rows.js';
-import { ActiveHost, ActivePort, QuietHost, type HostAddress, type HostGrade, type Hosts } from './swarm.js';
+import {
+  ActiveHost,
+  ActivePort,
+  QuietHost,
+  type CutReason,
+  type HostAddress,
+  type HostGrade,
+  type Hosts,
+} from './swarm.js';
 
 /** What a report says of a host. */
 export interface HostDescription {
@@ -61,8 +69,8 @@ const keyRemotes = 2;
 
 /** Sets the rows about remotes of another shape apart from those of this one, which share a table. */
 const unlikeWord = 0x756e_6c69;
-/** The same for those that were cut off, which share a table with the unlike ones. */
-const cutWord = 0x6375_7421;
+/** The same for those that were cut off, by CutReason; they share a table with the unlike ones. */
+const cutWords = [0x6375_7421, 0x6375_7440] as const;
 /** What such a row remembers is that it is there. */
 const cutFingerprint = 1;
 /** Sets rows about remotes that a host dialled apart from those of all its remotes. */
@@ -220,25 +228,6 @@ export class HostEvidence implements Hosts {
     rows.store(handle, hash.tag0, hash.tag1);
   }
 
-  isLike(
-    version: number,
-    word0: number,
-    word1: number,
-    word2: number,
-    word3: number,
-    remote: number,
-    seconds: number,
-  ): boolean {
-    const now = seconds | 0;
-    const hash = this.#hash;
-    const rows = this.#shapes;
-    hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, 0);
-    if (rows.find(hash.tag0, hash.tag1, hash.place, now, shapeSeconds) < 0) return false;
-    const before = countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
-    dropWitness(rows.row, remotes, remotes + shapeRemotes, hash.fingerprint(remote));
-    return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds) < before;
-  }
-
   isUnlike(
     version: number,
     word0: number,
@@ -284,9 +273,9 @@ export class HostEvidence implements Hosts {
     return countWitnesses(rows.row, remotes, remotes + shapeRemotes, now, shapeSeconds);
   }
 
-  cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void {
+  cut(host: HostAddress, remote: HostAddress, port: number, reason: CutReason, seconds: number): void {
     if (!isPeerAddress(host.version, host.word0, host.word1)) return;
-    this.#hashPair(host, remote, port);
+    this.#hashPair(host, remote, port, reason);
     this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
   }
 
@@ -295,21 +284,22 @@ export class HostEvidence implements Hosts {
     remote: HostAddress,
     port: number,
     remoteNetwork: number,
+    reason: CutReason,
     seconds: number,
   ): boolean {
     const { version, word0, word1, word2, word3 } = host;
-    this.#hashPair(host, remote, port);
+    this.#hashPair(host, remote, port, reason);
     const { tag0, tag1, place } = this.#hash;
     if (this.#unlikes.find(tag0, tag1, place, seconds | 0, shapeSeconds) < 0) return false;
     return !this.isUnlike(version, word0, word1, word2, word3, remoteNetwork, seconds);
   }
 
   /** Of a host and one exact address and port. */
-  #hashPair(host: HostAddress, remote: HostAddress, port: number): void {
+  #hashPair(host: HostAddress, remote: HostAddress, port: number, reason: CutReason): void {
     const hash = this.#hash;
     hash.address(remote.version, remote.word0, remote.word1, remote.word2, remote.word3, port, 0, 0);
     const key0 = hash.tag0;
-    const key1 = hash.tag1 ^ cutWord;
+    const key1 = hash.tag1 ^ cutWords[reason];
     const { version, word0, word1, word2, word3 } = host;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, key0, key1);
   }

@@ -73,6 +73,11 @@ export const ActiveHost = 1;
 export const ActivePort = 2;
 export type HostGrade = 0 | 1 | 2;
 
+/** Why a connection is cut off when it is tried again: it and two others had the shape, or (mode `shape`) it had it. */
+export const cutByThree = 0;
+export const cutByShape = 1;
+export type CutReason = typeof cutByThree | typeof cutByShape;
+
 /** An address in four words, most significant first; the last three are 0 in IPv4. */
 export interface HostAddress {
   readonly version: number;
@@ -136,16 +141,6 @@ export interface Hosts {
     remote: number,
     seconds: number,
   ): void;
-  /** True if `shape` was said of this host and remote within the last two minutes. */
-  isLike(
-    version: number,
-    word0: number,
-    word1: number,
-    word2: number,
-    word3: number,
-    remote: number,
-    seconds: number,
-  ): boolean;
   /** True if `unlike` was said of this host and remote within the last ten minutes. */
   isUnlike(
     version: number,
@@ -161,14 +156,18 @@ export interface Hosts {
    * @returns different remotes of which that was said within the last two minutes, this one included; 4 stands for more
    */
   dial(host: HostAddress, remote: number, seconds: number): number;
-  /** This host's connection with an address and port was decided because it and two others had the whole shape. */
-  cut(host: HostAddress, remote: HostAddress, port: number, seconds: number): void;
-  /** True if `cut` was said of them within the last two minutes, and `unlike` not within ten of the network `remoteNetwork`. */
+  /** This host's connection with an address and port had the whole shape, or was one of three that did. */
+  cut(host: HostAddress, remote: HostAddress, port: number, reason: CutReason, seconds: number): void;
+  /**
+   * True if `cut` was said of them, with this reason, within the last two minutes, and `unlike` not within ten of the
+   * network `remoteNetwork`.
+   */
   wasCut(
     host: HostAddress,
     remote: HostAddress,
     port: number,
     remoteNetwork: number,
+    reason: CutReason,
     seconds: number,
   ): boolean;
   /**

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Packet } from '../wire/packet.js';
+import { SeededRandom } from '../testing.js';
+import { protocolUdp, type Packet } from '../wire/packet.js';
 import { fakePacket } from './testing.js';
 import * as t from './table.js';
 
@@ -21,6 +22,11 @@ function age(flows: t.FlowTable, timeMicros: number): void {
   const packet = fakePacket({ from: ['10.0.0.9', 9], to: ['10.0.0.8', 8] });
   packet.timeMicros = timeMicros;
   flows.age(packet);
+}
+
+function answered(flows: t.FlowTable, slot: number, client: number, server: number): void {
+  flows.words[slot * t.wordStride + t.packetsOf] = client;
+  flows.words[slot * t.wordStride + t.packetsOf + 1] = server;
 }
 
 const flags = (flows: t.FlowTable, slot: number): number => flows.words[slot * t.wordStride + t.sFlags]!;
@@ -173,7 +179,7 @@ test('idle flows end by packet time, closed connections sooner, and a clock runn
   const closed = fakePacket({ from: ['10.0.0.1', 3], to: ['10.0.0.2', 2] });
   for (const packet of [udp, tcp, closed]) {
     flows.find(packet);
-    insert(flows, packet, 1000e6);
+    answered(flows, insert(flows, packet, 1000e6), 1, 1);
   }
   flows.words[flows.find(closed) * t.wordStride + t.sFlags]! |= t.flagReset;
   age(flows, 0);
@@ -185,6 +191,32 @@ test('idle flows end by packet time, closed connections sooner, and a clock runn
   assert.notEqual(flows.find(tcp), -1);
   age(flows, 1601e6);
   assert.equal(flows.size, 0);
+});
+
+test('a flow of few packets that nobody answers ends sooner', () => {
+  const flows = table(64, { idleTcpSeconds: 600, idleUdpSeconds: 180 });
+  const kinds = [
+    [1, 0, true],
+    [8, 0, true],
+    [0, 3, true],
+    [9, 0, false],
+    [1, 1, false],
+  ] as const;
+  const packets = kinds.flatMap(([client, server, soon], i) =>
+    (['udp', 'tcp'] as const).map((proto) => {
+      const packet = fakePacket({ proto, from: ['10.0.0.1', 100 + i], to: ['10.0.0.2', 2] });
+      flows.find(packet);
+      answered(flows, insert(flows, packet, 1000e6), client, server);
+      return { packet, soon };
+    }),
+  );
+  age(flows, 1030e6);
+  assert.equal(flows.size, packets.length);
+  age(flows, 1030.1e6);
+  for (const { packet, soon } of packets)
+    assert.equal(flows.find(packet) === -1, soon && packet.protocol === protocolUdp);
+  age(flows, 1060.1e6);
+  for (const { packet, soon } of packets) assert.equal(flows.find(packet) === -1, soon);
 });
 
 test('endAll goes on where it stopped and leaves a table like new', () => {
@@ -202,6 +234,24 @@ test('endAll goes on where it stopped and leaves a table like new', () => {
   const packet = fakePacket({ from: ['10.0.0.1', 100], to: ['10.0.0.2', 2] });
   assert.equal(flows.find(packet), -1);
   assert.equal(insert(flows, packet, 0), 0);
+});
+
+test('a table that is full to its last place finds every flow, whatever ended before', () => {
+  const random = new SeededRandom(5);
+  const flows = table(64);
+  const open = new Map<number, Packet>();
+  for (let i = 0; i < 4000; i++) {
+    const known = [...open.entries()];
+    if (known.length === 64 || (known.length > 0 && random.below(3) === 0)) {
+      const [slot] = known[random.below(known.length)]!;
+      flows.end(slot, 'closed');
+      open.delete(slot);
+    } else {
+      const packet = fakePacket({ from: ['10.0.0.1', 1 + random.below(60_000)], to: ['10.0.0.2', 2] });
+      if (flows.find(packet) < 0) open.set(insert(flows, packet, 0), packet);
+    }
+    for (const [slot, packet] of open) assert.equal(flows.find(packet), slot);
+  }
 });
 
 test('property: behaves like a map of five-tuples, whatever the order of insertions and endings', () => {

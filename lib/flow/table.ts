@@ -23,15 +23,20 @@ import {
   idleClosedSeconds,
   idleTcpSeconds,
   idleUdpSeconds,
+  idleUnansweredTcpSeconds,
+  idleUnansweredUdpSeconds,
+  unansweredPacketsMax,
 } from '../limits.js';
 import { protocolTcp, tcpAck, tcpSyn, type Packet } from '../wire/packet.js';
 
 import {
   firstSeen,
+  flagAction,
   flagClientIsA,
   flagFinClient,
   flagFinServer,
   flagOffloaded,
+  flagReported,
   flagReset,
   flagTunnelled,
   flagUsed,
@@ -216,7 +221,7 @@ export class FlowTable {
     return longest;
   }
 
-  /** Looks at a few slots under the moving hand and ends what was idle too long at the packet's time. Once per batch. */
+  /** Looks at a few slots under the moving hand and ends what was idle too long at the packet's time. About once per batch. */
   age(packet: Packet): void {
     const count = Math.min(sweepSlots, this.#highWater);
     for (let i = 0; i < count; i++) {
@@ -234,7 +239,22 @@ export class FlowTable {
     if (silence <= idleClosedSeconds * 1e6) return false;
     const s = slot * wordStride;
     if ((this.words[s + sFlags]! & flagOffloaded) !== 0 || this.#isClosed(slot)) return true;
-    return silence > ((this.words[s + keyMeta]! & 0xff) === protocolTcp ? this.#idleTcp : this.#idleUdp);
+    const tcp = (this.words[s + keyMeta]! & 0xff) === protocolTcp;
+    if (this.#isUnanswered(s))
+      return silence > (tcp ? idleUnansweredTcpSeconds : idleUnansweredUdpSeconds) * 1e6;
+    return silence > (tcp ? this.#idleTcp : this.#idleUdp);
+  }
+
+  /**
+   * Few packets of one side, about which nothing is known. Where only one direction is captured nothing is answered, but
+   * what goes on there soon has more packets; and what was decided, or nearly, must not be so anew with each packet.
+   */
+  #isUnanswered(s: number): boolean {
+    const { words } = this;
+    const client = words[s + packetsOf]!;
+    const server = words[s + packetsOf + 1]!;
+    if ((client !== 0 && server !== 0) || client + server > unansweredPacketsMax) return false;
+    return (words[s + sFlags]! & (flagAction | flagReported)) === 0 && words[s + sEvidence]! < 0;
   }
 
   /**

@@ -174,8 +174,11 @@ async function reopenCap(plan: LivePlan): Promise<LiveWords> {
     );
     globalThis.gc?.();
   }
-  await sleep(200);
-  globalThis.gc?.();
+  // The pipes of the last process close when it has ended, which takes its time on a busy machine.
+  for (let rounds = 0; rounds < 50 && descriptorsNow() > descriptors[0]!; rounds++) {
+    await sleep(100);
+    globalThis.gc?.();
+  }
   descriptors.push(descriptorsNow());
   return { errors, descriptors };
 }

@@ -20,6 +20,8 @@ export interface ChildPlan {
   readonly wait?: boolean;
   /** Leave the first batch unsettled and wait for the end of the input. */
   readonly hold?: boolean;
+  /** Keep each batch in hand for so long. */
+  readonly pauseMillis?: number;
   readonly copyBytesLater?: number;
   /** Queues to serve on one worker thread each; at the end the first worker is terminated while it waits. */
   readonly workers?: readonly number[];
@@ -112,6 +114,7 @@ async function serve(plan: ChildPlan): Promise<ChildReport> {
       await inputEnd;
       break;
     }
+    if (count > 0 && plan.pauseMillis !== undefined) await sleep(plan.pauseMillis);
     decide(queue.batch, plan, total);
     total += count;
     if (count > 0) queue.settle();
@@ -119,7 +122,7 @@ async function serve(plan: ChildPlan): Promise<ChildReport> {
     await nextTurn();
   }
   const counted = counterNames.map((name) => [name, queue.counters[name]] as const);
-  const counters = { ...Object.fromEntries(counted), total };
+  const counters = { ...Object.fromEntries(counted), total, workMicros: queue.batch.workMicros[0]! };
   queue.close();
   queue.close();
   return { packets, counters };

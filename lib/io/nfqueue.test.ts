@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { countedSizes } from './nfqueue.js';
 import { Namespaces, udp, whyNoKernel } from './nfqueue-testing.js';
 import { nfDrop, nfRepeat, packetChecksumNotReady, packetGso, packetTruncated } from './packet-queue.js';
 
@@ -56,6 +57,8 @@ test('a packet that is sent: id, hook, mark, interface, lengths, frame and time'
   assert.ok(Math.abs(first.timeMicros - before) < 5e6, `time ${first.timeMicros}`);
   assert.ok(Number.isInteger(first.timeMicros) && third.timeMicros >= first.timeMicros);
   assert.equal(net.counted('one', 'delivered'), 3);
+  const work = counters['workMicros']!;
+  assert.ok(work > 0 && work < 5e6, `${work} microseconds between receive and settle`);
   assert.deepEqual([counters['malformed'], counters['stale'], counters['overruns']], [0, 0, 0]);
 });
 
@@ -256,6 +259,34 @@ test('overload with fail-open: what did not fit is counted and passes', { skip }
   assert.ok(counters['overruns']! > 1000, `overruns ${counters['overruns']}`);
   assert.equal(net.counted('one', 'delivered'), 2010);
 });
+
+test(
+  'whatever the length of the queue, all that passes it is counted, also while a batch is in hand',
+  { skip },
+  async (t) => {
+    const sent = 6000;
+    for (const [lengthMax, batchPackets] of [
+      [16, 64],
+      [64, 64],
+      // A sending socket has room for 256 that wait.
+      [128, 256],
+    ] as const) {
+      const net = single(t);
+      const sizes = countedSizes(lengthMax, { batchPackets, receiveBufferBytes: 1536 * 1024 });
+      const options = { queue: 7, lengthMax, ...sizes };
+      const child = await net.start('one', { options, pauseMillis: 30 });
+      net.run('one', udp('127.0.0.1', port, sent));
+      await sleep(100);
+      // Shows a gap behind the last one that was taken.
+      net.run('one', udp('127.0.0.1', port, 1));
+      const { counters } = await child.finish();
+      const about = `length ${lengthMax}, batch ${batchPackets}: ${JSON.stringify(counters)}`;
+      assert.ok(counters['overruns']! > 100, `no overload: ${about}`);
+      assert.equal(counters['overruns']! + counters['total']!, sent + 1, about);
+      net.remove();
+    }
+  },
+);
 
 test('packets that vanished from the kernel are counted as stale', { skip }, async (t) => {
   const net = namespaces(t);

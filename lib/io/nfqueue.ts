@@ -56,6 +56,27 @@ const defaults = {
   timeoutMillis: 100,
 };
 
+/**
+ * Bytes of the socket's buffer per packet that the queue may hold besides a batch in hand. The kernel doubles them and
+ * charges 832 for the smallest packet, so the socket is full first, and only what it cannot take leaves a gap in the ids.
+ */
+const bytesPerPlace = 384;
+
+export interface QueueSizes {
+  readonly batchPackets: number;
+  readonly receiveBufferBytes: number;
+}
+
+/**
+ * What is left of the wanted sizes if every packet that passes a full queue (fail-open) is to be counted, with a queue of
+ * `lengthMax` packets: a batch is a quarter of it at the most, and the socket's buffer is shorter than what remains.
+ */
+export function countedSizes(lengthMax: number, wanted: QueueSizes): QueueSizes {
+  const batchPackets = Math.max(1, Math.min(wanted.batchPackets, lengthMax >> 2));
+  const room = (lengthMax - batchPackets) * bytesPerPlace;
+  return { batchPackets, receiveBufferBytes: Math.min(wanted.receiveBufferBytes, room) };
+}
+
 const place = (name: (typeof counterNames)[number]): number => counterNames.indexOf(name);
 const overrunsAt = place('overruns');
 const staleAt = place('stale');
@@ -171,9 +192,9 @@ export class NfqueueQueue implements PacketQueue {
 /** The batch as the addon knows it. `bytes` never changes its array afterwards: the addon writes to this one. */
 function arraysOf(batch: QueueBatch, counters: Float64Array): QueueArrays {
   const { bytes, start, end, wireLength, timeMicros, id, hook, mark, inInterface, outInterface } = batch;
-  const { flags, mac, verdict, verdictMark } = batch;
+  const { flags, mac, verdict, verdictMark, workMicros } = batch;
   return {
     ...{ bytes, start, end, wireLength, timeMicros, id, hook, mark, inInterface, outInterface },
-    ...{ flags, mac, verdict, verdictMark, counters },
+    ...{ flags, mac, verdict, verdictMark, workMicros, counters },
   };
 }

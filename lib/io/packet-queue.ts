@@ -39,6 +39,11 @@ export class QueueBatch extends PacketBatch {
   readonly verdict: Uint8Array;
   /** Mark to set; sent only where it differs from `mark`. */
   readonly verdictMark: Uint32Array;
+  /**
+   * One element, written by `settle`: microseconds from the end of `receive` to the end of `settle` of the last batch.
+   * Kept here and not in the queue, so that reading it is the same code for every queue.
+   */
+  readonly workMicros = new Float64Array(1);
 
   constructor(capacity: number, slabBytes: number) {
     super(capacity);
@@ -57,7 +62,7 @@ export class QueueBatch extends PacketBatch {
 
 /** What happened to a queue since it was opened; plain counts. */
 export interface QueueCounters {
-  /** Times the socket's buffer was full and the kernel dropped (or, fail-open, passed) packets: ENOBUFS. */
+  /** Packets that the kernel dropped (or, fail-open, passed) because the socket's buffer was full. */
   readonly overruns: number;
   /** Verdicts for packets that the kernel no longer held (ENOENT), such as after an interface went down. */
   readonly stale: number;

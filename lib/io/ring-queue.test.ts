@@ -48,6 +48,25 @@ function drain(queue: RingQueue): [number, number][] {
 }
 
 describe('batches', () => {
+  test('the time of the work on a batch is told, by the clock that was given', () => {
+    const bell = makeBell();
+    const memory = makeSlabRing({ slabBytes: 8192, packetsMax: 64 });
+    let nowMicros = 1000;
+    const queue = new RingQueue({
+      ...{ rings: [{ memory, interfaceIndex: 1 }], bell, batchPackets: 2, waitMillis: 1 },
+      readWorkClock: (now) => {
+        now[0] = nowMicros;
+      },
+    });
+    put(new RingWriter(memory, bell), some(3));
+    for (const micros of [12.5, 7]) {
+      assert.ok(queue.receive() > 0);
+      nowMicros += micros;
+      queue.settle();
+      assert.equal(queue.batch.workMicros[0], micros);
+    }
+  });
+
   test('a partial batch is handed over at once, and the last chunk takes the remainder', () => {
     const { queue, writers } = rig(1, 8);
     put(writers[0]!, some(3));

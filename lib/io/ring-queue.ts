@@ -31,6 +31,15 @@ export interface RingQueueOptions {
   readonly waitMillis: number;
   /** Writes the microseconds since 1970 to `now[0]`; for tests. */
   readonly readClock?: (now: Float64Array) => void;
+  /**
+   * Writes the microseconds of a clock that nobody sets to `now[0]`: it tells how long a packet is held, and
+   * `batch.workMicros`. The addon has one; performance.now(), taken without it, makes garbage for each batch.
+   */
+  readonly readWorkClock?: (now: Float64Array) => void;
+}
+
+function readPerformanceClock(now: Float64Array): void {
+  now[0] = performance.now() * 1000;
 }
 
 function readSystemClock(now: Float64Array): void {
@@ -63,6 +72,9 @@ export class RingQueue implements PacketQueue {
   #ring = 0;
   // Times are kept in arrays: as fields and results they would be garbage.
   readonly #nowMicros = new Float64Array(1);
+  readonly #receivedMicros = new Float64Array(1);
+  readonly #heldMicros = new Float64Array(1);
+  readonly #readWorkClock: (now: Float64Array) => void;
   /** Time of the next packet of each ring. */
   readonly #headMicros: Float64Array;
   /** Packets behind the head that are later than this are not for the same batch. */
@@ -81,6 +93,7 @@ export class RingQueue implements PacketQueue {
     this.#waitMillis = options.waitMillis;
     this.#headMicros = new Float64Array(options.rings.length);
     this.#readClock = options.readClock ?? readSystemClock;
+    this.#readWorkClock = options.readWorkClock ?? readPerformanceClock;
   }
 
   /** A batch is of one ring. */
@@ -100,6 +113,7 @@ export class RingQueue implements PacketQueue {
     if (count === 0) this.#readers[ring]!.release();
     this.#inHand = count > 0;
     this.#describe(count, this.#interfaces[ring]!);
+    this.#readWorkClock(this.#receivedMicros);
     return count;
   }
 
@@ -108,6 +122,8 @@ export class RingQueue implements PacketQueue {
     this.#readers[this.#ring]!.release();
     this.#inHand = false;
     this.batch.count = 0;
+    this.#readWorkClock(this.batch.workMicros);
+    this.batch.workMicros[0]! -= this.#receivedMicros[0]!;
   }
 
   /** What is in hand is not given back: whoever takes over reads it again. */
@@ -170,11 +186,14 @@ export class RingQueue implements PacketQueue {
 
   /** Waits until a ring may go, by a clock that nobody sets, and then lets the oldest packet go all the same. */
   #holdBack(): number {
-    const since = performance.now();
+    const clock = this.#heldMicros;
+    this.#readWorkClock(clock);
+    const until = clock[0]! + (holdMillis + aheadMillis) * 1000;
     for (;;) {
-      const left = since + holdMillis + aheadMillis - performance.now();
-      if (left <= 0) break;
-      this.#bell.wait(this.#hasWork, left);
+      this.#readWorkClock(clock);
+      const leftMicros = until - clock[0]!;
+      if (leftMicros <= 0) break;
+      this.#bell.wait(this.#hasWork, leftMicros / 1000);
       const ring = this.#choose();
       if (ring !== held) return ring;
     }

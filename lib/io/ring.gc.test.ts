@@ -5,6 +5,7 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { nativeProblem, workClock } from '../native/index.js';
 import { SeededRandom } from '../testing.js';
 import { linkEthernet, linkLinuxSll } from '../wire/link.js';
 import { makeBell } from './bell.js';
@@ -26,6 +27,9 @@ function readClock(now: Float64Array): void {
   now[0] = startMicros + 100_000;
 }
 
+/** That of the workers, where the addon was built. */
+const readWorkClock = nativeProblem() === null ? workClock() : readClock;
+
 /** Two capture loops, each with two blocks in turn; two workers, each with a ring of both. */
 class Rig {
   readonly counts = new Float64Array(dispatcherCountsLength(workers));
@@ -43,7 +47,7 @@ class Rig {
     );
     this.#queues = bells.map((bell, worker) => {
       const rings = memories[worker]!.map((memory, loop) => ({ memory, interfaceIndex: loop + 1 }));
-      return new RingQueue({ rings, bell, batchPackets, waitMillis: 0, readClock });
+      return new RingQueue({ rings, bell, batchPackets, waitMillis: 0, readClock, readWorkClock });
     });
     this.#dispatchers = Array.from({ length: loops }, (_, loop) => {
       const writers = bells.map((bell, worker) => new RingWriter(memories[worker]![loop]!, bell));

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARRAYS 15
+#define ARRAYS 16
 #define TEXT_BYTES_MAX 4096
 
 /* A queue and what keeps the caller's arrays from being collected. */
@@ -41,6 +41,7 @@ static bool read_arrays(napi_env env, napi_value object, const struct queue_opti
       {"mac", napi_uint8_array, packets * MAC_STRIDE, (void **)&to->mac},
       {"verdict", napi_uint8_array, packets, (void **)&to->verdict},
       {"verdictMark", napi_uint32_array, packets, (void **)&to->verdict_mark},
+      {"workMicros", napi_float64_array, 1, (void **)&to->work_micros},
       {"counters", napi_float64_array, COUNTERS, (void **)&to->counters},
   };
   for (size_t i = 0; i < ARRAYS; i++) {
@@ -178,16 +179,21 @@ static napi_value addon_thread_id(napi_env env, napi_callback_info info) {
   return int_value(env, process_thread_id());
 }
 
-/* setAffinity(Uint32Array): 0 or a negative errno. */
-static napi_value addon_set_affinity(napi_env env, napi_callback_info info) {
+/* The only argument of a call, if it is an array of the wanted type. */
+static bool array_argument(napi_env env, napi_callback_info info, napi_typedarray_type wanted, void **data,
+                           size_t *length) {
   size_t count = 1;
   napi_value argument;
   napi_typedarray_type type;
-  size_t length;
+  return napi_get_cb_info(env, info, &count, &argument, NULL, NULL) == napi_ok && count >= 1 &&
+         napi_get_typedarray_info(env, argument, &type, length, data, NULL, NULL) == napi_ok && type == wanted;
+}
+
+/* setAffinity(Uint32Array): 0 or a negative errno. */
+static napi_value addon_set_affinity(napi_env env, napi_callback_info info) {
   void *data;
-  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
-      napi_get_typedarray_info(env, argument, &type, &length, &data, NULL, NULL) != napi_ok ||
-      type != napi_uint32_array)
+  size_t length;
+  if (!array_argument(env, info, napi_uint32_array, &data, &length))
     return type_error(env, "setAffinity needs a Uint32Array");
   return int_value(env, process_set_affinity(data, length));
 }
@@ -202,6 +208,16 @@ static napi_value addon_get_affinity(napi_env env, napi_callback_info info) {
   napi_create_array_with_length(env, (size_t)count, &list);
   for (int i = 0; i < count; i++) napi_set_element(env, list, (uint32_t)i, int_value(env, (int)processors[i]));
   return list;
+}
+
+/* readClock(Float64Array): the monotonic clock's microseconds as its first element. */
+static napi_value addon_read_clock(napi_env env, napi_callback_info info) {
+  void *data;
+  size_t length;
+  if (!array_argument(env, info, napi_float64_array, &data, &length) || length < 1)
+    return type_error(env, "readClock needs a Float64Array");
+  *(double *)data = (double)queue_clock_nanos(CLOCK_MONOTONIC) / 1000;
+  return NULL;
 }
 
 static bool read_text(napi_env env, napi_value value, char text[TEXT_BYTES_MAX], size_t *length) {
@@ -246,6 +262,7 @@ NAPI_MODULE_INIT() {
       {"settle", addon_settle},
       {"close", addon_close},
       {"setCopyRange", addon_set_copy_range},
+      {"readClock", addon_read_clock},
       {"threadId", addon_thread_id},
       {"setAffinity", addon_set_affinity},
       {"getAffinity", addon_get_affinity},

@@ -52,6 +52,7 @@ static struct queue *new_queue(int fd) {
   to->mac = room(PACKETS * MAC_STRIDE);
   to->verdict = room(PACKETS);
   to->verdict_mark = room(PACKETS * 4);
+  to->work_micros = room(8);
   to->counters = room(COUNTERS * 8);
   return queue;
 }
@@ -59,7 +60,8 @@ static struct queue *new_queue(int fd) {
 static void free_queue(struct queue *queue) {
   struct queue_arrays *to = &queue->arrays;
   void *const all[] = {to->bytes, to->start, to->end,  to->wire_length, to->time_micros, to->id,      to->hook,        to->mark,
-                       to->in_interface, to->out_interface, to->flags, to->mac, to->verdict, to->verdict_mark, to->counters};
+                       to->in_interface, to->out_interface, to->flags, to->mac, to->verdict, to->verdict_mark,
+                       to->work_micros, to->counters};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
   free(queue);
 }

@@ -74,6 +74,8 @@ export interface QueueArrays {
   readonly mac: Uint8Array;
   readonly verdict: Uint8Array;
   readonly verdictMark: Uint32Array;
+  /** One element: microseconds from the end of `receive` to the end of `settle`. */
+  readonly workMicros: Float64Array;
   /** One element for each name of `counterNames`, in that order. */
   readonly counters: Float64Array;
 }
@@ -121,6 +123,7 @@ interface Addon extends RingCalls {
   settle(handle: QueueHandle): number;
   close(handle: QueueHandle): void;
   setCopyRange(handle: QueueHandle, copyBytes: number): number;
+  readonly readClock: (to: Float64Array) => void;
   threadId(): number;
   setAffinity(processors: Uint32Array): number;
   getAffinity(): number[] | number;
@@ -173,6 +176,15 @@ export function nativeProblem(): string | null {
 
 export function queueCalls(): QueueCalls {
   return addon();
+}
+
+/**
+ * What writes the monotonic clock's microseconds to the first element of an array: a clock without garbage.
+ * @throws NativeError: native-missing
+ */
+export function workClock(): (to: Float64Array) => void {
+  const { readClock } = addon();
+  return readClock;
 }
 
 /** What ring.ts is the face of. @throws NativeError: native-missing */

@@ -18,6 +18,7 @@ import {
   setAffinity,
   setThreadName,
   threadId,
+  workClock,
 } from './index.js';
 
 const skip = nativeProblem() ?? false;
@@ -68,6 +69,21 @@ test('affinity and name belong to the calling thread', { skip }, async () => {
   assert.deepEqual(getAffinity(), before);
   setAffinity(before);
   setThreadName('node');
+});
+
+test('the clock for work writes microseconds that go on', { skip }, () => {
+  const read = workClock();
+  const now = new Float64Array(2).fill(-1);
+  read(now);
+  const first = now[0]!;
+  const expected = Number(process.hrtime.bigint()) / 1000;
+  assert.ok(Math.abs(first - expected) < 1e6, `${first} beside ${expected}`);
+  read(now);
+  assert.ok(now[0]! >= first);
+  assert.equal(now[1], -1);
+  assert.throws(() => {
+    read(new Float64Array(0));
+  }, TypeError);
 });
 
 test('a processor that does not exist is refused with a code', { skip }, () => {

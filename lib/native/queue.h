@@ -44,7 +44,7 @@ enum counter {
 /* What an opening was doing when it failed; the same order as in lib/native/index.ts. */
 enum step { STEP_NONE, STEP_SOCKET, STEP_SETUP, STEP_CONFIGURE };
 
-/* The caller's memory. Each array has one element per packet, `mac` MAC_STRIDE bytes. */
+/* The caller's memory. Each array has one element per packet, `mac` MAC_STRIDE bytes; `work_micros` has one in all. */
 struct queue_arrays {
   uint8_t *bytes;
   int32_t *start;
@@ -60,6 +60,7 @@ struct queue_arrays {
   uint8_t *mac;
   uint8_t *verdict;
   uint32_t *verdict_mark;
+  double *work_micros;
   double *counters;
 };
 
@@ -99,6 +100,9 @@ struct queue {
   bool reordered;
   /* Microseconds from the monotonic clock to the time that packets get. */
   int64_t clock_offset_micros;
+  /* Monotonic clock, nanoseconds: when the wall clock was last looked at, and when the batch in hand was received. */
+  int64_t wall_read_nanos;
+  int64_t received_nanos;
   /* Verdicts that the kernel had no memory for; sent again before anything else. */
   size_t unsent_bytes;
   struct queue_arrays arrays;
@@ -110,6 +114,9 @@ struct queue {
 /* Opens and binds the queue. `queue` must be zeroed memory. False with info->error and info->step on failure. */
 bool queue_open(struct queue *queue, const struct queue_options *options, const struct queue_arrays *arrays,
                 struct queue_info *info);
+
+/* Nanoseconds of a clock. */
+int64_t queue_clock_nanos(clockid_t clock);
 
 /* Packets received, 0 after a time-out or an interrupted wait, or a negative errno: EBUSY when a batch is unsettled. */
 int queue_receive(struct queue *queue);

@@ -12,6 +12,7 @@
 #define ERRORS_IN_A_ROW_MAX 4
 /* The packets' time follows the wall clock when that has jumped ahead by more than this (a router without a battery). */
 #define CLOCK_JUMP_MICROS 2000000
+#define WALL_CLOCK_NANOS 1000000000
 
 static uint16_t read16(const uint8_t *at) {
   uint16_t value;
@@ -177,18 +178,27 @@ bool queue_read_message(struct queue *queue, uint32_t slot, uint32_t length, uin
   return true;
 }
 
-static int64_t clock_micros(clockid_t clock) {
+int64_t queue_clock_nanos(clockid_t clock) {
   struct timespec now = {0};
   clock_gettime(clock, &now);
-  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The wall clock is looked at once in a while. */
+static void follow_wall_clock(struct queue *queue, int64_t monotonic_nanos) {
+  if (queue->wall_read_nanos != 0 && monotonic_nanos - queue->wall_read_nanos < WALL_CLOCK_NANOS) return;
+  queue->wall_read_nanos = monotonic_nanos;
+  const int64_t monotonic = monotonic_nanos / 1000;
+  const int64_t wall = queue_clock_nanos(CLOCK_REALTIME) / 1000;
+  if (wall - (monotonic + queue->clock_offset_micros) > CLOCK_JUMP_MICROS) queue->clock_offset_micros = wall - monotonic;
 }
 
 /* Never goes back, so that flows age whatever happens to the wall clock. */
 static double packet_time_micros(struct queue *queue) {
-  const int64_t monotonic = clock_micros(CLOCK_MONOTONIC);
-  const int64_t wall = clock_micros(CLOCK_REALTIME);
-  if (wall - (monotonic + queue->clock_offset_micros) > CLOCK_JUMP_MICROS) queue->clock_offset_micros = wall - monotonic;
-  return (double)(monotonic + queue->clock_offset_micros);
+  const int64_t monotonic_nanos = queue_clock_nanos(CLOCK_MONOTONIC);
+  follow_wall_clock(queue, monotonic_nanos);
+  queue->received_nanos = monotonic_nanos;
+  return (double)(monotonic_nanos / 1000 + queue->clock_offset_micros);
 }
 
 /* Messages received, 0 when there is nothing to hand over now, or a negative errno. */

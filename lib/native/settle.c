@@ -121,5 +121,6 @@ int queue_settle(struct queue *queue) {
   queue->arrays.counters[COUNTER_VERDICT_MESSAGES] += messages;
   const int error = queue_flush(queue);
   if (error != 0) queue->arrays.counters[COUNTER_SEND_FAILURES] += 1;
+  *queue->arrays.work_micros = (double)(queue_clock_nanos(CLOCK_MONOTONIC) - queue->received_nanos) / 1000;
   return error != 0 ? error : messages;
 }

@@ -32,6 +32,7 @@ const monitor = (changes: Partial<CaptureReport> = {}): Parameters<typeof render
       queue: null,
       waiting: null,
       kernel_dropped: null,
+      uninspected: null,
       socket_dropped: null,
     })),
   });

@@ -34,7 +34,7 @@ const plainCounters: Readonly<Record<string, readonly [string, string]>> = {
     'repeats_lost_total',
     'Packets that came back with their mark: the rules do not do their part.',
   ],
-  overruns: ['queue_overruns_total', 'Times that the buffer of a queue socket was full.'],
+  overruns: ['queue_overruns_total', 'Packets that passed uninspected because their queue was full.'],
   staleVerdicts: ['stale_verdicts_total', 'Verdicts for packets that the kernel no longer held.'],
   malformedMessages: ['malformed_messages_total', 'Messages of the kernel that were not understood.'],
   verdictMessages: ['verdict_messages_total', 'Messages with verdicts sent to the kernel.'],

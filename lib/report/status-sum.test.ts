@@ -31,6 +31,12 @@ test('counts are added wherever they stand, also where only one instance has the
   assert.deepEqual(sum.latency_micros, latencyPercentiles(doubled));
 });
 
+test('packets that passed uninspected are lost', () => {
+  const [first, ...others] = one.workers;
+  const status = { ...one, workers: [{ ...first!, uninspected: first!.uninspected! + 1234 }, ...others] };
+  assert.equal(sumStatus([status]).lost, sumStatus([one]).lost + 1234);
+});
+
 test('what a monitor skipped, and the kernel dropped for it, is lost too', () => {
   const { lost } = sumStatus([one]);
   assert.equal(sumStatus([{ ...one, capture: fakeCapture() }]).lost, lost + 89 + 12);

@@ -1,7 +1,7 @@
 /** Several instances on one machine as one: their sums, and a page with a line for each. */
 import { bytesText, countText, plural } from './format.js';
 import { latencyPercentiles } from './status-builder.js';
-import { bitsText, verdictOf } from './status-view.js';
+import { bitsText, lostBy, verdictOf } from './status-view.js';
 import type { StatusReport } from './status.js';
 import { printable } from './escape.js';
 import { textTable, wrap } from './text-table.js';
@@ -42,8 +42,8 @@ function added(a: unknown, b: unknown): unknown {
   );
 }
 
-const lostBy = ({ workers, capture }: StatusReport): number =>
-  workers.reduce((sum, each) => sum + (each.kernel_dropped ?? 0) + (each.socket_dropped ?? 0), 0) +
+const lostIn = ({ workers, capture }: StatusReport): number =>
+  workers.reduce((sum, each) => sum + (lostBy(each) ?? 0), 0) +
   (capture?.interfaces ?? []).reduce((sum, each) => sum + (each.kernel_dropped ?? 0) + each.skipped, 0);
 const runningIn = ({ workers }: StatusReport): number =>
   workers.filter(({ state }) => state === 'running').length;
@@ -55,7 +55,7 @@ function countsOf(status: StatusReport): Omit<StatusSum, 'latency_micros'> {
     ...{ instances: 1, packets, bytes, packets_per_second, bits_per_second, actions, flows },
     ...{ decode, counters, latency_histogram, memory_bytes },
     workers: { running: runningIn(status), configured: status.workers.length },
-    lost: lostBy(status),
+    lost: lostIn(status),
   };
 }
 

@@ -131,7 +131,8 @@ export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
       packets: 617_283 + worker,
       flows: 750,
       waiting: worker === 0 ? 3 : null,
-      kernel_dropped: worker === 0 ? 17 : null,
+      kernel_dropped: worker === 0 ? 5 : null,
+      uninspected: worker === 0 ? 12 : null,
       socket_dropped: worker === 0 ? 0 : null,
     })),
     hosts: [

@@ -14,7 +14,14 @@ import {
   plural,
 } from './format.js';
 import { captureView, watchingVerdict } from './capture-view.js';
-import type { CaptureReport, DecisionReport, DoubtReport, HostReport, StatusReport } from './status.js';
+import type {
+  CaptureReport,
+  DecisionReport,
+  DoubtReport,
+  HostReport,
+  StatusReport,
+  WorkerReport,
+} from './status.js';
 import type { FlowReport } from './report.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
 
@@ -347,11 +354,10 @@ class StatusView {
   }
 }
 
-function lostBy(worker: StatusReport['workers'][number]): number | null {
-  const { kernel_dropped, socket_dropped } = worker;
-  return kernel_dropped === null && socket_dropped === null
-    ? null
-    : (kernel_dropped ?? 0) + (socket_dropped ?? 0);
+/** Packets that a worker should have seen and did not; null where nobody can tell. */
+export function lostBy({ uninspected, kernel_dropped, socket_dropped }: WorkerReport): number | null {
+  const known = [uninspected, kernel_dropped, socket_dropped].filter((count) => count !== null);
+  return known.length === 0 ? null : known.reduce((sum, count) => sum + count, 0);
 }
 
 const actionWords: Readonly<Record<DecisionReport['action'], string>> = {

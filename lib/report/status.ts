@@ -50,7 +50,9 @@ export interface WorkerReport {
   readonly flows: number;
   /** Packets that the kernel holds for this queue now. */
   readonly waiting: number | null;
-  /** Packets that the kernel could not hand over: queue full, and socket buffer full. */
+  /** Packets that passed because the kernel could not hand them over (fail-open); null where packets are only watched. */
+  readonly uninspected: number | null;
+  /** Packets that the kernel says it dropped: queue full, and socket buffer full. None while fail-open is on. */
   readonly kernel_dropped: number | null;
   readonly socket_dropped: number | null;
 }

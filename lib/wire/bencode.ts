@@ -83,8 +83,12 @@ export function stringLength(bytes: Uint8Array, at: number, end: number): number
   return to < 0 ? to : to - stringStart(bytes, at, end);
 }
 
-/** Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string. */
+/**
+ * Length that the string at `at` declares, whether or not all of it is here; -1 if its head is not whole or no string, or
+ * `at` is -1, a value that was not found.
+ */
 export function declaredLength(bytes: Uint8Array, at: number, end: number): number {
+  if (at < 0) return -1;
   const from = stringStart(bytes, at, end);
   return from < 0 ? -1 : decimal(bytes, at, from - 1);
 }
