@@ -129,6 +129,25 @@ test('a live daemon is not displaced, a stale socket is', async (t) => {
   await assert.rejects(ask(path, 'echo'), withCode('not-running'));
 });
 
+test('a socket is bound inside its own folder, the only one that a service may write to', async (t) => {
+  const own = mkdtempSync(join(folder, 'own-'));
+  const path = join(own, 'control.sock');
+  let inside: string[] = [];
+  let beside: string[] = [];
+  const before = readdirSync(folder);
+  const live = createServer((socket) => {
+    inside = readdirSync(own);
+    beside = readdirSync(folder);
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => live.listen(path, resolve));
+  t.after(() => live.close());
+  await assert.rejects(ControlServer.listen(path, handlers), withCode('control-busy'));
+  assert.deepEqual(beside, before);
+  assert.equal(inside.length, 2);
+  assert.deepEqual(readdirSync(own), ['control.sock']);
+});
+
 test('of several that start at once over a stale socket exactly one wins', async () => {
   const path = freshPath();
   spawnSync(process.execPath, [

@@ -49,7 +49,8 @@ export async function listenAt(server: Server, path: string): Promise<SocketFile
   let folder: string | null = null;
   try {
     makeFolder(dirname(path));
-    folder = mkdtempSync(join(dirname(path), '.'));
+    // By hand: join() takes a dot away, and the folder would lie beside that of the socket, where a service may not write.
+    folder = mkdtempSync(`${dirname(path)}/.`);
     const made = join(folder, 's');
     checkSocketPath(made);
     await bound(server, made);
