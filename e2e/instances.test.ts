@@ -10,35 +10,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ask } from '../lib/control/client.js';
 import { makeTree } from '../lib/numa/testing.js';
-import { thisMachine } from '../lib/numa/workers.js';
 import type { StatusSum } from '../lib/report/status-sum.js';
 import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
+import { first, hosts, second, treeText, type HostNumber } from './nodes.js';
+import { clientScript, handshake, request, serverScript } from './hello.js';
 import { Running } from './process.js';
 import { withoutFilter } from './requirements.js';
 
 const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const launcher = repositoryPath('deploy', 'numa', 'launch.sh');
-const [first, second] = [...thisMachine().permitted];
 const skip = withoutFilter !== false ? withoutFilter : second === undefined && 'needs two processors';
 
-const hosts = [1, 2, 3, 4] as const;
-type HostNumber = (typeof hosts)[number];
 const addressOf = (host: HostNumber): string => `10.79.${host}.2`;
-const port = 7000;
-
-/** Reserved, name of the protocol, info-hash and peer id (BEP 3). */
-const handshake = `13${Buffer.from('BitTorrent protocol').toString('hex')}${'00'.repeat(8)}${'5a'.repeat(20)}${Buffer.from('-TR4000-abcdefghijkl').toString('hex')}`;
-const request = Buffer.from('GET /index.html HTTP/1.1\r\nHost: example.org\r\n\r\n').toString('hex');
-
-const serverScript = `require('node:net').createServer((s) => { s.on('error', () => {}); s.pipe(s); })
-  .listen(${port}, '0.0.0.0', () => console.log('listening'));`;
-const clientScript = `const [address, hex] = process.argv.slice(1);
-  const s = require('node:net').connect(${port}, address, () => s.write(Buffer.from(hex, 'hex')));
-  const end = (word) => { console.log(word); process.exit(); };
-  s.on('data', () => end('answered')).on('error', (e) => end(e.code)).on('close', () => end('closed'));
-  setTimeout(() => end('silence'), 8000);`;
-
 /** A router with four hosts, each at an interface of its own: up1 to up4. */
 class Network {
   readonly #base = `sge2e-${process.pid}-inst`;
@@ -107,21 +91,6 @@ class Network {
     for (const name of [this.router, ...hosts.map((host) => this.nameOf(host))])
       spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
   }
-}
-
-/** A machine with the first two processors that may be used here, one a node. */
-function treeText(): string {
-  const nic = (host: HostNumber): string =>
-    `devices/pci/nic${host}/numa_node = ${host > 2 ? 1 : 0}
-devices/pci/nic${host}/net/up${host}/operstate = up
-devices/pci/nic${host}/net/up${host}/device -> devices/pci/nic${host}
-class/net/up${host} -> devices/pci/nic${host}/net/up${host}`;
-  return [
-    `devices/system/cpu/online = ${first!},${second!}`,
-    `devices/system/node/node0/cpulist = ${first!}`,
-    `devices/system/node/node1/cpulist = ${second!}`,
-    ...hosts.map(nic),
-  ].join('\n');
 }
 
 /** Allowed processors of each thread of a process. */
