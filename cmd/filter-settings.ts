@@ -81,6 +81,8 @@ export const controlState = 0;
 export const controlMessages = 1;
 /** Reports of decided and doubtful flows on their way to the control plane. */
 export const controlReports = 2;
+/** Of the messages those that the worker has seen to. */
+export const controlHeard = 3;
 
 export const stateRun = 0;
 /** The rules are gone: let everything pass that is still held, then end. */

@@ -104,7 +104,8 @@ export class Instance {
       [before.allow, before.action, before.names],
       [config.allow, config.action, config.names],
     );
-    this.#pool?.configure(config, anew);
+    // Before the kernel forgets: a flow that comes back at once is to be judged by what is new.
+    await this.#pool?.configure(config, anew);
     if (anew) await this.intake.forget();
     await eve.commit();
   }

@@ -5,6 +5,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { WorkerState } from '../lib/report/status.js';
 import {
+  controlHeard,
   controlMessages,
   controlState,
   controlWords,
@@ -89,6 +90,14 @@ export class Supervised<Message extends { readonly kind: string }> {
     this.#thread.postMessage(message);
     Atomics.add(this.control, controlMessages, 1);
     return true;
+  }
+
+  /** Whether nobody is there, or what was told so far has been seen to. */
+  get hasHeard(): boolean {
+    const { control } = this;
+    return (
+      this.#thread === null || Atomics.load(control, controlHeard) === Atomics.load(control, controlMessages)
+    );
   }
 
   /** Begins a life; resolves when the thread is ready. @throws WorkerStartError */

@@ -13,6 +13,44 @@ const ready = `
   parentPort.on('message', ({ kind }) => { if (kind === 'crash') throw new Error('crash'); });
   setInterval(() => { if (control[0] !== 0) process.exit(0); }, 10);`;
 
+/** One that sees to its messages 50 ms late, as one does that waits in the kernel; `deaf` never does. */
+const late = (deaf: boolean): string => `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const control = new Int32Array(workerData.control);
+  const counters = new Float64Array(workerData.counters);
+  parentPort.postMessage({ kind: 'ready', threadId: 1 });
+  parentPort.on('message', ({ policy }) => setTimeout(() => {
+    counters[0] = policy.mode === 'enforce' ? 1 : 2;
+    if (!${deaf}) Atomics.store(control, 3, Atomics.load(control, 1));
+  }, 50));
+  setInterval(() => { if (control[0] !== 0) process.exit(0); }, 10);`;
+
+const quiet = {
+  onDecisions: () => undefined,
+  onFound: () => undefined,
+  onLost: () => undefined,
+  onRestarted: () => undefined,
+};
+
+test('a new policy is taken over when all workers judge by it; one that hangs does not hold it up', async () => {
+  const config = loadConfig({ file: null, env: {}, flags: new Map([['workers', '2']]) });
+  const plans = plansOf(config, 'accept');
+  for (const deaf of [false, true]) {
+    const pool = new WorkerPool(
+      plans,
+      quiet,
+      (settings) => new Worker(late(deaf), { eval: true, workerData: settings }),
+    );
+    await pool.start();
+    const started = performance.now();
+    await pool.configure({ ...config, mode: 'enforce' }, false);
+    const millis = performance.now() - started;
+    assert.deepEqual([pool.countsOf(0)[0], pool.countsOf(1)[0]], [1, 1]);
+    assert.equal(millis >= 1000, deaf, `${millis} ms`);
+    await pool.stop(false);
+  }
+});
+
 test('a worker that no thread can be had for is tried again, and nothing is thrown', async () => {
   const [plan] = plansOf(loadConfig({ file: null, env: {}, flags: new Map() }), 'accept');
   const lost: string[] = [];

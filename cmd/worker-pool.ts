@@ -2,6 +2,7 @@
  * The workers: one thread each, with a queue of the kernel or rings of its own. A worker that dies or hangs is noticed
  * and started again; meanwhile its packets pass uninspected, and all of it is reported.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { countersLength, counterAt } from '../lib/engine/counters.js';
 import type { WorkerState } from '../lib/report/status.js';
@@ -32,6 +33,8 @@ export interface WorkerNow {
   readonly restarts: number;
 }
 
+const hearMillis = 1000;
+const hearStepMillis = 5;
 const heartbeatAt = counterAt('heartbeat');
 const standing = [counterAt('flowsNow'), heartbeatAt];
 
@@ -77,10 +80,16 @@ export class WorkerPool {
     await Promise.all(this.#members.map(({ life }) => life.stop(drain)));
   }
 
-  /** Tells every worker (`anew`: no flow keeps the decision it has); those that are being started again get it with their settings. */
-  configure(policy: PolicySettings, anew: boolean): void {
+  /**
+   * Tells every worker (`anew`: no flow keeps the decision it has); those that are being started again get it with their
+   * settings. Resolves when all judge by it, or after a second: one that hangs must not hold up the others.
+   */
+  async configure(policy: PolicySettings, anew: boolean): Promise<void> {
     this.#policy = policy;
     for (const { life } of this.#members) life.tell({ kind: 'policy', policy, anew } satisfies ToWorker);
+    const until = performance.now() + hearMillis;
+    while (!this.#members.every(({ life }) => life.hasHeard) && performance.now() < until)
+      await sleep(hearStepMillis);
   }
 
   /** Returns how many heard it. */

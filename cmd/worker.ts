@@ -20,6 +20,7 @@ import { threadId, workClock } from '../lib/native/index.js';
 import { confineData } from './affinity.js';
 import { FilterLoop } from './filter-loop.js';
 import {
+  controlHeard,
   controlMessages,
   controlState,
   doubtsMax,
@@ -187,6 +188,7 @@ function run(queue: PacketQueue): void {
     if (sent !== heard) {
       heard = sent;
       hear(loop, swarm);
+      Atomics.store(control, controlHeard, sent);
     }
   }
   if (Atomics.load(control, controlState) !== stateDrain) return;

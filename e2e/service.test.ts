@@ -109,7 +109,7 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
   /** A new process of the unit, ready. */
   const comesBack = async (gone: string): Promise<void> => {
     await until(
-      () => active() === 'active' && mainPid() !== gone,
+      () => active() === 'active' && !['0', gone].includes(machine.property('swarmgate', 'MainPID')),
       40,
       () => machine.journal('swarmgate'),
     );
@@ -193,6 +193,31 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     assert.match(machine.run(['swarmgate', 'status', '--all']), /second/);
     systemctl('stop', 'swarmgate@second');
     assert.equal(talk(handshake), 'answered');
+  });
+
+  test('after logs were rotated, filter and monitor go on in new files', async () => {
+    systemctl('stop', 'swarmgate');
+    const rotation = readFileSync(repositoryPath('deploy', 'logrotate', 'swarmgate'), 'utf8');
+    const script = /postrotate\n([^]*?)\n\s*endscript/.exec(rotation)![1]!;
+    const names = ['filter', 'tap'];
+    const eve = (name: string): string => `/var/log/swarmgate/${name}.json`;
+    const logged = (name: string): boolean =>
+      machine.tries(['grep', '-q', 'kind:peer', eve(name)]).code === 0;
+    configure(`mode: monitor\nworkers: 1\neve: { file: ${eve('filter')} }\n`);
+    machine.write(
+      '/etc/swarmgate/tap.yaml',
+      `workers: 1\neve: { file: ${eve('tap')} }\ncapture: { interfaces: [up1] }\n`,
+    );
+    const units = ['swarmgate', 'swarmgate-monitor@tap'];
+    for (const unit of units) systemctl('start', unit);
+    for (const part of ['before', 'after']) {
+      // A record may still go to the old file at the moment of the signal.
+      const both = (): boolean => talk(handshake) === 'answered' && names.every(logged);
+      await until(both, 15, () => `${part}: ${units.map((unit) => machine.journal(unit)).join('\n')}`);
+      for (const name of names) machine.run(['mv', eve(name), `${eve(name)}.1`]);
+      machine.run(['sh', '-c', script]);
+    }
+    for (const unit of units) systemctl('stop', unit);
   });
 
   test(
