@@ -85,6 +85,7 @@ const verdictMessagesAt = place('verdictMessages');
 const sendRetriesAt = place('sendRetries');
 const sendFailuresAt = place('sendFailures');
 const reorderedAt = place('reordered');
+const pausesAt = place('pauses');
 
 /** What the addon counts beside the common counters, read in place. `overruns` is in packets: the ids that never arrived. */
 export class NfqueueCounters implements QueueCounters {
@@ -125,6 +126,11 @@ export class NfqueueCounters implements QueueCounters {
   /** Packets whose ids came out of order. No kernel is known to do so; equal verdicts are then no longer put together. */
   get reordered(): number {
     return this.#values[reorderedAt]!;
+  }
+
+  /** Receives that waited 10 microseconds first, because large packets (GSO) came fast and few at a time. */
+  get pauses(): number {
+    return this.#values[pausesAt]!;
   }
 }
 

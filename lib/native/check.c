@@ -100,6 +100,7 @@ static long read_damaged(long rounds) {
   struct queue *queue = new_queue(-1);
   queue->slot_bytes = 1;
   long packets = 0;
+  check_pauses();
   for (long round = 0; round < rounds; round++) {
     uint8_t message[SLOT_BYTES];
     uint32_t length = write_message(message, (uint32_t)round);
@@ -188,6 +189,35 @@ static long settle_all(long rounds, long *packets) {
   }
   free_queue(queue);
   return messages;
+}
+
+/* Receives of `packets` each, `gap_nanos` apart, for `times` times; how many of them asked for a pause. */
+static int pauses(struct queue *queue, uint32_t packets, bool has_gso, int64_t gap_nanos, int times) {
+  int wanted = 0;
+  for (int i = 0; i < times; i++) {
+    queue->received_nanos += gap_nanos;
+    if (queue_follow_rate(queue, packets, has_gso)) wanted++;
+  }
+  return wanted;
+}
+
+static void fail_unless(bool holds, const char *what) {
+  if (holds) return;
+  fprintf(stderr, "%s\n", what);
+  exit(1);
+}
+
+/* Pauses come with many large packets in small batches, and with nothing else. */
+static void check_pauses(void) {
+  struct queue *queue = new_queue(-1);
+  queue->received_nanos = 1000000000;
+  fail_unless(pauses(queue, 1, true, 200000, 1000) == 0, "5 thousand packets a second, and a pause");
+  fail_unless(pauses(queue, 1, true, 20000, 1000) > 900, "50 thousand packets a second, one at a time, and no pause");
+  fail_unless(pauses(queue, 1, false, 20000, 1000) == 0, "small packets alone, and a pause");
+  fail_unless(pauses(queue, PACKETS, true, 20000, 1000) == 0, "batches fill by themselves, and a pause");
+  pauses(queue, 1, true, 20000, 1000);
+  fail_unless(pauses(queue, 1, true, 5000000, 100) == 0, "a pause after packets became few");
+  free_queue(queue);
 }
 
 int main(int argc, char **argv) {

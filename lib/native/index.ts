@@ -89,6 +89,7 @@ export const counterNames = [
   'sendRetries',
   'sendFailures',
   'reordered',
+  'pauses',
 ] as const;
 
 /** What the kernel granted. */

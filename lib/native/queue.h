@@ -38,6 +38,7 @@ enum counter {
   COUNTER_SEND_RETRIES,
   COUNTER_SEND_FAILURES,
   COUNTER_REORDERED,
+  COUNTER_PAUSES,
   COUNTERS
 };
 
@@ -103,6 +104,13 @@ struct queue {
   /* Monotonic clock, nanoseconds: when the wall clock was last looked at, and when the batch in hand was received. */
   int64_t wall_read_nanos;
   int64_t received_nanos;
+  /* Packets since `rate_nanos`; whether as many came in the last span that a pause before the next batch pays. */
+  int64_t rate_nanos;
+  uint32_t rate_packets;
+  bool is_busy;
+  /* The next receive waits a moment first, and whether this kernel's timers are fine enough for one. */
+  bool wants_pause;
+  bool can_pause;
   /* Verdicts that the kernel had no memory for; sent again before anything else. */
   size_t unsent_bytes;
   struct queue_arrays arrays;
@@ -123,6 +131,13 @@ int queue_receive(struct queue *queue);
 
 /* Reads the message of `length` bytes in `slot` into element `index` of the arrays. True if it is a packet. */
 bool queue_read_message(struct queue *queue, uint32_t slot, uint32_t length, uint32_t index);
+
+/*
+ * Tells the queue that `packets` were received at `received_nanos`, large ones (GSO) among them or not. True when the next
+ * receive should wait a moment: a transfer comes fast and few packets at a time, and each batch costs a wake-up and a
+ * cold start. Small packets alone are not made to wait.
+ */
+bool queue_follow_rate(struct queue *queue, uint32_t packets, bool has_gso);
 
 /* Verdict messages sent, or a negative errno. Verdicts that could not be sent stay with the queue. */
 int queue_settle(struct queue *queue);
