@@ -106,6 +106,7 @@ export class Capture implements Intake {
   status(counts: Float64Array): IntakeStatus {
     return {
       rules: { backend: 'none', state: 'unknown', restored: 0, problem: null },
+      tracking: null,
       capture: {
         interfaces: this.#watched.map((watched) => watched.report()),
         ring_bytes: this.#ringBytes,

@@ -2,6 +2,8 @@
 import { dirname } from 'node:path';
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
+import { readTracking } from '../lib/control/tracking.js';
+import { fullText, isNearlyFull, roomFor } from '../lib/report/tracking.js';
 import { checkCapture } from './doctor-capture.js';
 import { failure, fine, warning, type Finding, type Machine } from './doctor-machine.js';
 
@@ -88,20 +90,16 @@ function checkKernelQueue(machine: Machine): Finding {
 }
 
 function checkConntrack(machine: Machine): Finding {
-  const number = (name: string): number => Number(machine.read(`/proc/sys/net/netfilter/${name}`) ?? 0);
-  const most = number('nf_conntrack_max');
-  const count = number('nf_conntrack_count');
-  if (most === 0)
+  const tracking = readTracking((path) => machine.read(path));
+  if (tracking === null)
     return warning(
       'conntrack',
       'connection tracking is not loaded yet; the rules need it',
       'modprobe nf_conntrack',
     );
-  if (count > 0.9 * most) {
-    const message = `${count} of ${most} tracked connections are in use; what does not fit is dropped by the kernel`;
-    return warning('conntrack', message, `sysctl -w net.netfilter.nf_conntrack_max=${2 * most}`);
-  }
-  return fine('conntrack', `connection tracking: ${count} of ${most} in use`);
+  if (isNearlyFull(tracking)) return warning('conntrack', fullText(tracking), roomFor(tracking));
+  const { entries, entries_max } = tracking;
+  return fine('conntrack', `connection tracking: ${entries} of ${entries_max} in use`);
 }
 
 function checkForwarding(machine: Machine): Finding[] {

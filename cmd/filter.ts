@@ -5,6 +5,7 @@
  */
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
+import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import { forgetDecisions, forgettingProblem } from '../lib/firewall/connections.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
@@ -12,12 +13,14 @@ import { MarkField } from '../lib/firewall/marks.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
 import type { Log } from '../lib/report/log.js';
+import { fullText, roomFor } from '../lib/report/tracking.js';
 import type { QueuePlan } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
 import type { Attempt, Intake, IntakeStatus } from './intake.js';
 import type { SwarmMemory } from './swarm-memory.js';
 
 const rulesCheckMillis = 2000;
+const trackingCheckMillis = 5000;
 
 export class Filter implements Intake {
   readonly #log: Log;
@@ -25,6 +28,8 @@ export class Filter implements Intake {
   #config: Config;
   #firewall: Firewall | null = null;
   #watch: RulesWatch | null = null;
+  readonly #tracking = new TrackingWatch();
+  #trackingTimer: NodeJS.Timeout | undefined;
   #rulesRestored = 0;
   #rulesProblem: string | null = null;
   /** Rules of ours may still be there after the stop. */
@@ -42,6 +47,9 @@ export class Filter implements Intake {
   }
 
   async begin(): Promise<void> {
+    this.#trackingTimer = setInterval(() => {
+      this.#lookAtTracking();
+    }, trackingCheckMillis).unref();
     if (this.#firewall === null) return;
     await this.#removeOthers(this.#firewall);
     await this.forget();
@@ -64,6 +72,13 @@ export class Filter implements Intake {
     } catch (error) {
       this.#log.warn(forgettingProblem(error), 'decisions-kept');
     }
+  }
+
+  /** The kernel drops new connections when its table is full, and our rules made it track them. */
+  #lookAtTracking(): void {
+    const now = readTracking();
+    if (now !== null && this.#tracking.look(now))
+      this.#log.warn(`${fullText(now)}; ${roomFor(now)} makes room`, 'conntrack-full');
   }
 
   #startWatch(): void {
@@ -102,6 +117,7 @@ export class Filter implements Intake {
   }
 
   async cut(attempt: Attempt): Promise<void> {
+    clearInterval(this.#trackingTimer);
     await this.#stopWatch();
     await attempt('take the rules out', 'rules-left', () => this.#firewall?.drain(this.#config.instance));
   }
@@ -129,6 +145,7 @@ export class Filter implements Intake {
         restored: this.#rulesRestored,
         problem: state === 'intact' ? null : this.#rulesProblem,
       },
+      tracking: readTracking(),
       capture: null,
     };
   }

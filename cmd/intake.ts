@@ -5,7 +5,7 @@ import type { WorkerPlan } from './filter-settings.js';
 import type { SwarmMemory } from './swarm-memory.js';
 
 /** What of the status only the intake knows. */
-export type IntakeStatus = Pick<StatusReport, 'rules' | 'capture'>;
+export type IntakeStatus = Pick<StatusReport, 'rules' | 'tracking' | 'capture'>;
 
 /** One step of a stop: whatever it throws is logged with its code, and the others follow. False when it failed. */
 export type Attempt = (what: string, code: string, step: () => Promise<void> | undefined) => Promise<boolean>;

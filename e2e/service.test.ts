@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeTree } from '../lib/numa/testing.js';
+import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
 import { clientScript, handshake, request, serverScript } from './hello.js';
 import { Machine, withoutMachine } from './machine.js';
@@ -85,6 +86,8 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     assert.equal(machine.statusLine(pid, 'Seccomp'), '2');
     filters();
     assert.match(machine.run(['swarmgate', 'status']), /^Blocking BitTorrent since /);
+    const { tracking } = JSON.parse(machine.run(['swarmgate', 'status', '--json'])) as StatusReport;
+    assert.ok(tracking !== null && tracking.entries > 0 && tracking.entries_max > tracking.entries);
     const journal = machine.journal('swarmgate');
     assert.match(journal, /ready: mode enforce/);
     assert.doesNotMatch(journal, /\b(warn|error)/i, journal);

@@ -26,6 +26,7 @@ const monitor = (changes: Partial<CaptureReport> = {}): Parameters<typeof render
   fakeStatus({
     mode: 'monitor',
     rules: { backend: 'none', state: 'unknown', restored: 0, problem: null },
+    tracking: null,
     capture: fakeCapture(changes),
     workers: fakeStatus().workers.map((worker) => ({
       ...worker,

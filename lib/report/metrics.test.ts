@@ -29,6 +29,8 @@ test('figures arrive in base units', () => {
   assert.equal(value('swarmgate_payload_bytes_before_verdict_total'), 45_678);
   assert.equal(value('swarmgate_flows_first_packet_total'), 850);
   assert.equal(value('swarmgate_flows_doubtful_total'), 123);
+  assert.equal(value('swarmgate_conntrack_entries'), 1234);
+  assert.equal(value('swarmgate_conntrack_entries_limit'), 262_144);
   assert.equal(value('swarmgate_endpoints'), 4321);
   assert.equal(value('swarmgate_endpoints_learned_total'), 5432);
   assert.equal(value('swarmgate_endpoints_refused_total', { cause: 'listener' }), 22);

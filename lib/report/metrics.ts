@@ -161,6 +161,10 @@ function about(out: Exposition, status: StatusReport): void {
     oneOf('state', ['intact', 'damaged', 'absent', 'unknown'], rules.state),
   );
   out.counter('rules_restored_total', "Times that the kernel's rules were put back.", rules.restored);
+  if (status.tracking !== null) {
+    out.gauge('conntrack_entries', "Connections in the kernel's table.", status.tracking.entries);
+    out.gauge('conntrack_entries_limit', 'How many have room there.', status.tracking.entries_max);
+  }
   out.gauge('memory_bytes', 'Memory of the process.', status.memory_bytes);
 }
 

@@ -119,6 +119,7 @@ export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
     started,
     uptime_seconds: 3723.5,
     rules: { backend: 'nft', state: 'intact', restored: 0, problem: null },
+    tracking: { entries: 1234, entries_max: 262_144 },
     capture: null,
     packets_per_second: 12_345.6,
     bits_per_second: 98_765_432,

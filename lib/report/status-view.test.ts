@@ -37,6 +37,18 @@ test('figures, hosts and decisions are there', () => {
   assert.match(text, /peer: peer handshake: length byte 19 and protocol string/);
 });
 
+test('the table of connections is shown, and is a warning when it is nearly full', () => {
+  const page = (tracking: StatusReport['tracking']): string =>
+    renderStatus(fakeStatus({ tracking }), plain).replace(/\s+/g, ' ');
+  assert.match(page({ entries: 1234, entries_max: 262_144 }), / kernel 1,234 of at most 262,144 connections/);
+  assert.doesNotMatch(page({ entries: 1234, entries_max: 262_144 }), /dropped by the kernel/);
+  assert.match(
+    page({ entries: 990, entries_max: 1000 }),
+    /Kernel: 990 of 1000 tracked connections are in use; what does not fit is dropped by the kernel; sysctl -w net\.netfilter\.nf_conntrack_max=2000/,
+  );
+  assert.doesNotMatch(page(null), / kernel /);
+});
+
 test('the leak, the memory of the swarm, and what passed in doubt', () => {
   const text = renderStatus(fakeStatus(), plain).replace(/\s+/g, ' ');
   assert.match(

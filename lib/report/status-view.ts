@@ -24,6 +24,7 @@ import type {
 } from './status.js';
 import type { FlowReport } from './report.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
+import { fullText, isNearlyFull, roomFor } from './tracking.js';
 
 export interface StatusViewOptions {
   /** Columns of the terminal. */
@@ -147,7 +148,7 @@ class StatusView {
   }
 
   #verdict(): void {
-    const { version, instance, rules, uptime_seconds, pid, capture } = this.#status;
+    const { version, instance, rules, uptime_seconds, pid, capture, tracking } = this.#status;
     const { colour, text } = verdictOf(this.#status);
     this.#say(text, '', colour);
     const managed = rules.backend === 'none' ? 'rules not managed' : `${rules.backend} rules ${rules.state}`;
@@ -158,6 +159,8 @@ class StatusView {
         `process ${pid}, swarmgate ${printable(version)}.`,
     );
     if (rules.problem !== null) this.#say(`Rules: ${printable(rules.problem)}`, '', '1;33');
+    if (tracking !== null && isNearlyFull(tracking))
+      this.#say(`Kernel: ${fullText(tracking)}; ${roomFor(tracking)}`, '', '1;33');
   }
 
   #traffic(): void {
@@ -183,6 +186,12 @@ class StatusView {
     const { now, begun, by_verdict, by_kind, allowed, evicted, doubtful } = this.#status.flows;
     this.#heading('Flows');
     this.#field('now', `${countText(now)} of ${countText(begun)} begun`);
+    const { tracking } = this.#status;
+    if (tracking !== null)
+      this.#field(
+        'kernel',
+        `${countText(tracking.entries)} of at most ${countText(tracking.entries_max)} connections tracked`,
+      );
     this.#field(
       'verdicts',
       `${countText(by_verdict.bittorrent)} BitTorrent, ${countText(by_verdict.suspect)} suspect, ` +

@@ -3,6 +3,7 @@ import type { Kind } from '../../detectors/detector.js';
 import type { DecodeOutcomeName } from '../wire/packet.js';
 import type { Reason, Verdict } from '../engine/verdict.js';
 import type { FlowReport } from './report.js';
+import type { Tracking } from './tracking.js';
 
 export type WorkerState = 'starting' | 'running' | 'restarting' | 'stopped';
 
@@ -120,6 +121,8 @@ export interface StatusReport {
     readonly restored: number;
     readonly problem: string | null;
   };
+  /** The kernel's table of connections; null: not loaded, or packets are only watched. */
+  readonly tracking: Tracking | null;
   /** Null: packets come from the kernel's queues. */
   readonly capture: CaptureReport | null;
   readonly packets: number;
