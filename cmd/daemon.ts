@@ -183,6 +183,8 @@ class Daemon {
       this.#log.info('configuration read again and taken over');
     } catch (error) {
       this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
+      // Who rotates logs sends the same signal.
+      instance.reopen();
     }
     this.#notify('READY=1');
   }

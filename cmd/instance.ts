@@ -82,6 +82,11 @@ export class Instance {
     });
   }
 
+  /** Nothing was taken over, but the event log may have been rotated. */
+  reopen(): void {
+    this.#reports.reopen();
+  }
+
   /** What can fail comes first, the kernel's rules last: a refused configuration must leave no trace. */
   async #takeOver(config: Config): Promise<void> {
     const before = this.#config;

@@ -80,6 +80,11 @@ export class Reports {
     };
   }
 
+  /** The file that is in use is opened again, whatever became of a new configuration: it may have been rotated. */
+  reopen(): void {
+    this.#eve?.reopen();
+  }
+
   /** @throws UserError when the file cannot be written now; later trouble is reported and waited out */
   #openEve(file: string | null): EveLog | null {
     if (file === null) return null;

@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Running, slowness, until, type StartOptions } from './process.js';
+import { atProcessEnd, Running, slowness, until, type StartOptions } from './process.js';
 
 export type Host = 'client' | 'router' | 'server';
 const hosts: readonly Host[] = ['client', 'router', 'server'];
@@ -75,30 +75,13 @@ export function removeLeftovers(): void {
     rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }
 
-const labs = new Set<Lab>();
-let watching = false;
-
-/** The lab goes away with this process, however it ends (kill -9 excepted: then the next run cleans up). */
-function watchProcess(): void {
-  if (watching) return;
-  watching = true;
-  process.once('exit', () => {
-    for (const lab of labs) lab.removeNow();
-  });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      for (const lab of labs) lab.removeNow();
-      process.kill(process.pid, signal);
-    });
-  }
-}
-
 let labNumber = 0;
 
 export class Lab {
   readonly folder: string;
   readonly #name: string;
   readonly #running: Running[] = [];
+  #forget = (): void => undefined;
 
   private constructor() {
     this.#name = `${prefix}-${process.pid}-${labNumber++}`;
@@ -109,8 +92,9 @@ export class Lab {
   static async create(): Promise<Lab> {
     removeLeftovers();
     const lab = new Lab();
-    labs.add(lab);
-    watchProcess();
+    lab.#forget = atProcessEnd(() => {
+      lab.removeNow();
+    });
     try {
       lab.#build();
       await lab.#settled();
@@ -260,7 +244,7 @@ export class Lab {
 
   /** Without waiting for anybody; also called when this process ends. */
   removeNow(): void {
-    labs.delete(this);
+    this.#forget();
     for (const each of this.#running) if (each.exit === null) each.killGroup('SIGKILL');
     for (const name of namespaces().filter((each) => each.startsWith(`${this.#name}-`)))
       removeNamespace(name);

@@ -11,18 +11,29 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   rmdirSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { repositoryPath } from '../lib/testing.js';
-import { Running, slowness, until } from './process.js';
+import { atProcessEnd, Running, slowness, until } from './process.js';
 
-const prefix = 'sge2e-machine-';
+/** Processes are numbered per namespace, and control groups are not. */
+const prefix = `sge2e-machine-${readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')}-`;
 const systemd = '/lib/systemd/systemd';
+const path = [
+  ...['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'],
+  dirname(process.execPath),
+].join(':');
+const boot = repositoryPath('e2e', 'service', 'boot');
+const unshare = [
+  ...['unshare', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup'],
+  ...['--fork', '--kill-child'],
+];
 
 export interface Ended {
   readonly code: number | null;
@@ -43,38 +54,76 @@ export function withoutMachine(): string | false {
   if (!existsSync(systemd)) return 'systemd is not installed';
   const groups = groupsRoot();
   if (groups === null) return 'control groups of version 2 are not mounted';
-  const group = join(groups, `${prefix}${process.pid}-try`);
+  const folder = makeFolder();
   try {
+    const group = groupOf(groups, folder);
     mkdirSync(group);
     rmdirSync(group);
+    const [command, ...words] = [...unshare, boot, '--try', folder];
+    const { status, stderr } = spawnSync(command, words, { encoding: 'utf8', timeout: 20_000 });
+    return status === 0 ? false : `mounts are not permitted here (${stderr.trim().split('\n').at(-1) ?? ''})`;
   } catch (error) {
     return `no control group can be made (${(error as Error).message})`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  return false;
+}
+
+function makeFolder(): string {
+  return realpathSync(mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`)));
+}
+
+function groupOf(groups: string, folder: string): string {
+  return join(groups, basename(folder));
+}
+
+/** A control group and those below, the innermost first. */
+function allGroups(group: string): string[] {
+  if (!existsSync(group)) return [];
+  const below = readdirSync(group, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return [...below, group].sort((left, right) => right.length - left.length);
+}
+
+function killGroup(group: string): void {
+  for (const each of allGroups(group)) {
+    try {
+      for (const pid of readFileSync(join(each, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // The process or the group ended at this moment.
+    }
+  }
+}
+
+const moment = new Int32Array(new SharedArrayBuffer(4));
+
+/** The same without letting anything else run, for two seconds at the most. */
+function removeGroupNow(group: string): void {
+  for (let tries = 0; tries < 40; tries++) {
+    killGroup(group);
+    try {
+      for (const each of allGroups(group)) rmdirSync(each);
+      return;
+    } catch {
+      Atomics.wait(moment, 0, 0, 50);
+    }
+  }
 }
 
 /** Ends whatever runs in a control group, and removes it with those below. */
 async function removeGroup(group: string): Promise<void> {
-  if (!existsSync(group)) return;
-  killGroup(group);
-  await until(
-    () => /^populated 0$/m.test(readFileSync(join(group, 'cgroup.events'), 'utf8')),
-    10,
-    `the end of ${group}`,
-  );
-  const below = readdirSync(group, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort((left, right) => right.length - left.length);
-  for (const each of [...below, group]) rmdirSync(each);
-}
-
-function killGroup(group: string): void {
-  try {
-    writeFileSync(join(group, 'cgroup.kill'), '1');
-  } catch {
-    // It is gone already.
-  }
+  const isEmpty = (): boolean => {
+    killGroup(group);
+    try {
+      return /^populated 0$/m.test(readFileSync(join(group, 'cgroup.events'), 'utf8'));
+    } catch {
+      return true;
+    }
+  };
+  await until(isEmpty, 10, `the end of ${group}`);
+  for (const each of allGroups(group)) rmdirSync(each);
 }
 
 async function removeLeftovers(groups: string): Promise<void> {
@@ -87,19 +136,18 @@ async function removeLeftovers(groups: string): Promise<void> {
 export class Machine {
   readonly #folder: string;
   readonly #group: string;
-  readonly #onExit: () => void;
+  readonly #forget: () => void;
   readonly #started: Running[] = [];
   #process: Running | null = null;
   #pid = 0;
 
   private constructor(groups: string) {
-    const name = `${prefix}${process.pid}-`;
-    this.#folder = mkdtempSync(join(tmpdir(), name));
-    this.#group = join(groups, `${name}group`);
-    this.#onExit = () => {
-      killGroup(this.#group);
-    };
-    process.once('exit', this.#onExit);
+    this.#folder = makeFolder();
+    this.#group = groupOf(groups, this.#folder);
+    this.#forget = atProcessEnd(() => {
+      removeGroupNow(this.#group);
+      rmSync(this.#folder, { recursive: true, force: true });
+    });
   }
 
   /** @throws Error when systemd does not come up. */
@@ -121,8 +169,7 @@ export class Machine {
     // The shell joins the group before it makes the namespace whose root that group will be.
     const argv = [
       ...['sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', this.#group],
-      ...['unshare', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup', '--fork', '--kill-child'],
-      ...[repositoryPath('e2e', 'service', 'boot'), this.#folder, repositoryPath(), process.execPath],
+      ...[...unshare, boot, this.#folder, repositoryPath(), process.execPath],
     ];
     const running = new Running(argv, { name: 'systemd' });
     this.#process = running;
@@ -133,20 +180,33 @@ export class Machine {
       if (this.#pid === 0 || readFileSync(`/proc/${this.#pid}/comm`, 'utf8') !== 'systemd\n') return false;
       return /running|degraded/.test(this.tries(['systemctl', 'is-system-running']).text);
     };
-    await until(up, 40, () => `systemd\n${running.tail()}`);
+    await until(up, 90, () => `systemd\n${running.tail()}`);
     this.run(['hostname', 'swarmgate-test']);
     this.run(['ip', 'link', 'set', 'lo', 'up']);
     this.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
   }
 
   #argv(argv: readonly string[]): string[] {
-    return ['nsenter', '-t', String(this.#pid), '-m', '-p', '-n', '-i', '-u', '-C', '--', ...argv];
+    return [
+      'nsenter',
+      '-t',
+      String(this.#pid),
+      '-m',
+      '-p',
+      '-n',
+      '-i',
+      '-u',
+      '-C',
+      '-r',
+      '-w',
+      '--',
+      ...argv,
+    ];
   }
 
   /** Runs a program inside, however it ends. */
   tries(argv: readonly string[], input = ''): Ended {
     const [command, ...words] = this.#argv(argv);
-    const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
     const env = { PATH: path, HOME: '/root', LC_ALL: 'C', TERM: 'dumb', SYSTEMD_PAGER: '' };
     const options = { encoding: 'utf8', timeout: 120_000 * slowness, env, input, cwd: '/' } as const;
     const { status, stdout, stderr, error } = spawnSync(command!, words, options);
@@ -161,7 +221,7 @@ export class Machine {
   }
 
   start(argv: readonly string[]): Running {
-    const running = new Running(this.#argv(argv), { name: argv[0]!, cwd: '/' });
+    const running = new Running(this.#argv(argv), { name: argv[0]!, cwd: '/', env: { PATH: path } });
     this.#started.push(running);
     return running;
   }
@@ -195,6 +255,7 @@ export class Machine {
 
   /** What the journal holds of a unit, for failure messages too. */
   journal(unit: string): string {
+    this.tries(['journalctl', '--sync']);
     return this.tries(['journalctl', '--no-pager', '--output=cat', '--unit', unit]).text;
   }
 
@@ -206,7 +267,7 @@ export class Machine {
   }
 
   async close(): Promise<void> {
-    process.off('exit', this.#onExit);
+    this.#forget();
     killGroup(this.#group);
     for (const running of this.#started) await running.stop('SIGKILL');
     await this.#process?.stop('SIGKILL');

@@ -12,6 +12,31 @@ const tailLines = 15;
 /** In an emulated machine (e2e/nft/run) everything takes longer; only the limits know of it. */
 export const slowness = Number(process.env['SWARMGATE_SLOWNESS'] ?? '1');
 
+const atTheEnd = new Set<() => void>();
+let watching = false;
+
+/**
+ * Runs `task` when this process ends, by itself or by a signal (kill -9 excepted); it must not wait. Returns what takes
+ * it back.
+ */
+export function atProcessEnd(task: () => void): () => void {
+  atTheEnd.add(task);
+  if (!watching) {
+    watching = true;
+    const runAll = (): void => {
+      for (const each of atTheEnd) each();
+    };
+    process.once('exit', runAll);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => {
+        runAll();
+        process.kill(process.pid, signal);
+      });
+    }
+  }
+  return () => atTheEnd.delete(task);
+}
+
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;

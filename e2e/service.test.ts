@@ -27,7 +27,9 @@ const withoutNodes =
   second === undefined
     ? 'needs two processors'
     : !existsSync('/proc/self/numa_maps') && 'this kernel knows no memory policy';
-const withoutLegacy = !existsSync('/usr/sbin/iptables-legacy') && 'iptables-legacy is not installed';
+const withoutLegacy =
+  !['/usr/sbin/iptables-legacy', '/etc/alternatives/iptables'].every((path) => existsSync(path)) &&
+  'iptables-legacy is not there to be chosen';
 
 describe('the units under systemd', { skip, timeout: 400_000 }, () => {
   let machine: Machine;
@@ -39,7 +41,7 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     await server.outputs('listening', 20);
     machine.run([repositoryPath('deploy', 'install')]);
     // What a unit may find on a router: half a minute is long for a test.
-    machine.write('/etc/systemd/system/swarmgate.service.d/test.conf', '[Service]\nWatchdogSec=4\n');
+    machine.write('/etc/systemd/system/swarmgate.service.d/test.conf', '[Service]\nWatchdogSec=8\n');
     machine.run(['systemctl', 'daemon-reload']);
     rulesBefore = rules();
   });
@@ -105,8 +107,8 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     configure('mode: enforce\nworkers: 2\n');
     systemctl('reload', 'swarmgate');
     await until(() => talk(handshake) !== 'answered', 10, 'the old mode');
+    await until(() => active() === 'active', 10, 'the end of the reload');
     assert.equal(mainPid(), pid);
-    assert.equal(active(), 'active');
   });
 
   /** A new process of the unit, ready. */
@@ -213,11 +215,13 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     );
     const units = ['swarmgate', 'swarmgate-monitor@tap'];
     for (const unit of units) systemctl('start', unit);
-    for (const part of ['before', 'after']) {
+    for (const part of ['before', 'after', 'with a wrong configuration']) {
       // A record may still go to the old file at the moment of the signal.
       const both = (): boolean => talk(handshake) === 'answered' && names.every(logged);
       await until(both, 15, () => `${part}: ${units.map((unit) => machine.journal(unit)).join('\n')}`);
       for (const name of names) machine.run(['mv', eve(name), `${eve(name)}.1`]);
+      if (part === 'after')
+        for (const each of [configuration, '/etc/swarmgate/tap.yaml']) machine.write(each, 'x: 1\n');
       machine.run(['sh', '-c', script]);
     }
     for (const unit of units) systemctl('stop', unit);
@@ -233,16 +237,19 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
           machine.run(['update-alternatives', '--set', tool, `/usr/sbin/${tool}-${kind}`]);
       };
       choose('legacy');
-      const before = rules();
-      configure('mode: enforce\nworkers: 1\nrules: iptables\neve: { file: /var/log/swarmgate/eve.json }\n');
-      systemctl('start', 'swarmgate');
-      filters();
-      assert.match(machine.run(['iptables-legacy-save']), /SWARMGATE/);
-      const events = (): string => machine.tries(['cat', '/var/log/swarmgate/eve.json']).text;
-      await until(() => events().includes('kind:peer'), 10, events);
-      systemctl('stop', 'swarmgate');
-      assert.equal(rules(), before);
-      choose('nft');
+      try {
+        const before = rules();
+        configure('mode: enforce\nworkers: 1\nrules: iptables\neve: { file: /var/log/swarmgate/eve.json }\n');
+        systemctl('start', 'swarmgate');
+        filters();
+        assert.match(machine.run(['iptables-legacy-save']), /SWARMGATE/);
+        const events = (): string => machine.tries(['cat', '/var/log/swarmgate/eve.json']).text;
+        await until(() => events().includes('kind:peer'), 10, events);
+        systemctl('stop', 'swarmgate');
+        assert.equal(rules(), before);
+      } finally {
+        choose('nft');
+      }
       systemctl('start', 'swarmgate');
     },
   );
