@@ -16,6 +16,7 @@ export async function checkMachine(machine: Machine, config: Config): Promise<Fi
     checkKernelQueue(machine),
     checkConntrack(machine),
     ...(config.traffic.forwarded ? [...checkForwarding(machine), ...checkBridges(machine)] : []),
+    ...checkPorts(machine, config),
     ...checkQueues(machine, config),
     ...checkInterfaces(machine, config),
     ...(await checkCapture(machine, config)),
@@ -115,6 +116,25 @@ function checkForwarding(machine: Machine): Finding[] {
     const message = `traffic.forwarded is on, and this machine does not route ${name} (bridged traffic is another matter)`;
     return [warning(code, message, `sysctl -w ${key}=1`)];
   });
+}
+
+/** With br_netfilter the rules see a packet come in and go out by the bridge itself (linux: br_netfilter_hooks.c). */
+function checkPorts(machine: Machine, { traffic, allow }: Config): Finding[] {
+  const named = [
+    ...traffic.interfaces,
+    ...traffic.leaveInterfaces,
+    ...traffic.pairs.flat(),
+    ...allow.interfaces,
+  ];
+  return [...new Set(named)]
+    .filter((name) => machine.exists(`/sys/class/net/${name}/brport`))
+    .map((name) =>
+      warning(
+        'bridge-port',
+        `${name} is a port of a bridge: packets are seen by the name of the bridge, so that no packet is by this one`,
+        null,
+      ),
+    );
 }
 
 function checkBridges(machine: Machine): Finding[] {

@@ -51,6 +51,17 @@ test('nothing to complain of on a healthy machine', async () => {
   assert.deepEqual(await complaints({}), []);
 });
 
+test('a port of a bridge that the configuration names is a complaint, another interface is not', async () => {
+  const net = '/sys/class/net';
+  const port = { [`${net}/eth0`]: '', [`${net}/eth1`]: '', [`${net}/eth1/brport`]: '' };
+  const text = 'traffic: { interfaces: [eth0, eth1] }\nallow: { interfaces: [eth1] }';
+  const [found, ...others] = await complaints(port, text);
+  assert.equal(found?.code, 'bridge-port');
+  assert.match(found.message, /^eth1 is a port of a bridge/);
+  assert.deepEqual(others, []);
+  assert.deepEqual(await complaints(port, 'traffic: { interfaces: [eth0] }'), []);
+});
+
 const tap: Changes = { '/sys/class/net/tap0': '', '/sys/class/net/tap0/flags': '0x1003\n' };
 
 test('an interface that joins segments is told, and no complaint', async () => {

@@ -13,6 +13,7 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
     const { configFlags } = await import('../lib/config/flags.js');
     return yargs
       .option('config', configFlags()['config']!)
+      .option('instance', configFlags()['instance']!)
       .option('json', { type: 'boolean', default: false, describe: 'as JSON' })
       .epilogue('Nothing is changed. Exit status 1 if swarmgate cannot run.');
   },

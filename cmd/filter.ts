@@ -157,6 +157,7 @@ export class Filter implements Intake {
   }
 
   stoppedText(): string {
+    if (this.#config.rules === 'none') return 'stopped; the rules are yours';
     return this.#rulesLeft
       ? 'stopped; "swarmgate firewall remove" removes what is left'
       : 'stopped, the rules are removed';

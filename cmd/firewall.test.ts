@@ -1,6 +1,9 @@
 /** `swarmgate firewall` as a user meets it; the kernel's rules are written only in a network namespace. */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { cannotMakeNamespaces } from '../lib/firewall/testing.js';
 import { repositoryPath } from '../lib/testing.js';
@@ -27,6 +30,7 @@ describe('firewall', () => {
       [['install', '--interface', 'eth0;drop'], /no interface name/],
       [['install', '--no-forwarded'], /nothing to do/],
       [['install', '--planned'], /goes with show/],
+      [['install', '--left-behind'], /goes with remove/],
       [['show', '--queue', '1', '--queue', '2'], /more than once/],
       [['show', '--nonsense'], /nonsense/],
     ];
@@ -42,10 +46,60 @@ describe('firewall', () => {
     const words = ['show', '--planned', '--queues', '2', '--interface', 'eth0', '--interface', 'eth1'];
     const nft = firewall(...words, '--rules', 'nft');
     assert.equal(nft.status, 0, nft.stderr);
-    assert.match(nft.stdout, /queue num 0-1 bypass/);
+    assert.match(nft.stdout, /queue num 9600-9601 bypass/);
     assert.match(nft.stdout, /iifname \{ "eth0", "eth1" \}/);
-    assert.match(firewall(...words, '--rules', 'iptables').stdout, /--queue-balance 0:1 --queue-bypass/);
+    assert.match(
+      firewall(...words, '--rules', 'iptables').stdout,
+      /--queue-balance 9600:9601 --queue-bypass/,
+    );
   });
+
+  test('the plan is that of the configuration, and a flag wins over it', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'swarmgate-firewall-'));
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const file = join(folder, 'two.yaml');
+    writeFileSync(
+      file,
+      'mode: enforce\ninstance: two\nworkers: 3\nrules: none\nqueue: { first: 70 }\nmark_mask: 0x700\n' +
+        'traffic: { pairs: [eth0/eth1], leave_interfaces: [eth2] }\n',
+    );
+    const words = ['show', '--planned', '--config', file, '--rules', 'iptables'];
+    const { stdout, stderr } = firewall(...words);
+    assert.match(stdout, /^# Swarmgate, instance two: enforce\./, stderr);
+    assert.match(stdout, /--queue-balance 70:72 --queue-bypass/);
+    assert.match(stdout, /--mark 0x100\/0x700/);
+    assert.match(stdout, /-i eth0 -o eth1 -j SWARMGATE-two-Q\n[^]*-i eth2 -j RETURN/);
+    const other = firewall(...words, '--queue', '80', '--no-enforce').stdout;
+    assert.match(other, /two: monitor\.[^]*--queue-balance 80:82/);
+    writeFileSync(file, 'mode: often\n');
+    const wrong = firewall(...words);
+    assert.equal(wrong.status, 78);
+    assert.match(wrong.stderr, /two\.yaml.*mode/);
+  });
+
+  test(
+    'left behind: nothing of an instance that runs, and nothing of the operator',
+    { skip: cannotMakeNamespaces() },
+    () => {
+      const swarmgate = `"${process.execPath}" "${program}" firewall`;
+      const name = `t${process.pid}`;
+      const remove = `${swarmgate} remove --left-behind --instance ${name}`;
+      const lock = `/run/swarmgate/${name}.$(readlink /proc/self/ns/net | tr -dc 0-9).pid`;
+      const script = `set -e; ip link set lo up; mkdir -p /run/swarmgate
+      ${swarmgate} install --instance ${name} > /dev/null
+      echo "$$ $(cut -d ' ' -f 22 /proc/$$/stat)" > ${lock}
+      trap 'rm -f ${lock}' EXIT
+      ${remove}; ${swarmgate} show --instance ${name} | grep -c NFQUEUE
+      rm ${lock}
+      SWARMGATE_RULES=none ${remove}; ${swarmgate} show --instance ${name} | grep -c NFQUEUE
+      ${remove}; ${swarmgate} show --instance ${name}`;
+      const run = spawnSync('unshare', ['-n', 'bash', '-c', script], { encoding: 'utf8', timeout: 60_000 });
+      assert.equal(run.status, 0, run.stderr + run.stdout);
+      assert.match(run.stdout, /^[1-9]\d*\n[1-9]\d*\n# no rules of instance t\d+\n$/);
+    },
+  );
 
   test('install, show and remove in a namespace', { skip: cannotMakeNamespaces() }, () => {
     const swarmgate = `"${process.execPath}" "${program}" firewall`;
@@ -55,7 +109,7 @@ describe('firewall', () => {
     const run = spawnSync('unshare', ['-n', 'bash', '-c', script], { encoding: 'utf8', timeout: 60_000 });
     assert.equal(run.status, 0, run.stderr);
     assert.match(run.stdout, /^installed with (nft|iptables)\ninstalled with/);
-    assert.match(run.stdout, /0[:-]2/);
+    assert.match(run.stdout, /9600[:-]9602/);
     assert.match(run.stdout, /# no rules of instance default\n$/);
   });
 

@@ -1,5 +1,8 @@
 /** `swarmgate firewall show|install|remove`: the kernel's rules by hand, for people who write them themselves too. */
 import type { Argv, CommandModule } from 'yargs';
+import { ConfigError, type Config } from '../lib/config/config.js';
+import { fileFrom } from '../lib/config/flags.js';
+import { InstanceLock } from '../lib/control/instance-lock.js';
 import {
   backend,
   chooseFirewall,
@@ -8,9 +11,10 @@ import {
   type BackendChoice,
 } from '../lib/firewall/choose.js';
 import { FirewallError, type Firewall, type RuleSet } from '../lib/firewall/firewall.js';
-import { MarkField, markMaskDefault } from '../lib/firewall/marks.js';
+import { MarkField } from '../lib/firewall/marks.js';
 import { requireInstance, requireSound } from '../lib/firewall/rules.js';
-import { exitIncomplete, exitUsage, UserError } from './errors.js';
+import { exitConfig, exitIncomplete, exitUsage, UserError } from './errors.js';
+import { ruleSetOf } from './filter-plan.js';
 import { refuseRepeated } from './inputs.js';
 
 /** Not allowed (EX_NOPERM of sysexits.h). */
@@ -19,59 +23,83 @@ export const exitPermission = 77;
 interface FirewallArguments {
   action: string;
   planned: boolean;
-  instance: string;
-  rules: BackendChoice;
-  queue: number;
-  queues: number;
-  'mark-mask': string;
-  forwarded: boolean;
-  local: boolean;
-  interface: string[];
-  enforce: boolean;
+  'left-behind': boolean;
+  config: string | undefined;
+  instance: string | undefined;
+  rules: BackendChoice | undefined;
+  queue: number | undefined;
+  queues: number | undefined;
+  'mark-mask': string | undefined;
+  forwarded: boolean | undefined;
+  local: boolean | undefined;
+  interface: string[] | undefined;
+  enforce: boolean | undefined;
 }
 
-const once = ['action', 'instance', 'rules', 'queue', 'queues', 'mark-mask'];
+const once = ['action', 'config', 'instance', 'rules', 'queue', 'queues', 'mark-mask'];
 
 function builder(yargs: Argv): Argv<FirewallArguments> {
   return yargs
     .positional('action', { choices: ['show', 'install', 'remove'], demandOption: true, type: 'string' })
     .option('planned', { type: 'boolean', default: false, describe: 'show: print what install would write' })
-    .option('instance', { type: 'string', default: 'default', describe: 'name of the instance' })
+    .option('left-behind', {
+      type: 'boolean',
+      default: false,
+      describe:
+        'remove: only what a process that is gone left, and nothing where `rules: none` says that they are yours',
+    })
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'configuration whose rules they are (default: /etc/swarmgate/config.yaml if it is there)',
+    })
+    .option('instance', { type: 'string', describe: 'name of the instance (default)' })
     .option('rules', {
       choices: ['auto', 'nft', 'iptables'] as const,
-      default: 'auto' as const,
       describe: 'backend; auto takes the first that works',
     })
-    .option('queue', { type: 'number', default: 0, describe: 'first queue number' })
-    .option('queues', { type: 'number', default: 1, describe: 'number of queues, one per worker' })
+    .option('queue', { type: 'number', describe: 'first queue number (queue.first)' })
+    .option('queues', { type: 'number', describe: 'number of queues, one per worker (workers)' })
     .option('mark-mask', {
       type: 'string',
-      default: `0x${markMaskDefault.toString(16)}`,
-      describe: 'bits of the packet and connection mark to use: three or more neighbouring',
+      describe: 'bits of the packet and connection mark to use: three or more neighbouring (mark_mask)',
     })
-    .option('forwarded', { type: 'boolean', default: true, describe: 'packets routed through this machine' })
-    .option('local', { type: 'boolean', default: false, describe: 'packets of this machine itself' })
+    .option('forwarded', {
+      type: 'boolean',
+      describe: 'packets routed through this machine (traffic.forwarded)',
+    })
+    .option('local', { type: 'boolean', describe: 'packets of this machine itself (traffic.local)' })
     .option('interface', {
       type: 'string',
       array: true,
       nargs: 1,
-      default: [] as string[],
-      describe: 'only packets in or out by this interface; may be repeated',
+      describe: 'only packets in or out by this interface; may be repeated (traffic.interfaces)',
     })
-    .option('enforce', {
-      type: 'boolean',
-      default: false,
-      describe: 'drop and reject; else flows are only marked',
-    });
+    .option('enforce', { type: 'boolean', describe: 'drop and reject; else flows are only marked (mode)' })
+    .epilogue(
+      'show --planned and install write what `run` would with the same configuration; a flag wins over it.',
+    );
 }
 
-/** @throws UserError 'bad-argument' */
-function ruleSet(words: FirewallArguments): RuleSet {
-  const { instance, queue, queues, forwarded, local, enforce } = words;
+async function configOf(words: FirewallArguments): Promise<Config> {
+  const { loadConfig } = await import('../lib/config/load.js');
+  return loadConfig({ file: fileFrom({ config: words.config }), env: process.env, flags: new Map() });
+}
+
+/** @throws UserError 'bad-argument', ConfigError */
+async function ruleSet(words: FirewallArguments): Promise<RuleSet> {
+  const planned = ruleSetOf(await configOf(words));
+  const mask = words['mark-mask'];
   const rules = {
-    ...{ instance, forwarded, local, enforce, interfaces: words.interface },
-    ...{ pairs: [], leave: [] },
-    ...{ queueFirst: queue, queueCount: queues, mark: markField(words['mark-mask']) },
+    ...planned,
+    instance: words.instance ?? planned.instance,
+    queueFirst: words.queue ?? planned.queueFirst,
+    queueCount: words.queues ?? planned.queueCount,
+    mark: mask === undefined ? planned.mark : markField(mask),
+    forwarded: words.forwarded ?? planned.forwarded,
+    local: words.local ?? planned.local,
+    interfaces: words.interface ?? planned.interfaces,
+    enforce: words.enforce ?? planned.enforce,
   };
   requireSound(rules);
   return rules;
@@ -92,19 +120,36 @@ function markField(text: string): MarkField {
 
 async function run(words: FirewallArguments): Promise<void> {
   refuseRepeated(words as unknown as Record<string, unknown>, once);
-  requireInstance(words.instance);
+  const instance = words.instance ?? 'default';
+  requireInstance(instance);
   if (words.planned && words.action !== 'show')
     throw new UserError('bad-argument', `--planned goes with show, not with ${words.action}`);
-  if (words.action === 'remove') await removeEverything(words.instance);
+  if (words['left-behind'] && words.action !== 'remove')
+    throw new UserError('bad-argument', `--left-behind goes with remove, not with ${words.action}`);
+  if (words.action === 'remove') await remove(instance, words);
   else if (words.action === 'install') await install(words);
-  else process.stdout.write(words.planned ? await planned(words) : await installed(words.instance));
+  else process.stdout.write(words.planned ? await planned(words) : await installed(instance));
+}
+
+async function remove(instance: string, words: FirewallArguments): Promise<void> {
+  if (words['left-behind'] && (InstanceLock.holder(instance) !== null || (await areTheirs(words)))) return;
+  await removeEverything(instance);
+}
+
+/** The operator wrote the rules. A configuration that cannot be read says nothing of the kind. */
+async function areTheirs(words: FirewallArguments): Promise<boolean> {
+  try {
+    return (await configOf(words)).rules === 'none';
+  } catch {
+    return false;
+  }
 }
 
 async function install(words: FirewallArguments): Promise<void> {
-  const rules = ruleSet(words);
-  const firewall = await chooseFirewall(words.rules);
+  const rules = await ruleSet(words);
+  const firewall = await chooseFirewall(words.rules ?? 'auto');
   // The other backend may hold rules of an earlier run: a packet would be queued twice.
-  await removeEverything(words.instance, {}, firewall.name);
+  await removeEverything(rules.instance, {}, firewall.name);
   await firewall.install(rules);
   const notes = firewall.notes.map((note) => `; ${note}`).join('');
   process.stdout.write(`installed with ${firewall.name}${notes}\n`);
@@ -112,10 +157,11 @@ async function install(words: FirewallArguments): Promise<void> {
 
 /** A text needs no rights: where trying is not allowed, nft is taken for granted unless iptables is asked for. */
 async function planned(words: FirewallArguments): Promise<string> {
-  const rules = ruleSet(words);
+  const rules = await ruleSet(words);
+  const choice = words.rules ?? 'auto';
   let firewall: Firewall;
   try {
-    firewall = words.rules === 'auto' ? await chooseFirewall('auto') : backend(words.rules);
+    firewall = choice === 'auto' ? await chooseFirewall('auto') : backend(choice);
   } catch (error) {
     if (!(error instanceof FirewallError)) throw error;
     process.stderr.write(`swarmgate: cannot find out what works here, planned for nft: ${error.message}\n`);
@@ -143,6 +189,7 @@ export const firewallCommand: CommandModule<object, FirewallArguments> = {
     try {
       await run(words);
     } catch (error) {
+      if (error instanceof ConfigError) throw new UserError(error.code, error.message, exitConfig);
       throw error instanceof FirewallError ? asUserError(error) : error;
     }
   },

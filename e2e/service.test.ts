@@ -280,6 +280,39 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     systemctl('start', 'swarmgate');
   });
 
+  test('a second start beside one that runs by hand takes nothing from it', async () => {
+    systemctl('stop', 'swarmgate');
+    configure('mode: enforce\nworkers: 1\n');
+    const running = machine.start(['swarmgate', 'run', '--no-live']);
+    await running.outputs('ready:', 20);
+    assert.notEqual(machine.tries(['systemctl', 'start', 'swarmgate']).code, 0);
+    assert.match(machine.journal('swarmgate'), /instance-busy/);
+    filters();
+    systemctl('stop', 'swarmgate');
+    filters();
+    // The exit status is that of nsenter, which the signal ends too.
+    await running.stop('SIGTERM', 15);
+    assert.match(running.output, /stopped, the rules are removed/);
+    assert.equal(rules(), rulesBefore);
+  });
+
+  test('with rules of the operator, planned for the configuration, they stay when the service stops', () => {
+    configure('mode: enforce\nworkers: 2\nrules: none\nqueue: { first: 9640 }\n');
+    const plan = machine.run(['swarmgate', 'firewall', 'show', '--planned', '--rules', 'iptables']);
+    for (const tool of ['iptables', 'ip6tables']) machine.run([`${tool}-restore`, '--noflush', '-w'], plan);
+    const own = rules();
+    systemctl('start', 'swarmgate');
+    filters();
+    systemctl('restart', 'swarmgate');
+    filters();
+    systemctl('stop', 'swarmgate');
+    assert.equal(rules(), own);
+    machine.run(['swarmgate', 'firewall', 'remove']);
+    assert.equal(rules(), rulesBefore);
+    configure('mode: monitor\nworkers: 1\n');
+    systemctl('start', 'swarmgate');
+  });
+
   test('uninstalled while it runs, nothing of it is left but its configuration', () => {
     machine.run(['systemctl', 'enable', 'swarmgate']);
     assert.equal(active(), 'active');

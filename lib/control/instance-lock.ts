@@ -59,6 +59,12 @@ export class InstanceLock {
     this.#text = text;
   }
 
+  /** The process that runs under this name here, or null. */
+  static holder(instance: string, path = lockPath(instance)): number | null {
+    const found = textOf(path);
+    return found === null ? null : holder(found);
+  }
+
   /** @throws ControlError 'instance-busy' naming the other process, 'control-permission', 'instance-lock' */
   static take(instance: string, path = lockPath(instance)): InstanceLock {
     const text = `${process.pid} ${startTime(process.pid) ?? '0'}\n`;

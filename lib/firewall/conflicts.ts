@@ -29,7 +29,7 @@ export function iptablesConflicts(
     return [
       ...others.filter((line) => takesQueue(rules, line)).map((line) => queueTaken(where, line)),
       ...others.filter((line) => usesMark(rules, line)).map((line) => markTaken(rules, where, line)),
-      ...(name === 'mangle' || name === 'filter' ? rulesBefore(lines, chains, where) : []),
+      ...(name === 'mangle' || name === 'filter' ? rulesBefore(rules, lines, chains, where) : []),
       ...(name === 'mangle' ? rulesBehind(lines, chains, where) : []),
     ];
   });
@@ -46,7 +46,11 @@ function queueTaken(where: string, line: string): Finding {
   return {
     code: 'queue-taken',
     level: 'error',
-    message: `${where} sends packets to a queue of ours: ${line}; choose other numbers (queue.first)`,
+    message:
+      `${where} sends packets to a queue of ours: ${line}; choose other numbers (queue.first)` +
+      (line.includes('-A SWARMGATE-')
+        ? ', or is this the instance that was meant? (doctor --instance NAME)'
+        : ''),
     mend: null,
   };
 }
@@ -74,7 +78,12 @@ function markTaken({ mark }: RuleSet, where: string, line: string): Finding {
 }
 
 /** Before our jump: such a rule can take packets away from us. */
-function rulesBefore(lines: readonly string[], chains: readonly string[], where: string): Finding[] {
+function rulesBefore(
+  { instance }: RuleSet,
+  lines: readonly string[],
+  chains: readonly string[],
+  where: string,
+): Finding[] {
   return chains.flatMap((chain) => {
     const inChain = lines.filter((line) => chainOf(line) === chain);
     const ours = inChain.findIndex((line) => kindOfJump(line) !== null);
@@ -83,7 +92,10 @@ function rulesBefore(lines: readonly string[], chains: readonly string[], where:
       code: 'rules-before',
       level: 'warning' as const,
       message: `${where} ${chain} has ${ours} rules before ours, the first: ${inChain[0]!}; packets that it takes are not inspected`,
-      mend: 'swarmgate firewall install',
+      mend:
+        instance === 'default'
+          ? 'swarmgate firewall install'
+          : `swarmgate firewall install --config /etc/swarmgate/${instance}.yaml --instance ${instance}`,
     };
   });
 }

@@ -1,7 +1,8 @@
 /**
  * Looks after the rules: another program may wipe or change them (`nft flush ruleset`, a firewall's restart). They are
  * written again at once the first time; a program that keeps undoing them is not fought for ever: each time within a
- * quarter of an hour doubles the pause, up to five minutes, and the operator is told.
+ * quarter of an hour doubles the pause before they are written again, up to five minutes, and the operator is told. They
+ * are looked at all the while, so that the status says how they are.
  */
 import { FirewallError, type Firewall, type RuleSet, type RulesState } from './firewall.js';
 
@@ -27,7 +28,7 @@ export class RulesWatch {
   #restorations = 0;
   #lastDamage = -Infinity;
   #looking: Promise<void> = Promise.resolve();
-  /** What the last look found; after a restoration they stand as written. */
+  /** What the last look found; after a restoration they stand as written. 'unknown' after a look that failed. */
   state: RulesState | 'unknown' = 'intact';
   #lookMillis = 0;
 
@@ -50,11 +51,14 @@ export class RulesWatch {
 
   /** Pause before the next look. */
   get pauseMillis(): number {
-    const { intervalMillis } = this.options;
-    const doublings = Math.max(0, this.#restorations - 1);
     // Listing a hundred thousand rules of others takes seconds: at most a twentieth of the time is spent on looking.
-    const least = Math.max(intervalMillis, lookShare * this.#lookMillis);
-    return Math.max(least, Math.min(watchPauseMillisMax, intervalMillis * 2 ** doublings));
+    return Math.max(this.options.intervalMillis, lookShare * this.#lookMillis);
+  }
+
+  /** Pause after the last damage before the rules are written again. */
+  get restorePauseMillis(): number {
+    if (this.#restorations < 2) return 0;
+    return Math.min(watchPauseMillisMax, this.options.intervalMillis * 2 ** (this.#restorations - 1));
   }
 
   /** One look, and what follows from it. Never throws. */
@@ -69,10 +73,12 @@ export class RulesWatch {
       const { state, problems } = await this.firewall.examine(this.rules);
       if (this.#isStopped()) return;
       this.state = state;
-      if (state !== 'intact') await this.#restore(problems);
-      else if (this.now() - this.#lastDamage > watchPeaceMillis) this.#restorations = 0;
+      if (state !== 'intact') {
+        if (this.now() - this.#lastDamage >= this.restorePauseMillis) await this.#restore(problems);
+      } else if (this.now() - this.#lastDamage > watchPeaceMillis) this.#restorations = 0;
     } catch (error) {
       this.state = 'unknown';
+      if (this.now() - this.#lastDamage < this.restorePauseMillis) return;
       this.#restorations++;
       this.#lastDamage = this.now();
       this.options.onProblem(asFirewallError(error));
