@@ -313,6 +313,17 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
     systemctl('start', 'swarmgate');
   });
 
+  test('installed again while it runs, it goes on, and a restart of all units takes the new one', () => {
+    const pid = mainPid();
+    configure('mode: enforce\nworkers: 1\n');
+    machine.run([repositoryPath('deploy', 'install')]);
+    systemctl('reload', 'swarmgate');
+    assert.equal(mainPid(), pid);
+    systemctl('try-restart', 'swarmgate*');
+    assert.notEqual(mainPid(), pid);
+    filters();
+  });
+
   test('uninstalled while it runs, nothing of it is left but its configuration', () => {
     machine.run(['systemctl', 'enable', 'swarmgate']);
     assert.equal(active(), 'active');

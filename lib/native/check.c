@@ -100,7 +100,6 @@ static long read_damaged(long rounds) {
   struct queue *queue = new_queue(-1);
   queue->slot_bytes = 1;
   long packets = 0;
-  check_pauses();
   for (long round = 0; round < rounds; round++) {
     uint8_t message[SLOT_BYTES];
     uint32_t length = write_message(message, (uint32_t)round);
@@ -223,6 +222,7 @@ static void check_pauses(void) {
 int main(int argc, char **argv) {
   const long rounds = argc > 1 ? atol(argv[1]) : 100000;
   long packets = 0;
+  check_pauses();
   const long read = read_damaged(rounds);
   const long messages = settle_all(rounds / 10, &packets);
   printf("%ld of %ld damaged messages read as packets; %ld verdict messages for %ld packets\n", read, rounds, messages,

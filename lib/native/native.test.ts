@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { repositoryPath } from '../testing.js';
 import {
   getAffinity,
   nativeProblem,
@@ -20,6 +19,7 @@ import {
   threadId,
   workClock,
 } from './index.js';
+import { compileSanitized } from './testing.js';
 
 const skip = nativeProblem() ?? false;
 
@@ -140,19 +140,12 @@ test('arrays that are too short or of another type are refused before anything i
   assert.throws(() => openQueue(wide, nothing), { name: 'TypeError', message: 'slotBytes' });
 });
 
-function compileCheck(folder: string): string | null {
-  const sources = ['check', 'queue', 'receive', 'settle'].map((name) =>
-    repositoryPath('lib/native', `${name}.c`),
-  );
-  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const program = join(folder, 'check');
-  const argv = ['-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', ...sanitizers, ...sources, '-o', program];
-  const { status } = spawnSync('cc', [...argv, '-lnetfilter_queue', '-lmnl']);
-  return status === 0 ? program : null;
-}
-
 test('damaged messages and random verdicts under a sanitizer, ids wrapping at 2^32', { skip }, (t) => {
-  const program = compileCheck(temporary(t));
+  const program = compileSanitized(
+    temporary(t),
+    ['check', 'queue', 'receive', 'settle'],
+    ['-lnetfilter_queue', '-lmnl'],
+  );
   if (program === null) {
     t.skip('the C compiler has no address sanitizer');
     return;

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { repositoryPath } from '../testing.js';
 import { nativeProblem } from './index.js';
 import { openRingNatively, type RingArrays, type RingOptions } from './ring.js';
+import { compileSanitized } from './testing.js';
 
 const skip = nativeProblem() ?? false;
 
@@ -44,20 +44,12 @@ test('arguments out of bounds are refused before anything is opened', { skip }, 
   assert.throws(() => openRingNatively(options, wrong), { name: 'TypeError', message: 'end' });
 });
 
-function compileCheck(folder: string): string | null {
-  const sources = ['check-ring', 'ring', 'filter'].map((name) => repositoryPath('lib/native', `${name}.c`));
-  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const program = join(folder, 'check');
-  const argv = ['-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', ...sanitizers, ...sources, '-o', program];
-  return spawnSync('cc', [...argv, '-ldl', '-pthread']).status === 0 ? program : null;
-}
-
 test('damaged blocks under a sanitizer: nothing is read or written outside of them', { skip }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'swarmgate-ring-'));
   t.after(() => {
     rmSync(folder, { recursive: true });
   });
-  const program = compileCheck(folder);
+  const program = compileSanitized(folder, ['check-ring', 'ring', 'filter'], ['-ldl', '-pthread']);
   if (program === null) {
     t.skip('the C compiler has no address sanitizer');
     return;
