@@ -33,7 +33,8 @@ function startTime(pid: number): string | null {
   }
 }
 
-function textOf(path: string): string | null {
+/** What a file holds, or null if it cannot be read. */
+export function textOf(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
   } catch {

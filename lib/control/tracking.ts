@@ -3,23 +3,15 @@
  * did without it before; and when its table is full, the kernel drops what would need a new entry (linux:
  * nf_conntrack_core.c, "table full, dropping packet"). The operator hears of it before that.
  */
-import { readFileSync } from 'node:fs';
 import { isNearlyFull, type Tracking } from '../report/tracking.js';
+import { textOf } from './instance-lock.js';
 
 const folder = '/proc/sys/net/netfilter';
 /** Below this share the next filling is worth another word. */
 const easedShare = 0.7;
 
-function readFile(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
-}
-
 /** Null where connection tracking is not loaded, or has no limit. */
-export function readTracking(read: (path: string) => string | null = readFile): Tracking | null {
+export function readTracking(read: (path: string) => string | null = textOf): Tracking | null {
   const [entries, most] = ['nf_conntrack_count', 'nf_conntrack_max'].map((name) =>
     Number.parseInt(read(`${folder}/${name}`) ?? '', 10),
   ) as [number, number];
