@@ -247,6 +247,20 @@ test('overload without fail-open: what did not fit is counted, and the rest goes
   assert.equal(net.counted('one', 'delivered'), counters['total']);
 });
 
+test('full for long, and the queue is made short; all is still counted', { skip }, async (t) => {
+  const net = single(t);
+  const options = { queue: 7, batchPackets: 16, receiveBufferBytes: 400 * 1024 };
+  const child = await net.start('one', { options, pauseMillis: 1 });
+  const senders = Array.from({ length: 8 }, () => `(${udp('127.0.0.1', port, 4000)}) &`).join('\n');
+  net.run('one', `${senders}\nwait`);
+  await sleep(300);
+  net.run('one', udp('127.0.0.1', port, 10));
+  const { counters } = await child.finish();
+  assert.ok(counters['shortenings']! > 0, JSON.stringify(counters));
+  assert.equal(counters['overruns']! + counters['total']!, 32_010);
+  assert.equal(net.counted('one', 'delivered'), 32_010);
+});
+
 test('overload with fail-open: what did not fit is counted and passes', { skip }, async (t) => {
   const net = single(t);
   const options = { queue: 7, receiveBufferBytes: 65_536, failOpen: true };

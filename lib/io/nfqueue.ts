@@ -86,6 +86,7 @@ const sendRetriesAt = place('sendRetries');
 const sendFailuresAt = place('sendFailures');
 const reorderedAt = place('reordered');
 const pausesAt = place('pauses');
+const shorteningsAt = place('shortenings');
 
 /** What the addon counts beside the common counters, read in place. `overruns` is in packets: the ids that never arrived. */
 export class NfqueueCounters implements QueueCounters {
@@ -131,6 +132,11 @@ export class NfqueueCounters implements QueueCounters {
   /** Receives that waited 10 microseconds first, because large packets (GSO) came fast and few at a time. */
   get pauses(): number {
     return this.#values[pausesAt]!;
+  }
+
+  /** Times that the queue was made short, because it had been full all the time; each ends when it no longer is. */
+  get shortenings(): number {
+    return this.#values[shorteningsAt]!;
   }
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PACKETS 64
 #define SLOT_BYTES 1024
@@ -219,10 +220,65 @@ static void check_pauses(void) {
   free_queue(queue);
 }
 
+static uint32_t buffer_of(int fd) {
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) != 0) abort();
+  return (uint32_t)bytes / 2;
+}
+
+static void receives(struct queue *queue, uint32_t messages, uint32_t message_bytes, int times) {
+  for (int i = 0; i < times; i++) queue_follow_backlog(queue, messages, (uint64_t)messages * message_bytes);
+}
+
+/* The buffer is short while batches are full all the time, and long otherwise. */
+static void check_backlog(void) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) != 0) abort();
+  struct queue *queue = new_queue(pair[0]);
+  /* Below net.core.rmem_max of every kernel, for a check without privileges. */
+  const uint32_t bytes = 100 * 1024;
+  queue->batch_packets = 8;
+  queue->buffer_bytes = bytes;
+  if (!queue_set_buffer(pair[0], bytes)) abort();
+  /* Charged for as 740 bytes: twice what the buffer holds are 554 of them, 70 batches. */
+  const uint32_t small = 100;
+  receives(queue, 8, small, 69);
+  receives(queue, 7, small, 1);
+  receives(queue, 8, small, 69);
+  fail_unless(buffer_of(pair[0]) == bytes, "bursts, and a short queue");
+  receives(queue, 8, small, 100);
+  fail_unless(buffer_of(pair[0]) == bytes, "short, where the long buffer has no room for 512 messages");
+  queue->buffer_bytes = 4 * bytes;
+  receives(queue, 8, small, 300);
+  const uint32_t made_short = buffer_of(pair[0]);
+  fail_unless(made_short == 512 * 740 / 2 && queue->is_short, "full for long, and not room for 512 messages");
+  receives(queue, 7, small, 15);
+  receives(queue, 8, small, 1);
+  receives(queue, 7, small, 15);
+  fail_unless(queue->is_short, "long again though batches are still full");
+  receives(queue, 8, 150, 300);
+  fail_unless(queue->is_short && buffer_of(pair[0]) > made_short, "messages became longer, and no more room");
+  queue->buffer_bytes = bytes;
+  receives(queue, 7, small, 16);
+  fail_unless(!queue->is_short && buffer_of(pair[0]) == bytes, "no longer full, and still short");
+  queue->buffer_bytes = 4 * bytes;
+  receives(queue, 8, small, 300);
+  fail_unless(queue->is_short, "full again, and long");
+  queue->buffer_bytes = bytes;
+  receives(queue, 0, 0, 1);
+  fail_unless(!queue->is_short && buffer_of(pair[0]) == bytes, "empty, and still short");
+  fail_unless(queue->arrays.counters[COUNTER_SHORTENINGS] == 2, "each shortening is counted once");
+  close(pair[0]);
+  close(pair[1]);
+  free_queue(queue);
+}
+
 int main(int argc, char **argv) {
   const long rounds = argc > 1 ? atol(argv[1]) : 100000;
   long packets = 0;
   check_pauses();
+  check_backlog();
   const long read = read_damaged(rounds);
   const long messages = settle_all(rounds / 10, &packets);
   printf("%ld of %ld damaged messages read as packets; %ld verdict messages for %ld packets\n", read, rounds, messages,

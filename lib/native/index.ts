@@ -90,6 +90,7 @@ export const counterNames = [
   'sendFailures',
   'reordered',
   'pauses',
+  'shortenings',
 ] as const;
 
 /** What the kernel granted. */

@@ -143,7 +143,7 @@ test('arrays that are too short or of another type are refused before anything i
 test('damaged messages and random verdicts under a sanitizer, ids wrapping at 2^32', { skip }, (t) => {
   const program = compileSanitized(
     temporary(t),
-    ['check', 'queue', 'receive', 'settle'],
+    ['check', 'queue', 'receive', 'backlog', 'settle'],
     ['-lnetfilter_queue', '-lmnl'],
   );
   if (program === null) {

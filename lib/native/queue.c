@@ -27,12 +27,9 @@ static int set_timeout(struct queue *queue, uint32_t timeout_millis) {
   return setsockopt(queue->fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
 }
 
-/* Above net.core.rmem_max only with CAP_NET_ADMIN of the first user namespace; in a container the limit holds. */
 static int set_receive_buffer(int fd, uint32_t wanted_bytes, uint32_t *granted_bytes) {
-  int bytes = (int)wanted_bytes;
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0 &&
-      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0)
-    return -1;
+  if (!queue_set_buffer(fd, wanted_bytes)) return -1;
+  int bytes = 0;
   socklen_t size = sizeof bytes;
   if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) != 0) return -1;
   *granted_bytes = (uint32_t)bytes;
@@ -49,6 +46,7 @@ static int set_socket_options(struct queue *queue, const struct queue_options *o
   setsockopt(queue->fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
   setsockopt(queue->fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   if (set_receive_buffer(queue->fd, options->receive_buffer_bytes, &info->receive_buffer_bytes) != 0) return -1;
+  queue->buffer_bytes = info->receive_buffer_bytes / 2;
   if (set_timeout(queue, options->timeout_millis) != 0) return -1;
   /* A netlink socket connected to the kernel takes no message from any other process. */
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};

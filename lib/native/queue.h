@@ -39,6 +39,7 @@ enum counter {
   COUNTER_SEND_FAILURES,
   COUNTER_REORDERED,
   COUNTER_PAUSES,
+  COUNTER_SHORTENINGS,
   COUNTERS
 };
 
@@ -111,6 +112,12 @@ struct queue {
   /* The next receive waits a moment first, and whether this kernel's timers are fine enough for one. */
   bool wants_pause;
   bool can_pause;
+  /* Of the socket, half of what the kernel granted; whether it has less now, because the queue was full for long. */
+  uint32_t buffer_bytes;
+  bool is_short;
+  /* What the full batches in a row were charged for, and batches in a row that were not full. */
+  uint64_t backlog_bytes;
+  uint32_t slack_batches;
   /* Verdicts that the kernel had no memory for; sent again before anything else. */
   size_t unsent_bytes;
   struct queue_arrays arrays;
@@ -138,6 +145,15 @@ bool queue_read_message(struct queue *queue, uint32_t slot, uint32_t length, uin
  * cold start. Small packets alone are not made to wait.
  */
 bool queue_follow_rate(struct queue *queue, uint32_t packets, bool has_gso);
+
+/*
+ * Tells the queue that so many messages of so many bytes in all were received; none after a time-out. Makes the socket's
+ * buffer short while batches are full all the time, and long again when they no longer are.
+ */
+void queue_follow_backlog(struct queue *queue, uint32_t messages, uint64_t bytes);
+
+/* Asks for a socket's buffer of so many bytes, which the kernel doubles. False if it refuses. */
+bool queue_set_buffer(int fd, uint32_t bytes);
 
 /* Verdict messages sent, or a negative errno. Verdicts that could not be sent stay with the queue. */
 int queue_settle(struct queue *queue);

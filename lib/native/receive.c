@@ -242,12 +242,16 @@ int queue_receive(struct queue *queue) {
   if (queue->unsent_bytes != 0 && queue_flush(queue) != 0) return 0;
   pause_for_more(queue);
   const int received = receive_messages(queue);
-  if (received <= 0) return received;
+  if (received < 0) return received;
   uint32_t packets = 0;
+  uint64_t bytes = 0;
   bool has_gso = false;
   for (uint32_t slot = 0; slot < (uint32_t)received; slot++) {
+    bytes += queue->messages[slot].msg_len;
     if (queue_read_message(queue, slot, queue->messages[slot].msg_len, packets)) packets++;
   }
+  queue_follow_backlog(queue, (uint32_t)received, bytes);
+  if (packets == 0) return 0;
   const double time_micros = packet_time_micros(queue);
   for (uint32_t i = 0; i < packets; i++) {
     queue->arrays.time_micros[i] = time_micros;
