@@ -5,8 +5,11 @@ import { MarkField, markMaskDefault, markPass } from '../lib/firewall/marks.js';
 import { repositoryPath } from '../lib/testing.js';
 import { note } from './nfqueue-note.js';
 
-/** What the kernel has around a consumer: nothing, one rule that switches conntrack on, one NFQUEUE rule, our rules. */
-export type Rules = 'none' | 'conntrack' | 'queue' | 'swarmgate' | 'own';
+/**
+ * What the kernel has around a consumer: nothing, one rule that switches conntrack on, one NFQUEUE rule, our rules, our
+ * rules with every connection marked as accepted.
+ */
+export type Rules = 'none' | 'conntrack' | 'queue' | 'swarmgate' | 'decided' | 'own';
 
 export type Load = 'overload' | 'ordinary' | 'loss' | 'idle' | 'half' | 'tcp';
 
@@ -25,6 +28,7 @@ export interface Consumer {
 export const names = {
   none: 'no queue',
   conntrack: 'no queue, conntrack',
+  decided: 'our rules, all decided',
   bare: 'C, bare rule',
   same: 'C, same rules',
   repeat: 'C, same, NF_REPEAT',
@@ -105,8 +109,12 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
       loads: ['overload', 'ordinary', 'idle', 'tcp'],
     },
     {
+      ...{ name: names.decided, command: null, args: [], rules: 'decided', counted: 'by-arrival' },
+      loads: ['ordinary'],
+    },
+    {
       ...{ name: names.bare, ...accepting('fail-closed'), rules: 'queue', counted: 'by-arrival' },
-      loads: ['overload', 'idle'],
+      loads: ['overload', 'ordinary', 'idle', 'tcp'],
     },
     {
       ...{ name: names.same, ...accepting('fail-open'), rules: 'swarmgate', counted: 'by-signal' },
@@ -134,11 +142,11 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
   if (peerReady()) {
     all.push({
       ...{ name: names.peer, ...script('nfqueue-peer'), rules: 'queue', counted: 'by-arrival' },
-      loads: ['overload', 'idle', 'tcp'],
+      loads: ['overload', 'ordinary', 'idle', 'tcp'],
     });
     all.push({
       ...{ name: names.peerSame, ...script('nfqueue-peer'), rules: 'swarmgate', counted: 'by-arrival' },
-      loads: ['overload'],
+      loads: ['overload', 'ordinary'],
     });
   }
   return all;

@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../lib/control/client.js';
+import { MarkField, markAccept, markMaskDefault } from '../lib/firewall/marks.js';
 import { Namespaces } from '../lib/io/nfqueue-testing.js';
 import type { StatusReport } from '../lib/report/status.js';
 import { repositoryPath } from '../lib/testing.js';
@@ -98,8 +99,13 @@ export class BenchNetwork {
       this.#net.run('router', `iptables -A FORWARD -j NFQUEUE --queue-num ${queueNumber}`);
     else if (what.rules === 'conntrack')
       this.#net.run('router', 'iptables -A FORWARD -m conntrack --ctstate INVALID');
-    else if (what.rules === 'swarmgate')
+    else if (what.rules === 'swarmgate' || what.rules === 'decided')
       await this.#firewall('install', '--queue', `${queueNumber}`, '--queues', '1', '--enforce');
+    if (what.rules === 'decided') {
+      const field = new MarkField(markMaskDefault);
+      const mark = `${field.text(markAccept)}/${field.maskText}`;
+      this.#net.run('router', `iptables -t mangle -A PREROUTING -j CONNMARK --set-xmark ${mark}`);
+    }
     if (what.command === null) return;
     const child = this.spawn('router', what.command, what.args, 'pipe');
     this.#consumer = { what, child, answers: createInterface(child.stdout!) };
@@ -124,7 +130,8 @@ export class BenchNetwork {
       await gone;
       clearTimeout(killer);
     }
-    if (what.rules === 'swarmgate') await this.#firewall('remove');
+    if (what.rules === 'swarmgate' || what.rules === 'decided') await this.#firewall('remove');
+    if (what.rules === 'decided') this.#net.run('router', 'iptables -t mangle -F PREROUTING');
     this.#net.run('router', 'iptables -F FORWARD');
   }
 

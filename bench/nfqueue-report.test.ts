@@ -19,10 +19,18 @@ const machine: Machine = {
 
 const rounds: Rounds = new Map<string, (Figures | null)[]>([
   [names.none, [{ idleMedian: 20 }, null, { gigabits: 10 }, { gigabits: 20 }]],
-  [names.same, [{ handled: 400_000 }, { handled: 200_000 }]],
-  [names.swarmgate, [{ handled: 380_000, idleMedian: 70, loss: 0 }, null, { gigabits: 9 }, { gigabits: 20 }]],
+  [names.same, [{ handled: 400_000, ordinary: 500_000 }, { handled: 200_000 }]],
+  [
+    names.swarmgate,
+    [
+      { handled: 380_000, ordinary: 700_000, idleMedian: 70, loss: 0 },
+      null,
+      { gigabits: 9 },
+      { gigabits: 20 },
+    ],
+  ],
   [names.inspect, [{ handled: 410_000 }]],
-  [names.peer, [{ handled: 100_000 }]],
+  [names.peer, [{ handled: 100_000, ordinary: 100_000 }]],
   [names.peerSame, [{ handled: 80_000 }]],
 ]);
 
@@ -51,6 +59,9 @@ test('targets say yes, no, or that nothing was measured', () => {
   assert.equal(found.get('overload, all behind one rule, beside npm nfqueue')?.met, true);
   assert.equal(found.get('overload, all behind our rules, beside npm nfqueue')?.met, true);
   assert.equal(found.get('overload, we behind our rules, it behind one, beside npm nfqueue')?.met, false);
+  assert.equal(found.get('overload, 1,024 flows, forwarded, beside C behind our rules')?.reached, '1.40');
+  assert.equal(found.get('overload, 1,024 flows, forwarded, beside C behind one rule')?.met, null);
+  assert.equal(found.get('overload, 1,024 flows, forwarded, beside npm nfqueue')?.met, true);
   assert.equal(found.get('TCP, offloaded, beside no queue')?.reached, '0.95');
   assert.equal(found.get('TCP, offloaded, beside no queue')?.met, false);
   assert.equal(found.get('added round trip, idle, median')?.reached, '50 µs');

@@ -147,6 +147,25 @@ export function targets({ rounds, memory }: QueueResults): Target[] {
     ).map(([how, ours, theirs]) =>
       target(`overload, ${how}, beside npm nfqueue`, ratio(ours, theirs, 'handled'), ['>=', 4], '', 1),
     ),
+    target(
+      'overload, 1,024 flows, forwarded, beside C behind our rules',
+      ratio(swarmgate, same, 'ordinary'),
+      ['>=', 0.9],
+      '',
+    ),
+    target(
+      'overload, 1,024 flows, forwarded, beside C behind one rule',
+      ratio(swarmgate, bare, 'ordinary'),
+      ['>=', 0.9],
+      '',
+    ),
+    target(
+      'overload, 1,024 flows, forwarded, beside npm nfqueue',
+      ratio(swarmgate, peer, 'ordinary'),
+      ['>=', 4],
+      '',
+      1,
+    ),
     target('TCP, inspected and held, beside no queue', ratio(hold, none, 'gigabits'), ['>=', 0.85], ''),
     target('TCP, inspected and held, beside conntrack', ratio(hold, conntrack, 'gigabits'), ['>=', 0.85], ''),
     target('TCP, offloaded, beside no queue', ratio(swarmgate, none, 'gigabits'), ['>=', 0.97], ''),

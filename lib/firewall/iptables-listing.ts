@@ -42,8 +42,8 @@ export interface OwnPart {
 }
 
 export function ownParts(tables: readonly ListedTable[], instance: string): OwnPart[] {
-  const { main, queue, end, stamp } = chainNames(instance);
-  const names = new Set([main, queue, end, stamp]);
+  const { stamp, ...others } = chainNames(instance);
+  const names = new Set([...Object.values(others), stamp]);
   const parts = tables.map((table) => {
     const inside = table.rules.filter((rule) => names.has(chainOf(rule)));
     return {
@@ -70,7 +70,8 @@ export function ownText(parts: readonly OwnPart[]): string {
     .join('\n');
 }
 
-const jumpOfSwarmgate = /^-A \S+ (?:! -[io] lo )?-j SWARMGATE(?:-[a-z0-9][a-z0-9_-]{0,14})?(-E)?$/;
+const jumpOfSwarmgate =
+  /^-A \S+ (?:! -[io] lo )?(?:-m \w+ (?:! )?--mark \S+ )?-j SWARMGATE(?:-[a-z0-9][a-z0-9_-]{0,14})?(-E)?$/;
 
 /** 'main' or 'end' for a jump of any instance, null for any other rule. */
 export function kindOfJump(rule: string): 'main' | 'end' | null {

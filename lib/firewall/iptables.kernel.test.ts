@@ -98,7 +98,7 @@ function rulesTests(frontEnd: FrontEnd): void {
     const { problems } = await firewall.examine(rules);
     assert.deepEqual(problems, [
       'iptables: mangle FORWARD: our rule "-j SWARMGATE" is not where it was',
-      'iptables: mangle FORWARD: our rule "-j SWARMGATE-E" is not where it was',
+      'iptables: mangle FORWARD: our rule "-m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E" is not where it was',
     ]);
     await firewall.install(rules);
     assert.equal(await firewall.check(rules), 'intact');
@@ -112,6 +112,42 @@ function rulesTests(frontEnd: FrontEnd): void {
     iptables('-t mangle -D FORWARD 1');
     iptables('-t filter -A FORWARD -s 203.0.113.0/24 -g SWARMGATE');
     assert.equal(await firewall.check(rules), 'damaged');
+    await firewall.remove('default');
+    assert.equal(tables(), untouched);
+  });
+
+  test('rules that an earlier version wrote are replaced and removed whole', async () => {
+    const untouched = tables();
+    const older = `*mangle
+:SWARMGATE - [0:0]
+:SWARMGATE-Q - [0:0]
+:SWARMGATE-E - [0:0]
+-A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -j RETURN
+-A SWARMGATE -j SWARMGATE-Q
+-A SWARMGATE-Q -p 17 -j NFQUEUE --queue-num 0 --queue-bypass
+-A SWARMGATE-E -m mark ! --mark 0x0/0x70000000 -j MARK --set-xmark 0x0/0x70000000
+-I FORWARD 1 -j SWARMGATE
+-I FORWARD 2 -j SWARMGATE-E
+COMMIT
+*filter
+:SWARMGATE - [0:0]
+-A SWARMGATE -m connmark --mark 0x30000000/0x70000000 -j DROP
+-I FORWARD 1 -j SWARMGATE
+COMMIT
+`;
+    const write = async (): Promise<void> => {
+      const { status } = await net.tools().run(`iptables${frontEnd}-restore`, ['--noflush'], older);
+      assert.equal(status, 0);
+    };
+    await firewall.install(rules);
+    const whole = tables();
+    await firewall.remove('default');
+    await write();
+    assert.equal(await firewall.check(rules), 'damaged');
+    await firewall.install(rules);
+    assert.equal(tables(), whole);
+    await firewall.remove('default');
+    await write();
     await firewall.remove('default');
     assert.equal(tables(), untouched);
   });

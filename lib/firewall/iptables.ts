@@ -12,6 +12,7 @@ import {
   ownParts,
   ownText,
   parseListing,
+  targetOf,
   type ListedTable,
   type OwnPart,
 } from './iptables-listing.js';
@@ -211,9 +212,9 @@ function problemsOf(
 /** Rules before ours could take packets away from us, and would run twice on a packet that comes back. */
 function misplaced(plan: TablePlan, tables: readonly ListedTable[]): string[] {
   const listed = tables.find(({ name }) => name === plan.table)?.rules ?? [];
-  const wrong = ({ chain, rule }: Jump, index: (place: readonly string[]) => boolean): string[] => {
+  const wrong = ({ chain, rule, target }: Jump, index: (place: readonly string[]) => boolean): string[] => {
     const leading = leadingJumps(listed, chain);
-    const at = leading.indexOf(`-A ${chain} ${rule}`);
+    const at = leading.findIndex((each) => targetOf(each) === target);
     return at >= 0 && index(leading.slice(at))
       ? []
       : [`${plan.table} ${chain}: our rule "${rule}" is not where it was`];
@@ -243,7 +244,7 @@ function trialInput(rules: RuleSet): string {
   return tablePlans(rules)
     .map(({ table, rules: lines }) => {
       const copies = lines
-        .filter((line) => !line.includes('-j SWARMGATE'))
+        .filter((line) => !/-[jg] SWARMGATE/.test(line))
         .map((line) => line.replace(own, `-A ${trialChain} `));
       return `*${table}\n:${trialChain} - [0:0]\n${copies.map((line) => `${line}\n`).join('')}COMMIT\n`;
     })

@@ -8,7 +8,7 @@ udp ADDRESS              prints ok, timeout or refused
 """
 import ctypes, os, socket, struct, sys, threading
 
-VALUES = {'pass': 1, 'accept': 2, 'drop': 3, 'reject': 4}
+VALUES = {'pass': 1, 'accept': 2, 'reject': 4, 'drop': 5}
 NF_ACCEPT, NF_REPEAT = 1, 4
 
 

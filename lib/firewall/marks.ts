@@ -9,14 +9,16 @@ export const markUndecided = 0;
 export const markPass = 1;
 /** The flow is not to be looked at any more. */
 export const markAccept = 2;
-/** The flow is BitTorrent: drop it. In monitor mode the rules let it pass. */
-export const markDrop = 3;
+/** The bit that blocked flows have in common, and no others: the rules ask for it first. */
+export const markBlocked = 4;
 /** The flow is BitTorrent: reset it (TCP) or say port unreachable. In monitor mode the rules let it pass. */
 export const markReject = 4;
-/** Largest value in use: the mask must have at least this many neighbouring bits set (three). */
-export const markHighest = 4;
+/** The flow is BitTorrent: drop it. In monitor mode the rules let it pass. */
+export const markDrop = 5;
+/** Largest value in use: the mask must have at least as many neighbouring bits set as it needs (three). */
+export const markHighest = 5;
 
-export type MarkValue = 0 | 1 | 2 | 3 | 4;
+export type MarkValue = 0 | 1 | 2 | 4 | 5;
 
 /** Bits 28 to 30: clear of the marks that Tailscale, Docker, kube-proxy, mwan3, Cilium and WireGuard use by default. */
 export const markMaskDefault = 0x7000_0000;
@@ -45,7 +47,7 @@ export class MarkField {
     return ((mark & ~this.mask) | (value << this.shift)) >>> 0;
   }
 
-  /** "0x30000000", as the rules need it. */
+  /** "0x40000000", as the rules need it. */
   text(value: MarkValue): string {
     return `0x${((value << this.shift) >>> 0).toString(16)}`;
   }

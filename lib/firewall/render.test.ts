@@ -23,40 +23,44 @@ test('iptables: the whole text', () => {
 # For iptables-restore --noflush -w and ip6tables-restore --noflush -w.
 *mangle
 :SWARMGATE - [0:0]
+:SWARMGATE-D - [0:0]
+:SWARMGATE-U - [0:0]
 :SWARMGATE-Q - [0:0]
 :SWARMGATE-E - [0:0]
 :SWARMGATE-S - [0:0]
+-A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -g SWARMGATE-D
 -A SWARMGATE -m mark --mark 0x10000000/0x70000000 -j RETURN
 -A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
 -A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
--A SWARMGATE -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connmark ! --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
--A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -j RETURN
--A SWARMGATE -i ppp0 -j SWARMGATE-Q
--A SWARMGATE -o ppp0 -j SWARMGATE-Q
+-A SWARMGATE -g SWARMGATE-U
+-A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
+-A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -g SWARMGATE-U
+-A SWARMGATE-U -i ppp0 -j SWARMGATE-Q
+-A SWARMGATE-U -o ppp0 -j SWARMGATE-Q
 -A SWARMGATE-Q -p 6 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 17 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
--A SWARMGATE-E -m mark ! --mark 0x0/0x70000000 -j MARK --set-xmark 0x0/0x70000000
+-A SWARMGATE-E -j MARK --set-xmark 0x0/0x70000000
 -I FORWARD 1 -j SWARMGATE
 -I INPUT 1 ! -i lo -j SWARMGATE
 -I OUTPUT 1 ! -o lo -j SWARMGATE
--I FORWARD 2 -j SWARMGATE-E
--I INPUT 2 ! -i lo -j SWARMGATE-E
--I OUTPUT 2 ! -o lo -j SWARMGATE-E
+-I FORWARD 2 -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
+-I INPUT 2 ! -i lo -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
+-I OUTPUT 2 ! -o lo -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
 COMMIT
 *filter
 :SWARMGATE - [0:0]
--A SWARMGATE -m connmark --mark 0x30000000/0x70000000 -j DROP
+-A SWARMGATE -m connmark --mark 0x50000000/0x70000000 -j DROP
 -A SWARMGATE -p tcp -m tcp --tcp-flags RST RST -j RETURN
 -A SWARMGATE -p tcp -m connmark --mark 0x40000000/0x70000000 -j REJECT --reject-with tcp-reset
 -A SWARMGATE -p 1 -j RETURN
 -A SWARMGATE -p 58 -j RETURN
 -A SWARMGATE -m connmark --mark 0x40000000/0x70000000 -j REJECT
--I FORWARD 1 -j SWARMGATE
--I INPUT 1 ! -i lo -j SWARMGATE
--I OUTPUT 1 ! -o lo -j SWARMGATE
+-I FORWARD 1 -m connmark --mark 0x40000000/0x40000000 -j SWARMGATE
+-I INPUT 1 ! -i lo -m connmark --mark 0x40000000/0x40000000 -j SWARMGATE
+-I OUTPUT 1 ! -o lo -m connmark --mark 0x40000000/0x40000000 -j SWARMGATE
 COMMIT
 `,
   );
@@ -88,14 +92,14 @@ table inet swarmgate_node-1 {
 		# Pass: this packet only, nothing is kept.
 		meta mark and 0x700 == 0x100 meta mark set meta mark and 0xfffff8ff accept
 		meta mark and 0x700 == 0x200 ct mark set ct mark and 0xfffff8ff or 0x200
-		meta mark and 0x700 == 0x300 ct mark set ct mark and 0xfffff8ff or 0x300
+		meta mark and 0x700 == 0x500 ct mark set ct mark and 0xfffff8ff or 0x500
 		meta mark and 0x700 == 0x400 ct mark set ct mark and 0xfffff8ff or 0x400
 		meta mark set meta mark and 0xfffff8ff
 		goto decided
 	}
 
 	chain decided {
-		ct mark and 0x700 == 0x300 drop
+		ct mark and 0x700 == 0x500 drop
 		ct mark and 0x700 == 0x400 jump refuse
 		accept
 	}
@@ -176,8 +180,7 @@ test('property: a text is refused, or holds only characters that mean what they 
       // nft's braces, quotes and operators; none of $ ` \ * ? ~ or anything outside printable ASCII.
       assert.match(nft.render(rules), /^[A-Za-z0-9 \t\n#:,._{}()&|=!";-]*$/);
       assert.match(iptables.render(rules), /^[A-Za-z0-9 \n#:,._/*![\]-]*$/);
-      const { main, queue, end, stamp } = chainNames(rules.instance);
-      for (const name of [main, queue, end, stamp]) assert.ok(name.length <= 28);
+      for (const name of Object.values(chainNames(rules.instance))) assert.ok(name.length <= 28);
       for (const line of iptables.render(rules).split('\n'))
         assert.match(line, /^(#.*|\*(mangle|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
     }),
@@ -187,7 +190,7 @@ test('property: a text is refused, or holds only characters that mean what they 
 /** What the rules about interfaces in an iptables text do with a packet: whether it reaches the queue. */
 function reachesQueue(text: string, incoming: string, outgoing: string): boolean {
   for (const [, from, to, target] of text.matchAll(
-    /^-A SWARMGATE(?: -i (\S+))?(?: -o (\S+))? -j (SWARMGATE-Q|RETURN)$/gm,
+    /^-A SWARMGATE-U(?: -i (\S+))?(?: -o (\S+))? -j (SWARMGATE-Q|RETURN)$/gm,
   )) {
     if ((from ?? incoming) === incoming && (to ?? outgoing) === outgoing) return target === 'SWARMGATE-Q';
   }
@@ -232,7 +235,7 @@ test('a reinstallation deletes what stands, and goes before other instances', ()
 :SWARMGATE - [0:0]
 -A FORWARD -j SWARMGATE-b
 -A FORWARD -j SWARMGATE
--A FORWARD -j SWARMGATE-E
+-A FORWARD -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
 -A FORWARD -j SWARMGATE-b-E
 -A FORWARD -m comment --comment "mine -j SWARMGATE" -j ACCEPT
 COMMIT
@@ -244,8 +247,14 @@ COMMIT
   const tables = parseListing(listing);
   const text = installation(ruleSet({ enforce: false }), tables);
   assert.match(text, /^\*filter\n-D FORWARD -j SWARMGATE\n-F SWARMGATE\n-X SWARMGATE\nCOMMIT\n\*mangle\n/);
-  assert.match(text, /\n-D FORWARD -j SWARMGATE\n-D FORWARD -j SWARMGATE-E\n-A /);
-  assert.match(text, /\n-I FORWARD 1 -j SWARMGATE\n-I FORWARD 4 -j SWARMGATE-E\nCOMMIT\n$/);
+  assert.match(
+    text,
+    /\n-D FORWARD -j SWARMGATE\n-D FORWARD -m mark ! --mark 0x0\/0x70000000 -j SWARMGATE-E\n-A /,
+  );
+  assert.match(
+    text,
+    /\n-I FORWARD 1 -j SWARMGATE\n-I FORWARD 4 -m mark ! --mark 0x0\/0x70000000 -j SWARMGATE-E\nCOMMIT\n$/,
+  );
   assert.doesNotMatch(text, /mine|SWARMGATE-b/);
   assert.equal(removal(ownParts(tables, 'other')), '');
   assert.equal(targetOf('-A FORWARD -m comment --comment "a \\" -j X" -j Y'), 'Y');

@@ -58,6 +58,10 @@ function require(condition: boolean, message: string): asserts condition {
 /** Names in iptables; 28 characters at the most (XT_EXTENSION_MAXNAMELEN). Instances have no capitals: no two names meet. */
 export interface ChainNames {
   readonly main: string;
+  /** What becomes of packets of decided flows. */
+  readonly decided: string;
+  /** Which packets of undecided flows go to the queue. */
+  readonly undecided: string;
   /** Holds the queue rules. */
   readonly queue: string;
   /** Clears the field of a packet that goes on. */
@@ -69,7 +73,10 @@ export interface ChainNames {
 export function chainNames(instance: string): ChainNames {
   requireInstance(instance);
   const main = instance === 'default' ? 'SWARMGATE' : `SWARMGATE-${instance}`;
-  return { main, queue: `${main}-Q`, end: `${main}-E`, stamp: `${main}-S` };
+  return {
+    ...{ main, decided: `${main}-D`, undecided: `${main}-U` },
+    ...{ queue: `${main}-Q`, end: `${main}-E`, stamp: `${main}-S` },
+  };
 }
 
 /** nft takes `_` and `-` inside a name as they are. */

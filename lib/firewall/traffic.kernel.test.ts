@@ -120,6 +120,19 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     assert.ok(counted('POSTROUTING') >= 8, 'packets after the decision carry all bits');
   });
 
+  test('packets of a decided flow go past the rules for others', { skip: goOn === 'go' }, async () => {
+    tables('-t mangle -A PREROUTING -j CONNMARK --set-xmark 0x20000000/0x70000000');
+    assert.equal(await net.ask('udp', server), 'ok');
+    const lines = tables('-t mangle -L -v -x -n').split('\n');
+    /** Rules of a chain that counted packets. */
+    const met = (chain: string): number => {
+      const from = lines.findIndex((line) => line.startsWith(`Chain ${chain} `)) + 2;
+      return lines.slice(from, lines.indexOf('', from)).filter((line) => !/^ +0 /.test(line)).length;
+    };
+    assert.deepEqual(['SWARMGATE', 'SWARMGATE-D', 'SWARMGATE-U', 'SWARMGATE-Q'].map(met), [1, 0, 0, 0]);
+    assert.doesNotMatch(tables('-t filter -L FORWARD -v -x -n'), /^ +[1-9].*SWARMGATE/m);
+  });
+
   test('a dropped flow goes silent, a rejected one is refused', async () => {
     await consume(goOn, goOn, goOn, 'drop');
     assert.equal(await net.ask('tcp', server), 'timeout');
