@@ -1,4 +1,5 @@
 /** What a machine needs for the inline filter, one function per question. Nothing here changes anything. */
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
@@ -22,6 +23,7 @@ export async function checkMachine(machine: Machine, config: Config): Promise<Fi
     ...(await checkCapture(machine, config)),
     checkFolder(machine, 'control-folder', 'control.socket', config.control.socket),
     ...checkEve(machine, config),
+    ...(await checkMetrics(machine, config)),
     checkMemory(machine, config),
   ];
 }
@@ -213,10 +215,29 @@ function checkFolder(machine: Machine, code: string, path: string, file: string)
   return fine(code, `${path}: ${folder} is writable`);
 }
 
-function checkEve(machine: Machine, { eve }: Config): Finding[] {
-  return eve.file === null || eve.file === '-'
-    ? []
-    : [checkFolder(machine, 'eve-folder', 'eve.file', eve.file)];
+function checkEve(machine: Machine, { eve: { file } }: Config): Finding[] {
+  if (file === null || file === '-') return [];
+  if (machine.exists(`${file}/.`)) {
+    const mend = `set eve.file: ${file.replace(/\/+$/, '')}/eve.json in the configuration`;
+    return [failure('eve-file', `eve.file: ${file} is a folder`, mend)];
+  }
+  return [checkFolder(machine, 'eve-folder', 'eve.file', file)];
+}
+
+/** An address that comes later is waited for; one that never comes means no metrics. */
+async function checkMetrics(machine: Machine, { metrics: { listen } }: Config): Promise<Finding[]> {
+  if (listen === null) return [];
+  const address = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  if (isIP(address) === 0 || ['0.0.0.0', '::'].includes(address) || address.startsWith('127.')) return [];
+  const listing = await machine.run('ip', ['-o', 'address', 'show']);
+  if (listing === null) return [];
+  const own = [...listing.matchAll(/ inet6? ([0-9a-f.:]+)/g)].map(([, each]) => each!);
+  const sameAddress = new BlockList();
+  sameAddress.addAddress(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  if (own.some((each) => isIP(each) !== 0 && sameAddress.check(each, isIPv6(each) ? 'ipv6' : 'ipv4')))
+    return [fine('metrics', `metrics.listen: ${address} is an address of this machine`)];
+  const message = `metrics.listen: no interface has the address ${address} now, so there are no metrics until one has it`;
+  return [warning('metrics', message, 'ip address')];
 }
 
 const mebibyte = 1024 * 1024;

@@ -129,6 +129,18 @@ const cases: readonly (readonly [what: string, changes: Changes, text: string, c
     /error eve-folder .*install -d .*\/var\/log\/x/,
   ],
   [
+    'EVE into a folder',
+    { '/var/log/x': '', '/var/log/x/.': '', '/var/log': '' },
+    'eve: { file: /var/log/x }',
+    /error eve-file .*is a folder set eve.file: \/var\/log\/x\/eve.json/,
+  ],
+  [
+    'metrics on an address of another machine',
+    { ip: '2: eth0    inet 192.0.2.1/24 brd 192.0.2.255 scope global eth0\n' },
+    "metrics: { listen: '192.0.2.11:9666' }",
+    /warning metrics .*192\.0\.2\.11 now.* ip address$/,
+  ],
+  [
     'nothing of that name to watch',
     {},
     'capture: { interfaces: [tap0] }',
@@ -160,6 +172,18 @@ for (const [what, changes, text, complaint] of cases) {
     );
   });
 }
+
+test('metrics on an address of this machine, however it is written, are no complaint', async () => {
+  const ip = '2: eth0    inet 192.0.2.1/24 scope global eth0\n2: eth0    inet6 2001:db8::5/64 scope global\n';
+  for (const listen of [
+    '192.0.2.1:9666',
+    '[2001:db8:0:0::5]:9666',
+    '127.0.0.2:9666',
+    '[::]:9666',
+    '0.0.0.0:1',
+  ])
+    assert.deepEqual(await complaints({ ip }, `metrics: { listen: '${listen}' }`), [], listen);
+});
 
 test('a folder that may not be written', async () => {
   const [only, ...others] = await complaints({}, '', ['/run/swarmgate']);
