@@ -2,11 +2,11 @@
  * The rules as input of iptables-restore, the same text for IPv4 and IPv6.
  *
  *     mangle FORWARD (INPUT, OUTPUT)
- *       -> SWARMGATE      decided, or the mark of a packet that came back, or else
+ *       -> SWARMGATE      decided, or a packet that came back, or else
  *            -> SWARMGATE-D   decided: forget on SYN, and then like the others
  *            -> SWARMGATE-U   which packets of undecided flows
  *                 -> SWARMGATE-Q   the queue
- *       -> SWARMGATE-E    with our field in the packet's mark: clears it
+ *       -> SWARMGATE-E    packets that came back: saves a decision to the connection, clears our field of the packet
  *       ... the administrator's rules
  *     filter FORWARD (INPUT, OUTPUT), enforce only
  *       -> SWARMGATE      blocked flows only: drop or reject by connection mark (REJECT works in the filter table only,
@@ -76,7 +76,7 @@ function manglePlan(rules: RuleSet): TablePlan {
       ...decidedRules(rules),
       ...selection(rules),
       ...queueRules(rules),
-      endRule(rules),
+      ...endRules(rules),
     ],
     first: jumps(rules, main),
     last: jumps(rules, end, `-m mark ! --mark 0x0/${rules.mark.maskText} `),
@@ -90,8 +90,6 @@ function mainRules({ instance, mark }: RuleSet): string[] {
   const set = `! --mark 0x0/${mask}`;
   return [
     `-A ${main} -m connmark ${set} -g ${decided}`,
-    `-A ${main} -m mark --mark ${mark.text(markPass)}/${mask} -j RETURN`,
-    `-A ${main} -m mark ${set} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
     `-A ${main} -m mark ${set} -j RETURN`,
     `-A ${main} -g ${undecided}`,
   ];
@@ -127,8 +125,14 @@ function queueRules({ instance, queueFirst, queueCount }: RuleSet): string[] {
   return queuedProtocols.map((protocol) => `-A ${queue} -p ${protocol} -j NFQUEUE ${to} --queue-bypass`);
 }
 
-function endRule({ instance, mark }: RuleSet): string {
-  return `-A ${chainNames(instance).end} -j MARK --set-xmark 0x0/${mark.maskText}`;
+/** For packets that came back. The last decision counts, also where an earlier one stands. */
+function endRules({ instance, mark }: RuleSet): string[] {
+  const { end } = chainNames(instance);
+  const mask = mark.maskText;
+  return [
+    `-A ${end} -m mark ! --mark ${mark.text(markPass)}/${mask} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
+    `-A ${end} -j MARK --set-xmark 0x0/${mask}`,
+  ];
 }
 
 /**

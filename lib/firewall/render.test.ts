@@ -29,8 +29,6 @@ test('iptables: the whole text', () => {
 :SWARMGATE-E - [0:0]
 :SWARMGATE-S - [0:0]
 -A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -g SWARMGATE-D
--A SWARMGATE -m mark --mark 0x10000000/0x70000000 -j RETURN
--A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
 -A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
 -A SWARMGATE -g SWARMGATE-U
 -A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
@@ -42,6 +40,7 @@ test('iptables: the whole text', () => {
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-E -m mark ! --mark 0x10000000/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
 -A SWARMGATE-E -j MARK --set-xmark 0x0/0x70000000
 -I FORWARD 1 -j SWARMGATE
 -I INPUT 1 ! -i lo -j SWARMGATE

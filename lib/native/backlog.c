@@ -13,8 +13,8 @@
 /* A short queue has room for so many messages, and for so many batches. */
 #define MESSAGES_KEPT 512
 #define BATCHES_KEPT 4
-/* Batches in a row that were not full, after which the queue is long again. An empty queue is at once. */
-#define SLACK_BATCHES 16
+/* Smaller batches are full whenever packets come, and tell nothing. */
+#define BATCH_MIN 8
 
 /* Above net.core.rmem_max only with CAP_NET_ADMIN of the first user namespace; in a container the limit holds. */
 bool queue_set_buffer(int fd, uint32_t bytes) {
@@ -43,19 +43,19 @@ static void shorten(struct queue *queue, uint64_t charged) {
 }
 
 void queue_follow_backlog(struct queue *queue, uint32_t messages, uint64_t bytes) {
-  if (messages == queue->batch_packets) {
-    const uint64_t charged = bytes + (uint64_t)messages * MESSAGE_OVERHEAD_BYTES;
-    queue->slack_batches = 0;
-    queue->backlog_bytes += charged;
-    /* Twice as much as the long queue holds came in full batches: it was no burst that it could have carried over. */
-    if (queue->backlog_bytes < 4 * (uint64_t)queue->buffer_bytes) return;
+  if (queue->batch_packets < BATCH_MIN) return;
+  if (messages < queue->batch_packets) {
+    /* The socket was empty at the end of this batch: whoever comes now finds room. */
     queue->backlog_bytes = 0;
-    shorten(queue, charged);
+    lengthen(queue);
     return;
   }
+  const double overruns = queue->arrays.counters[COUNTER_OVERRUNS];
+  if (queue->backlog_bytes == 0) queue->backlog_overruns = overruns;
+  const uint64_t charged = bytes + (uint64_t)messages * MESSAGE_OVERHEAD_BYTES;
+  queue->backlog_bytes += charged;
+  /* Twice as much as the long queue holds came in full batches, and it was not long enough all the same. */
+  if (queue->backlog_bytes < 4 * (uint64_t)queue->buffer_bytes || overruns <= queue->backlog_overruns) return;
   queue->backlog_bytes = 0;
-  if (messages == 0 || ++queue->slack_batches >= SLACK_BATCHES) {
-    queue->slack_batches = 0;
-    lengthen(queue);
-  }
+  shorten(queue, charged);
 }

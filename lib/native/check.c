@@ -227,48 +227,52 @@ static uint32_t buffer_of(int fd) {
   return (uint32_t)bytes / 2;
 }
 
-static void receives(struct queue *queue, uint32_t messages, uint32_t message_bytes, int times) {
-  for (int i = 0; i < times; i++) queue_follow_backlog(queue, messages, (uint64_t)messages * message_bytes);
+/* Batches of which each leaves a gap of so many ids behind. */
+static void receives(struct queue *queue, uint32_t messages, uint32_t message_bytes, int times, int refused) {
+  for (int i = 0; i < times; i++) {
+    queue_follow_backlog(queue, messages, (uint64_t)messages * message_bytes);
+    queue->arrays.counters[COUNTER_OVERRUNS] += refused;
+  }
 }
 
-/* The buffer is short while batches are full all the time, and long otherwise. */
+/* The buffer is short while batches are full all the time and packets are refused, and long otherwise. */
 static void check_backlog(void) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) != 0) abort();
   struct queue *queue = new_queue(pair[0]);
-  /* Below net.core.rmem_max of every kernel, for a check without privileges. */
+  /* At the most, and below net.core.rmem_max of every kernel, for a check without privileges. */
   const uint32_t bytes = 100 * 1024;
   queue->batch_packets = 8;
   queue->buffer_bytes = bytes;
   if (!queue_set_buffer(pair[0], bytes)) abort();
   /* Charged for as 740 bytes: twice what the buffer holds are 554 of them, 70 batches. */
   const uint32_t small = 100;
-  receives(queue, 8, small, 69);
-  receives(queue, 7, small, 1);
-  receives(queue, 8, small, 69);
+  receives(queue, 8, small, 69, 1);
+  receives(queue, 7, small, 1, 1);
+  receives(queue, 8, small, 69, 1);
   fail_unless(buffer_of(pair[0]) == bytes, "bursts, and a short queue");
-  receives(queue, 8, small, 100);
+  receives(queue, 8, small, 100, 1);
   fail_unless(buffer_of(pair[0]) == bytes, "short, where the long buffer has no room for 512 messages");
   queue->buffer_bytes = 4 * bytes;
-  receives(queue, 8, small, 300);
+  receives(queue, 7, small, 1, 1);
+  receives(queue, 8, small, 1000, 0);
+  fail_unless(buffer_of(pair[0]) == bytes, "nothing was refused, and a short queue");
+  receives(queue, 8, small, 300, 1);
   const uint32_t made_short = buffer_of(pair[0]);
-  fail_unless(made_short == 512 * 740 / 2 && queue->is_short, "full for long, and not room for 512 messages");
-  receives(queue, 7, small, 15);
-  receives(queue, 8, small, 1);
-  receives(queue, 7, small, 15);
-  fail_unless(queue->is_short, "long again though batches are still full");
-  receives(queue, 8, 150, 300);
+  fail_unless(made_short == 512 * 740 / 2 && queue->is_short, "refused for long, and not room for 512 messages");
+  receives(queue, 8, 150, 300, 1);
   fail_unless(queue->is_short && buffer_of(pair[0]) > made_short, "messages became longer, and no more room");
   queue->buffer_bytes = bytes;
-  receives(queue, 7, small, 16);
-  fail_unless(!queue->is_short && buffer_of(pair[0]) == bytes, "no longer full, and still short");
+  receives(queue, 7, small, 1, 1);
+  fail_unless(!queue->is_short && buffer_of(pair[0]) == bytes, "it was empty, and is still short");
   queue->buffer_bytes = 4 * bytes;
-  receives(queue, 8, small, 300);
+  receives(queue, 8, small, 300, 1);
   fail_unless(queue->is_short, "full again, and long");
-  queue->buffer_bytes = bytes;
-  receives(queue, 0, 0, 1);
-  fail_unless(!queue->is_short && buffer_of(pair[0]) == bytes, "empty, and still short");
   fail_unless(queue->arrays.counters[COUNTER_SHORTENINGS] == 2, "each shortening is counted once");
+  receives(queue, 0, 0, 1, 0);
+  queue->batch_packets = 1;
+  receives(queue, 1, small, 10000, 1);
+  fail_unless(!queue->is_short, "batches of one, and a short queue");
   close(pair[0]);
   close(pair[1]);
   free_queue(queue);

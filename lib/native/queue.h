@@ -115,9 +115,9 @@ struct queue {
   /* Of the socket, half of what the kernel granted; whether it has less now, because the queue was full for long. */
   uint32_t buffer_bytes;
   bool is_short;
-  /* What the full batches in a row were charged for, and batches in a row that were not full. */
+  /* What the full batches in a row were charged for, and the packets that had been refused before the first. */
   uint64_t backlog_bytes;
-  uint32_t slack_batches;
+  double backlog_overruns;
   /* Verdicts that the kernel had no memory for; sent again before anything else. */
   size_t unsent_bytes;
   struct queue_arrays arrays;
@@ -148,7 +148,7 @@ bool queue_follow_rate(struct queue *queue, uint32_t packets, bool has_gso);
 
 /*
  * Tells the queue that so many messages of so many bytes in all were received; none after a time-out. Makes the socket's
- * buffer short while batches are full all the time, and long again when they no longer are.
+ * buffer short when batches are full all the time and packets are refused, and long again as soon as it was empty.
  */
 void queue_follow_backlog(struct queue *queue, uint32_t messages, uint64_t bytes);
 
