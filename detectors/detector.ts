@@ -158,7 +158,7 @@ export class View {
    * known from the acknowledgement numbers.
    */
   readonly turnBytes: Int32Array = new Int32Array(turnsMax);
-  /** Only one direction of this flow has been seen, although it went on. */
+  /** Only one direction of this flow has been seen: of TCP although it went on, of UDP so far. */
   oneWay = false;
 
   // Filled by a detector before it answers Yes (or, for `near`, No or More).

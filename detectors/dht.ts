@@ -87,6 +87,7 @@ const getPeers = ascii('get_peers');
 const announcePeer = ascii('announce_peer');
 const getData = ascii('get');
 const putData = ascii('put');
+const vote = ascii('vote');
 const sampleInfohashes = ascii('sample_infohashes');
 
 const idLength = 20;
@@ -248,6 +249,11 @@ function queryFinding(view: View, bytes: Uint8Array, q: number, end: number): nu
   }
   if (stringIs(bytes, q, end, sampleInfohashes)) {
     return hasString(bytes, end, keyTarget, idLength) ? query : unusualQuery;
+  }
+  // uTorrent's ratings. No BEP names it.
+  if (stringIs(bytes, q, end, vote)) {
+    const isVote = hasString(bytes, end, keyTarget, idLength) && inner.values[keyToken]! >= 0;
+    return isVote ? query : unusualQuery;
   }
   if (stringIs(bytes, q, end, putData)) {
     return inner.values[keyValue]! >= 0 && inner.values[keyToken]! >= 0 ? query : unusualQuery;

@@ -207,7 +207,7 @@ export function runDetector(detector: Detector, fixture: Conversation): Run {
     if (own.done || own.packets > detector.packetsMax) continue;
     showView(view, detector, own, other, payload);
     turns.show(view, tcp && fixture.fromStart && (followed || own.packets + other.packets === 1));
-    view.oneWay = Boolean(fixture.oneWay) && turns.turn > 1;
+    view.oneWay = tcp ? Boolean(fixture.oneWay) && turns.turn > 1 : other.packets === 0;
     view.fromClient = fromClient;
     view.fromStart = fixture.fromStart || !tcp;
     view.sourcePort = fromClient ? fixture.clientPort : fixture.serverPort;

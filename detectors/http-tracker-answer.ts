@@ -34,6 +34,7 @@ const bareStrong = 5;
 const failureStrong = 6;
 
 const oddPeers = 0;
+const textBehind = 1;
 
 /** Keys of an answer; its dictionary is walked once, whatever is asked of it. */
 const outer = dictionaryKeys([
@@ -72,6 +73,9 @@ const countKeys = dictionaryKeys([
 const completeFirst = ascii('d8:complete');
 const incompleteNext = ascii('10:incompletei');
 const filesFirst = ascii('d5:filesd20:');
+const htmlComment = ascii('<!--');
+/** Bytes behind a dictionary that say too little: the size of a chunk may go on in the next packet. */
+const partialMax = 8;
 
 /** `d5:peers` and `d5:files`. */
 const keyHeadBytes = 8;
@@ -269,6 +273,18 @@ function isLead(byte: number): boolean {
 }
 
 /**
+ * True if what stands behind a whole dictionary may be there in an answer: line ends, the end of a chunk or another chunk,
+ * another response, or the comment that hosts add to every page. A text that begins with an example goes on otherwise.
+ */
+function mayFollow(bytes: Uint8Array, from: number, end: number): boolean {
+  let at = from;
+  while (at < end && (isLead(bytes[at]!) || bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0))
+    at++;
+  if (end - at <= partialMax || isResponse(bytes, at, end)) return true;
+  return startsWith(bytes, at, end, htmlComment) || (at > from && bodyData(bytes, at, end) !== at);
+}
+
+/**
  * Judges the body that begins at `body`. `waits` says whether more of it will be shown together with this, `isBody` whether
  * the head of an HTTP response is before it.
  */
@@ -290,6 +306,7 @@ function judge(
   // A second chunk's size line makes the rest malformed; what stands before it still speaks.
   const whole = readDictionary(bytes, body, end, outer);
   const to = whole < 0 ? end : whole;
+  if (whole > 0 && !mayFollow(bytes, whole, end)) return nearMiss(view, textBehind);
   const mayGrow = whole === Incomplete && waits;
   const finding = findingOf(view, bytes, body, to, whole > 0, isBody);
   if (finding < 0) return view.near >= 0 ? nearMiss(view, view.near) : mayGrow ? More : No;
@@ -378,6 +395,9 @@ export const httpTrackerAnswer: Detector = {
     },
     { text: 'failure reason among other keys, without HTTP', kind: 'http-tracker', confidence: 'strong' },
   ],
-  nearMisses: ['bencoded answer whose peers are not multiples of 6 or 18 bytes'],
+  nearMisses: [
+    'bencoded answer whose peers are not multiples of 6 or 18 bytes',
+    'text that begins with what a tracker answers',
+  ],
   inspect,
 };

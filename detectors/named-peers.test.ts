@@ -23,6 +23,8 @@ interface Shown {
   /** What this side's kept datagram is. */
   readonly opening?: Uint8Array;
   readonly ipVersion?: number;
+  /** Nothing was seen of the other side. */
+  readonly oneWay?: boolean;
 }
 
 /** What `detector` says of one message: its outcome, the peers, and the port. */
@@ -37,6 +39,7 @@ function named(detector: Detector, message: string | Uint8Array, shown: Shown = 
   view.openingEnd = view.openingWireLength = view.opening.length;
   view.other = shown.other ?? new Uint8Array(0);
   view.otherEnd = view.otherWireLength = view.other.length;
+  view.oneWay = shown.oneWay === true;
   const outcome = detector.inspect(view);
   return { outcome, peers: peerTexts(view.peers), port: view.listenPort };
 }
@@ -241,7 +244,7 @@ describe('UDP tracker', () => {
 
   test('an answer seen without its request', () => {
     const [connect, announce] = fixture('udp-tracker/match/one-way-answers');
-    assert.deepEqual(peersOf(udpTracker, announce!, { opening: connect! }), [
+    assert.deepEqual(peersOf(udpTracker, announce!, { opening: connect!, oneWay: true }), [
       '192.0.2.5:51413',
       '198.51.100.9:6881',
     ]);

@@ -48,6 +48,7 @@ const requestAndPiece = 3;
 const usualBlock = 4;
 const fewMessages = 5;
 const loneBlock = 6;
+const fewBehindOther = 7;
 
 const tooLight = 0;
 const atDeliveryPort = 1;
@@ -74,7 +75,7 @@ export const peerMessages: Detector = {
     'peer protocol from the middle of a stream: chains of messages, extension protocol, PEX, FAST, hashes',
   limits:
     'fewer than four different haves, chokes, bitfields and keep-alives are not believed, more of them are only ' +
-    'strong; haves that count up or alternate say nothing; packets inside a block say ' +
+    'strong, and a hint where the beginning of the flow was seen, without a handshake; haves that count up or alternate say nothing; packets inside a block say ' +
     'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such); ' +
     'Windows Delivery Optimization has the same messages and is told apart by its beginning; at its port (7680) a ' +
     'flow whose beginning was not seen needs a known extension message',
@@ -103,6 +104,11 @@ export const peerMessages: Detector = {
       kind: 'peer',
       confidence: 'strong',
       repeatable: true,
+    },
+    {
+      text: 'a few light messages of the peer protocol in a stream that began without its handshake (BEP 3, BEP 6, BEP 10)',
+      kind: 'peer',
+      confidence: 'hint',
     },
   ],
   nearMisses: [
@@ -188,7 +194,10 @@ function grade(view: View, bytes: Uint8Array, inOpening: boolean): Outcome {
     at = found.heaviestAt;
     finding = found.heaviest === weightExtensionHandshake ? extensionHandshake : extensionMessage;
     if (finding === extensionHandshake) noteVersion(view, bytes, at, end);
-  } else if (finding === fewMessages && !inOpening && answersOther(view)) finding = requestAndPiece;
+  } else if (finding === fewMessages) {
+    if (!inOpening && answersOther(view)) finding = requestAndPiece;
+    else if (view.fromStart) finding = fewBehindOther;
+  }
   if (found.extendedAt >= 0) view.listenPort = readExtended(bytes, end, view.peers);
   const to = found.heaviest >= weightKnownExtension ? Math.min(end, at + 4 + u32(bytes, at)) : end;
   return inOpening ? yesInOpening(view, finding, at, to) : yesInPayload(view, finding, at, to);

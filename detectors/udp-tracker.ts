@@ -197,8 +197,15 @@ function isScrapeRequest(bytes: Uint8Array, start: number, end: number, wireLeng
     wireLength <= scrapeBytesMax &&
     end - start >= scrapeHeadBytes &&
     word(bytes, start + actionAt) === scrapeAction &&
-    (word(bytes, start) !== 0 || word(bytes, start + 4) !== 0)
+    (word(bytes, start) !== 0 || word(bytes, start + 4) !== 0) &&
+    areHashes(bytes, start + scrapeHeadBytes, end)
   );
+}
+
+/** True if all that is there of a list of hashes may be such: numbers and names of other protocols may not. */
+function areHashes(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let at = from; at + hashBytes <= end; at += hashBytes) if (!mayBeHash(bytes, at)) return false;
+  return true;
 }
 
 /** True if the datagram has the form of an answer to a request whose action was `asked`. */
@@ -210,7 +217,8 @@ function answers(view: View, asked: number): boolean {
   if (action === connectAction) return wireLength >= connectBytes;
   if (action === announceAction)
     return wireLength >= announceAnswerHead && (wireLength - announceAnswerHead) % compactBytes === 0;
-  return scrapeAnswerHead + countsBytes * hashesAsked(view) >= wireLength && wireLength > scrapeAnswerHead;
+  const counts = wireLength - scrapeAnswerHead;
+  return counts > 0 && counts % countsBytes === 0 && counts <= countsBytes * hashesAsked(view);
 }
 
 /** Info-hashes in the kept scrape request. */
@@ -284,14 +292,15 @@ function peer6Or4(listed: number): number {
 
 /**
  * One side only: a connect answer was kept, and now comes what reads as an announce answer with another transaction, or
- * a refusal in words.
+ * a refusal in words. Where the other side was seen it has to have asked for a connection: then its announce is not kept,
+ * because the flow is known, and the peers of the answer are wanted all the same.
  */
 function judgeOneWay(view: View): Outcome {
   const { bytes, start, end, wireLength, opening, openingStart, openingEnd } = view;
   const action = word(bytes, start);
   if (action === connectAction) return wireLength === connectBytes && isRandom(bytes, start + 4) ? More : No;
-  if ((action !== announceAction && action !== errorAction) || view.openingWireLength !== connectBytes)
-    return No;
+  if (view.openingWireLength !== connectBytes || !(view.oneWay || wasConnecting(view))) return No;
+  if (action !== announceAction && action !== errorAction) return No;
   if (openingEnd - openingStart < connectBytes || word(opening, openingStart) !== connectAction) return No;
   if (word(opening, openingStart + 4) === word(bytes, start + 4)) return No;
   if (action === errorAction)
@@ -299,6 +308,12 @@ function judgeOneWay(view: View): Outcome {
   if (!looksLikeAnnounceAnswer(bytes, start, end, wireLength)) return No;
   notePeers(view);
   return yesInPayload(view, answersInOrder, start, end);
+}
+
+/** True if the other side's kept datagram is a connect request. */
+function wasConnecting({ other, otherStart, otherEnd, otherWireLength }: View): boolean {
+  const length = otherEnd - otherStart;
+  return length >= connectBytes && isConnect(other, otherStart, length, otherWireLength);
 }
 
 /** True if the 12 bytes of a transaction and a connection id are no small numbers: at most two of them are zero. */

@@ -293,7 +293,37 @@ function linkToOther(view: View, type: number): number {
   if (id - otherId !== 1 && otherId - id !== 1) return -1;
   if (!isNear(ack, otherSeq) || !isNear(u16(other, otherStart + 18), u16(bytes, start + 16))) return -1;
   if (u16(bytes, start + 16) === otherSeq && ack === otherSeq) return -1;
-  return isAnswer(bytes, start, other, otherStart) ? twoDirections : -1;
+  return agrees(view, id) && isAnswer(bytes, start, other, otherStart) ? twoDirections : -1;
+}
+
+/**
+ * What two directions of uTP have in common and other protocols with counters and clocks do not: a connection id that
+ * stays, numbers that use their high byte, two time differences (in the protocols of games a session's number, the same in both),
+ * and, where one of these is the delay of the path alone, windows of a full packet or more.
+ */
+function agrees(view: View, id: number): boolean {
+  const { bytes, start, other, otherStart, opening, openingStart } = view;
+  if (view.openingEnd - openingStart >= headerLength && u16(opening, openingStart + 2) !== id) return false;
+  if (!usesHighBytes(bytes, start)) return false;
+  const difference = i32(bytes, start + 8);
+  const otherDifference = i32(other, otherStart + 8);
+  if (difference === otherDifference && difference !== 0) return false;
+  if (isClock(difference) && isClock(otherDifference)) return true;
+  return hasFullWindow(bytes, start) && hasFullWindow(other, otherStart);
+}
+
+/** True if of connection id, sequence and acknowledgement number at most one is below 256. */
+function usesHighBytes(bytes: Uint8Array, start: number): boolean {
+  return (
+    (bytes[start + 2] === 0 ? 1 : 0) +
+      (bytes[start + 16] === 0 ? 1 : 0) +
+      (bytes[start + 18] === 0 ? 1 : 0) <=
+    1
+  );
+}
+
+function hasFullWindow(bytes: Uint8Array, start: number): boolean {
+  return i32(bytes, start + windowAt) >= windowMin;
 }
 
 /** True if two sequence numbers are within one flight of each other. */
@@ -339,7 +369,8 @@ function linkToOwn(view: View, type: number): number {
 /**
  * Two packets of one direction, neither a request: counters and clocks move on as one sender moves them. Two random
  * datagrams that pass for uTP headers do so once in 10^14; the number says little about protocols with counters, so this
- * is only strong, and it takes a third packet.
+ * is only strong, and it takes a third packet. Of id and numbers two at least use their high byte: random beginnings all
+ * do but one in 20,000, the counters of games, which start at 0, do not.
  */
 function carriesOn(view: View, before: number, steps: number): boolean {
   const { bytes, start, opening, openingStart } = view;
@@ -347,6 +378,9 @@ function carriesOn(view: View, before: number, steps: number): boolean {
   if (steps > advanceMax || (steps === 0 && before !== typeState)) return false;
   const acknowledged = (u16(bytes, start + 18) - u16(opening, openingStart + 18)) & 0xffff;
   if (acknowledged > flightMax || (steps === 0 && acknowledged === 0)) return false;
+  // Fields of other protocols: positions and frames from zero where the window is, constants where numbers are.
+  if (u16(bytes, start + 18) === 0 || !usesHighBytes(bytes, start)) return false;
+  if (!hasFullWindow(bytes, start) || !hasFullWindow(opening, openingStart)) return false;
   if (!isClock(i32(bytes, start + 8)) || !isClock(i32(opening, openingStart + 8))) {
     if (!isSteady(bytes, start, opening, openingStart)) return false;
   }
@@ -358,18 +392,13 @@ function carriesOn(view: View, before: number, steps: number): boolean {
 /**
  * Clocks that agree (two hosts on one time, or one host) make the time difference the delay of the path alone, a small
  * number with little to hold on to. Then the rest has to look like uTP the more: both delays below 10 s and measured,
- * both windows of a full packet or more, neither larger than twice the other, and id and numbers that use their high byte,
- * two of the three at least: random beginnings all do but one in 20,000, the counters of games, which start at 0, do not.
+ * and neither window larger than twice the other.
  */
 function isSteady(bytes: Uint8Array, start: number, opening: Uint8Array, openingStart: number): boolean {
   const window = i32(bytes, start + windowAt);
   const windowBefore = i32(opening, openingStart + windowAt);
-  if (window < windowMin || windowBefore < windowMin) return false;
   if (window > 2 * windowBefore || windowBefore > 2 * window) return false;
-  if (!isDelay(bytes, start + 8) || !isDelay(opening, openingStart + 8)) return false;
-  const small =
-    (bytes[start + 2] === 0 ? 1 : 0) + (bytes[start + 16] === 0 ? 1 : 0) + (bytes[start + 18] === 0 ? 1 : 0);
-  return small <= 1;
+  return isDelay(bytes, start + 8) && isDelay(opening, openingStart + 8);
 }
 
 function isDelay(bytes: Uint8Array, at: number): boolean {

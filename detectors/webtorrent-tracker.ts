@@ -47,12 +47,16 @@ const members = memberNames([
   ...['offers', 'offer_id', 'to_peer_id', 'numwant', 'failure reason'],
   ...['interval', 'complete', 'incomplete', 'uploaded', 'downloaded', 'left'],
 ]);
+/** Beside an info-hash in a scrape's answer. */
+const swarmCounts = memberNames(['complete', 'incomplete', 'downloaded']);
 const action = 0;
 const infoHash = 1;
 const files = 2;
 const peerId = 3;
 const offer = 4;
 const answer = 5;
+const offerId = 7;
+const toPeerId = 8;
 /** From the peer-id to the failure reason: in announces, their answers, and relayed offers and answers. */
 const firstCompanion = peerId;
 const firstCounter = 11;
@@ -61,6 +65,8 @@ const upgrade = needle('\nsec-websocket-key:');
 const openBrace = 0x7b;
 const openBracket = 0x5b;
 const quote = 0x22;
+const colon = 0x3a;
+const space = 0x20;
 /** Part of a description in which its `sdp` member must begin: only its type may stand before it. */
 const descriptionBytesMax = 256;
 const hashBytes = 20;
@@ -91,13 +97,17 @@ function hasCompanion(bytes: Uint8Array, end: number): boolean {
   return counts >= 2;
 }
 
-/** A scrape's answer: `files` is an object whose first key, if any, is an info-hash of 20 characters. */
+/** A scrape's answer: `files` is an object whose first key is an info-hash of 20 characters, with counts of its swarm. */
 function isScrapeAnswer(view: View, bytes: Uint8Array, end: number): boolean {
   const value = members.values[files]!;
   if (value < 0 || bytes[value] !== openBrace || value + 1 >= end || bytes[value + 1] !== quote) return false;
-  return (
-    jsonStringEnd(bytes, value + 1, end) > 0 && jsonLatin1(bytes, value + 1, end, view.infoHash) === hashBytes
-  );
+  let counts = jsonStringEnd(bytes, value + 1, end);
+  if (counts < 0 || jsonLatin1(bytes, value + 1, end, view.infoHash) !== hashBytes) return false;
+  while (counts < end && (bytes[counts] === colon || bytes[counts] === space)) counts++;
+  if (counts >= end || bytes[counts] !== openBrace) return false;
+  readMembers(bytes, counts, end, swarmCounts);
+  for (const count of swarmCounts.values) if (isJsonNumber(bytes, count, end)) return true;
+  return false;
 }
 
 /** True if the member is a session description: an object with an `sdp` member. */
@@ -106,8 +116,11 @@ function isDescription(bytes: Uint8Array, end: number, member: number): boolean 
   return value >= 0 && jsonMember(bytes, value, Math.min(end, value + descriptionBytesMax), sdp) >= 0;
 }
 
-/** What the object at `at` says: a finding, or -1. Leaves the info-hash noted when there is one. */
-function findingOf(view: View, bytes: Uint8Array, at: number, end: number): number {
+/**
+ * What the object at `at` says: a finding, or -1. Leaves the info-hash noted when there is one. `isWhole` if the message
+ * ends at `end`: then an offer without info-hash, and without a word of a tracker, is another service's.
+ */
+function findingOf(view: View, bytes: Uint8Array, at: number, end: number, isWhole: boolean): number {
   readMembers(bytes, at, end, members);
   const what = members.values[action]!;
   const announces = jsonIs(bytes, what, end, announceValue);
@@ -124,8 +137,14 @@ function findingOf(view: View, bytes: Uint8Array, at: number, end: number): numb
     noteInfoHash(view, view.infoHash, 0, hashBytes);
     return scrapeProof;
   }
-  if (!announces) return -1;
+  if (!announces || (isWhole && !isRelayed())) return -1;
   return isDescription(bytes, end, offer) || isDescription(bytes, end, answer) ? offerStrong : -1;
+}
+
+/** True if the message names a peer or numbers its offer, as a tracker does that relays it. */
+function isRelayed(): boolean {
+  const { values } = members;
+  return values[peerId]! >= 0 || values[offerId]! >= 0 || values[toPeerId]! >= 0;
 }
 
 /** Messages of the first trackers had no action: the peer-id and an offer list, or an answer, stand in for it. */
@@ -147,18 +166,20 @@ function notePeerId(view: View, bytes: Uint8Array, end: number): void {
  * unmasked.
  */
 function judgeFrame(view: View, bytes: Uint8Array, at: number, payload: number, end: number): number {
-  const to = Math.min(end, payload + Math.min(frameLength(bytes, at), unmaskedBytesMax));
+  const length = frameLength(bytes, at);
+  const to = Math.min(end, payload + Math.min(length, unmaskedBytesMax));
   if (to - payload < 16) return -1;
+  const isWhole = to - payload === length;
   if (!isMasked(bytes, at)) {
     if (bytes[payload] !== openBrace) return -1;
-    const finding = findingOf(view, bytes, payload, to);
+    const finding = findingOf(view, bytes, payload, to, isWhole);
     if (finding >= 0) notePeerId(view, bytes, to);
     return finding;
   }
   if (unmaskedByte(bytes, payload, 0) !== openBrace) return -1;
-  const length = unmask(bytes, payload, to);
-  const finding = findingOf(view, unmaskedBytes(), 0, length);
-  if (finding >= 0) notePeerId(view, unmaskedBytes(), length);
+  const unmasked = unmask(bytes, payload, to);
+  const finding = findingOf(view, unmaskedBytes(), 0, unmasked, isWhole);
+  if (finding >= 0) notePeerId(view, unmaskedBytes(), unmasked);
   return finding;
 }
 

@@ -1,7 +1,15 @@
 /** What detectors are shown of a packet, and where its bytes are kept. */
 import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
-import { flagSynClient, sConsumed, sFlags, sInspected, sOpening, wordStride } from '../flow/table.js';
+import {
+  flagSynClient,
+  packetsOf,
+  sConsumed,
+  sFlags,
+  sInspected,
+  sOpening,
+  wordStride,
+} from '../flow/table.js';
 import { protocolTcp, type Packet } from '../wire/packet.js';
 
 /** Fills the view with a packet's payload and with what is kept of both sides; `s` is the flow's row in words. */
@@ -24,6 +32,8 @@ export function showPayload(
   view.destinationPort = packet.destinationPort;
   view.ipVersion = packet.ipVersion;
   view.turn = 0;
+  // Of TCP the acknowledgement numbers tell (turns.ts).
+  view.oneWay = packet.protocol !== protocolTcp && words[s + packetsOf + 1 - side] === 0;
   const other = words[s + sOpening + 1 - side]!;
   view.other = pool.bytes;
   view.otherStart = other < 0 ? 0 : pool.start(other);
