@@ -75,7 +75,8 @@ export const peerMessages: Detector = {
     'peer protocol from the middle of a stream: chains of messages, extension protocol, PEX, FAST, hashes',
   limits:
     'fewer than four different haves, chokes, bitfields and keep-alives are not believed, more of them are only ' +
-    'strong, and a hint where the beginning of the flow was seen, without a handshake; haves that count up or alternate say nothing; packets inside a block say ' +
+    'strong, and a hint where the beginning of the flow was seen, without a handshake; haves that count up or ' +
+    'alternate say nothing; packets inside a block say ' +
     'nothing; where the beginning of the flow was seen, a lone block is only strong (a copy of a recording has such); ' +
     'Windows Delivery Optimization has the same messages and is told apart by its beginning; at its port (7680) a ' +
     'flow whose beginning was not seen needs a known extension message',

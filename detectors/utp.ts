@@ -298,12 +298,16 @@ function linkToOther(view: View, type: number): number {
 
 /**
  * What two directions of uTP have in common and other protocols with counters and clocks do not: a connection id that
- * stays, numbers that use their high byte, two time differences (in the protocols of games a session's number, the same in both),
- * and, where one of these is the delay of the path alone, windows of a full packet or more.
+ * stays, numbers that use their high byte, two time differences (other protocols have a session's number there, the same
+ * in both), and, where one of these is the delay of the path alone, windows of a full packet or more.
  */
 function agrees(view: View, id: number): boolean {
   const { bytes, start, other, otherStart, opening, openingStart } = view;
-  if (view.openingEnd - openingStart >= headerLength && u16(opening, openingStart + 2) !== id) return false;
+  if (view.openingEnd - openingStart >= headerLength) {
+    // The request goes under the id before.
+    const before = opening[openingStart]! >> 4 === typeSyn ? 1 : 0;
+    if (((u16(opening, openingStart + 2) + before) & 0xffff) !== id) return false;
+  }
   if (!usesHighBytes(bytes, start)) return false;
   const difference = i32(bytes, start + 8);
   const otherDifference = i32(other, otherStart + 8);

@@ -106,7 +106,8 @@ function isScrapeAnswer(view: View, bytes: Uint8Array, end: number): boolean {
   while (counts < end && (bytes[counts] === colon || bytes[counts] === space)) counts++;
   if (counts >= end || bytes[counts] !== openBrace) return false;
   readMembers(bytes, counts, end, swarmCounts);
-  for (const count of swarmCounts.values) if (isJsonNumber(bytes, count, end)) return true;
+  const { values } = swarmCounts;
+  for (let i = 0; i < values.length; i++) if (isJsonNumber(bytes, values[i]!, end)) return true;
   return false;
 }
 
