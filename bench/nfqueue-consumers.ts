@@ -32,6 +32,7 @@ export const names = {
   bare: 'C, bare rule',
   same: 'C, same rules',
   repeat: 'C, same, NF_REPEAT',
+  short: 'C, same, short queue',
   addon: 'addon, bare rule',
   inspect: 'swarmgate, bare rule',
   swarmgate: 'swarmgate run',
@@ -42,6 +43,8 @@ export const names = {
 
 export const queueNumber = 3;
 const queue = String(queueNumber);
+/** Room for as many small packets as the filter leaves itself under a load that is too much (lib/native/backlog.c). */
+const shortBufferBytes = '204800';
 const passMark = new MarkField(markMaskDefault).text(markPass);
 
 export function builtPath(name: string): string {
@@ -122,6 +125,10 @@ export function consumers(inline: Consumer, several: readonly Consumer[] = []): 
     },
     {
       ...{ name: names.repeat, ...accepting('fail-open', passMark), rules: 'swarmgate' },
+      ...{ counted: 'by-signal', loads: ['overload'] },
+    },
+    {
+      ...{ name: names.short, ...accepting('fail-open', '0', shortBufferBytes), rules: 'swarmgate' },
       ...{ counted: 'by-signal', loads: ['overload'] },
     },
     inline,

@@ -2,7 +2,8 @@
  * The least that a queue's consumer can do, as a yardstick: recvmmsg of up to 64 messages, one verdict for "all ids up
  * to the last", nothing looked at. With REPEAT_MARK the verdict is NF_REPEAT with this mark, as the inline filter's is;
  * with fail-open what does not fit passes, as with the filter. SIGUSR2 prints how many packets it has had.
- * usage: accept-all QUEUE fail-open|fail-closed [REPEAT_MARK]
+ * BUFFER_BYTES is the socket's buffer, which the kernel doubles; REPEAT_MARK is then 0 for none.
+ * usage: accept-all QUEUE fail-open|fail-closed [REPEAT_MARK [BUFFER_BYTES]]
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,12 +46,11 @@ static void answer(unsigned long packets) {
   fflush(stdout);
 }
 
-static int open_queue(uint16_t queue, bool fail_open) {
+static int open_queue(uint16_t queue, bool fail_open, int bytes) {
   struct mnl_socket *socket = mnl_socket_open(NETLINK_NETFILTER);
   if (socket == NULL || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) != 0) fail("netlink socket");
   const int fd = mnl_socket_get_fd(socket);
   const int on = 1;
-  const int bytes = RECEIVE_BUFFER_BYTES;
   setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) fail("receive buffer");
   char buffer[512];
@@ -82,13 +82,15 @@ static void accept_up_to(int fd, uint16_t queue, uint32_t id, uint32_t repeat_ma
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3 || argc > 4) return fprintf(stderr, "usage: accept-all QUEUE fail-open|fail-closed [REPEAT_MARK]\n"), 2;
+  if (argc < 3 || argc > 5)
+    return fprintf(stderr, "usage: accept-all QUEUE fail-open|fail-closed [REPEAT_MARK [BUFFER_BYTES]]\n"), 2;
   const uint16_t queue = (uint16_t)atoi(argv[1]);
-  const uint32_t repeat_mark = argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 0) : 0;
+  const uint32_t repeat_mark = argc >= 4 ? (uint32_t)strtoul(argv[3], NULL, 0) : 0;
   /* Without SA_RESTART: the question ends the wait. */
   const struct sigaction question = {.sa_handler = on_question};
   sigaction(SIGUSR2, &question, NULL);
-  const int fd = open_queue(queue, strcmp(argv[2], "fail-open") == 0);
+  const int bytes = argc == 5 ? atoi(argv[4]) : RECEIVE_BUFFER_BYTES;
+  const int fd = open_queue(queue, strcmp(argv[2], "fail-open") == 0, bytes);
   struct mmsghdr messages[BATCH] = {0};
   struct iovec vectors[BATCH];
   for (int i = 0; i < BATCH; i++) {
