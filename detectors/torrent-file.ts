@@ -238,12 +238,13 @@ function judgeResponse(
   if (head < 0) return waits ? More : No;
   const body = bodyData(bytes, head, end);
   if (end - body < 2 && waits) return More;
+  // Pages and JSON are a site's errors under any type; only what cannot be read (content coding) is taken at its word.
+  if (body < end && isText(bytes[body]!)) return No;
   const named = headerValue(bytes, start, head, contentType);
   const typed = named >= 0 && isTorrentType(bytes, named, head);
   const outcome = judgeBody(view, bytes, body, end, inOpening, waits, typed);
   if (outcome !== No) return outcome;
-  // Pages and JSON under this type are a site's errors; only what cannot be read (content coding) is taken at its word.
-  if (!typed || (body < end && isText(bytes[body]!))) return No;
+  if (!typed) return No;
   const to = named + torrentType.length;
   return inOpening ? yesInOpening(view, typeStrong, named, to) : yesInPayload(view, typeStrong, named, to);
 }
