@@ -32,6 +32,9 @@ export function buildPrograms(): void {
   }
 }
 
+/** The rules that the benchmark itself installs and removes. */
+const haveOurs = ({ rules }: Consumer): boolean => rules === 'swarmgate' || rules === 'decided';
+
 /** User and system time of a process, seconds. */
 export type ProcessorTime = readonly [user: number, system: number];
 
@@ -99,7 +102,7 @@ export class BenchNetwork {
       this.#net.run('router', `iptables -A FORWARD -j NFQUEUE --queue-num ${queueNumber}`);
     else if (what.rules === 'conntrack')
       this.#net.run('router', 'iptables -A FORWARD -m conntrack --ctstate INVALID');
-    else if (what.rules === 'swarmgate' || what.rules === 'decided')
+    else if (haveOurs(what))
       await this.#firewall('install', '--queue', `${queueNumber}`, '--queues', '1', '--enforce');
     if (what.rules === 'decided') {
       const field = new MarkField(markMaskDefault);
@@ -130,7 +133,7 @@ export class BenchNetwork {
       await gone;
       clearTimeout(killer);
     }
-    if (what.rules === 'swarmgate' || what.rules === 'decided') await this.#firewall('remove');
+    if (haveOurs(what)) await this.#firewall('remove');
     if (what.rules === 'decided') this.#net.run('router', 'iptables -t mangle -F PREROUTING');
     this.#net.run('router', 'iptables -F FORWARD');
   }

@@ -244,10 +244,11 @@ function readQuery(view: View, bytes: Uint8Array, start: number, end: number): O
 /** Which finding the query `q` with the arguments just read is. */
 function queryFinding(view: View, bytes: Uint8Array, q: number, end: number): number {
   if (stringIs(bytes, q, end, ping)) return query;
-  if (stringIs(bytes, q, end, findNode) || stringIs(bytes, q, end, getData)) {
-    return hasString(bytes, end, keyTarget, idLength) ? query : unusualQuery;
-  }
-  if (stringIs(bytes, q, end, sampleInfohashes)) {
+  if (
+    stringIs(bytes, q, end, findNode) ||
+    stringIs(bytes, q, end, getData) ||
+    stringIs(bytes, q, end, sampleInfohashes)
+  ) {
     return hasString(bytes, end, keyTarget, idLength) ? query : unusualQuery;
   }
   // uTorrent's ratings. No BEP names it.
