@@ -14,6 +14,7 @@ import { otherProtocols, recogniseOther } from './other-protocols.js';
 import { peerHandshake } from './peer-handshake.js';
 import { peerHandshakeLate } from './peer-handshake-late.js';
 import { peerMessages } from './peer-messages.js';
+import { peerTls } from './peer-tls.js';
 import { torrentFile } from './torrent-file.js';
 import { udpTracker } from './udp-tracker.js';
 import { utp } from './utp.js';
@@ -38,6 +39,7 @@ export const detectors: readonly Detector[] = [
   torrentFile,
   peerMessages,
   azureusMessages,
+  peerTls,
   mse,
   mseMiddle,
 ];

@@ -15,7 +15,7 @@ export class Cursor {
   wireEnd = 0;
   /** Tunnel (index into tunnelNames) just opened, whose inner IP header has not been read yet; 0 if none. */
   tunnel = 0;
-  /** VNI of the VXLAN header just opened; valid while `tunnel` is tunnelVxlan. */
+  /** VNI of the header just opened; valid while `tunnel` is tunnelVxlan, tunnelVxlanGpe or tunnelGeneve. */
   networkId = 0;
   /** For stepLink: LINKTYPE_ value of what follows. */
   linkType = 0;
@@ -46,12 +46,19 @@ export const tunnelVxlan = 6;
 export const tunnelGtpU = 7;
 export const tunnelTeredo = 8;
 export const tunnelL2tp = 9;
+export const tunnelGeneve = 10;
+export const tunnelVxlanGpe = 11;
+export const tunnelTzsp = 12;
+export const tunnelCapwap = 13;
+export const tunnelEoip = 14;
+export const tunnelEtherIp = 15;
 
 /** IANA protocol numbers that the decoder itself follows. */
 export const protocolIpv4 = 4;
 export const protocolIpv6 = 41;
 export const protocolGre = 47;
 export const protocolAh = 51;
+export const protocolEtherIp = 97;
 
 /**
  * The outcome when a header does not fit: Truncated if the capture ended there, Malformed if a length field of an

@@ -12,6 +12,7 @@ const inner = ipv4(6, tcp(payload));
 const teredo = ipv6(6, tcp(payload), { source: [0x20010000, 1, 2, 3] });
 const vxlan = concat(fromHex('08000000 00002a00'), ethernet(0x0800, inner));
 const gtp = concat(fromHex('36ff 003c 00000001 00010085 01000900'), inner);
+const wifi = concat(new Uint8Array(22), fromHex('aaaa03000000 0800'), inner);
 
 const seeds = [
   ethernet(0x0800, inner),
@@ -23,6 +24,12 @@ const seeds = [
   ipv4(17, udp(concat(fromHex('0000 ffff 00000000'), teredo))),
   ipv4(17, udp(concat(fromHex('0a02 0001 0001 0000 0000 0002 0000 0021'), inner), [1701, 1701])),
   ipv4(47, concat(fromHex('3081 880b 0040 0001 00000001 00000009 21'), inner)),
+  ipv4(47, concat(fromHex('2001 6400 0042 0700'), ethernet(0x0800, inner))),
+  ipv4(97, concat(fromHex('3000'), ethernet(0x0800, inner))),
+  ipv4(17, udp(concat(fromHex('0140 6558 00002a00 01028000'), ethernet(0x0800, inner)), [6081, 6081])),
+  ipv4(17, udp(concat(fromHex('0c000003 00002a00'), ethernet(0x0800, inner)), [4790, 4790])),
+  ipv4(17, udp(concat(fromHex('01000001 00 0a01c8 01'), ethernet(0x0800, inner)), [37_008, 37_008])),
+  ipv4(17, udp(concat(fromHex('00100300 00000000 0108'), wifi), [5247, 5247])),
   ipv4(4, ipv4(4, ipv4(4, ipv4(4, inner)))),
   ipv4(41, ipv6(44, fragment6(60, 1, 0, true, extension(6, tcp(payload))))),
   ipv4(17, payload, { offset: 8, more: true }),

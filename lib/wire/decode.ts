@@ -3,7 +3,7 @@
  * `[start, end)` is read, nothing is thrown, nothing is allocated, and the work is bounded by limits.ts. The headers
  * are read by the files beside this one; this file owns the order of reading.
  *
- * What is inside a UDP tunnel (VXLAN, GTP-U, Teredo, L2TP) is believed only if it decodes to TCP, UDP or a fragment
+ * What is inside a UDP tunnel (VXLAN, Geneve, GTP-U and the like) is believed only if it decodes to TCP, UDP or a fragment
  * with lengths that agree. Otherwise the packet is reported as the UDP flow that it visibly is, without any outer
  * fields; so an ICMP message inside Teredo counts for the outer UDP flow. IP in IP and GRE leave no such doubt: there
  * the innermost IP packet is reported whatever it carries.

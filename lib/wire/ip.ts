@@ -1,6 +1,7 @@
 /** What IPv4 and IPv6 have in common: what a protocol number leads to, entering a tunnel, fragments too small to trust. */
 import {
   type Cursor,
+  protocolEtherIp,
   protocolGre,
   protocolIpv4,
   protocolIpv6,
@@ -8,8 +9,10 @@ import {
   stepIpTunnel,
   stepTcp,
   stepUdp,
+  tunnelGeneve,
   tunnelNone,
   tunnelVxlan,
+  tunnelVxlanGpe,
 } from './cursor.js';
 import { Malformed, Ok, OtherProtocol, type Packet, protocolTcp, protocolUdp, TooDeep } from './packet.js';
 import { tunnelDepthMax } from '../limits.js';
@@ -22,7 +25,7 @@ export function protocolStep(protocol: number): Step {
   if (protocol === protocolTcp) return stepTcp;
   if (protocol === protocolUdp) return stepUdp;
   if (protocol === protocolIpv4 || protocol === protocolIpv6 || protocol === protocolGre) return stepIpTunnel;
-  return OtherProtocol;
+  return protocol === protocolEtherIp ? stepIpTunnel : OtherProtocol;
 }
 
 /**
@@ -42,7 +45,7 @@ export function enterTunnel(packet: Packet, cursor: Cursor): Step {
     packet.outerDestination2 = packet.destination2;
     packet.outerDestination3 = packet.destination3;
     packet.outerProtocol = packet.protocol;
-    packet.tunnelId = cursor.tunnel === tunnelVxlan ? cursor.networkId : 0;
+    packet.tunnelId = namesNetwork(cursor.tunnel) ? cursor.networkId : 0;
     const udp = packet.protocol === protocolUdp;
     packet.outerSourcePort = udp ? packet.sourcePort : 0;
     packet.outerDestinationPort = udp ? packet.destinationPort : 0;
@@ -51,6 +54,10 @@ export function enterTunnel(packet: Packet, cursor: Cursor): Step {
   packet.tunnel = cursor.tunnel;
   cursor.tunnel = tunnelNone;
   return Ok;
+}
+
+function namesNetwork(tunnel: number): boolean {
+  return tunnel === tunnelVxlan || tunnel === tunnelGeneve || tunnel === tunnelVxlanGpe;
 }
 
 /**

@@ -50,6 +50,12 @@ export const tunnelNames = [
   'gtp-u',
   'teredo',
   'l2tp',
+  'geneve',
+  'vxlan-gpe',
+  'tzsp',
+  'capwap',
+  'eoip',
+  'etherip',
 ] as const;
 export type TunnelName = (typeof tunnelNames)[number];
 
@@ -141,7 +147,7 @@ export class Packet {
   /** Protocol number that the outermost IP header carried when depth > 0 (17 UDP, 47 GRE, 4, 41). */
   outerProtocol = 0;
 
-  /** Network that the outermost tunnel names: VXLAN's VNI; 0 for others, whose ids may differ by direction. */
+  /** Network that the outermost tunnel names: VNI of VXLAN and Geneve; 0 for others, whose ids may differ by direction. */
   tunnelId = 0;
 
   /** Address family bytes of a MAC header when the link has one: offset of the destination MAC in `bytes`, or -1. */

@@ -1,10 +1,12 @@
 /**
- * IP in IP (RFC 2003, 2473, 4213), GRE (RFC 2784, 2890, PPTP's version 1 in RFC 2637), VXLAN (RFC 7348), GTP-U (3GPP TS
- * 29.281), Teredo (RFC 4380) and L2TP version 2 (RFC 2661). A tunnel is opened here and entered (depth, outer fields)
- * only when the IP header inside has been checked.
+ * IP in IP (RFC 2003, 2473, 4213), EtherIP (RFC 3378), GRE (RFC 2784, 2890, PPTP's version 1 in RFC 2637, MikroTik's
+ * EoIP), VXLAN (RFC 7348) and its generic form (draft-ietf-nvo3-vxlan-gpe), Geneve (RFC 8926), GTP-U (3GPP TS 29.281),
+ * Teredo (RFC 4380), L2TP version 2 (RFC 2661), CAPWAP data (RFC 5415) and TZSP, in which routers send what they
+ * overhear. A tunnel is opened here and entered (depth, outer fields) only when the IP header inside has been checked.
  */
 import {
   type Cursor,
+  protocolEtherIp,
   protocolGre,
   protocolIpv4,
   type Step,
@@ -15,21 +17,32 @@ import {
   tooShort,
   tunnel4in6,
   tunnel6in4,
+  tunnelCapwap,
+  tunnelEoip,
+  tunnelEtherIp,
+  tunnelGeneve,
   tunnelGre,
   tunnelGtpU,
   tunnelIp6ip6,
   tunnelIpip,
   tunnelL2tp,
   tunnelTeredo,
+  tunnelTzsp,
   tunnelVxlan,
+  tunnelVxlanGpe,
   word,
 } from './cursor.js';
-import { decodeEtherType } from './ethernet.js';
+import { decodeEtherType, ethernetHeader } from './ethernet.js';
 import { Ok, OtherProtocol, type Packet } from './packet.js';
+import { decodeWrappedWifi } from './wifi.js';
 
 const portVxlan = 4789;
 /** Linux's VXLAN port from before the assignment, still its default without `dstport`. */
 const portVxlanLinux = 8472;
+const portVxlanGpe = 4790;
+const portGeneve = 6081;
+const portCapwapData = 5247;
+const portTzsp = 37008;
 const portGtpU = 2152;
 const portL2tp = 1701;
 /** Captured payload below which nothing is tried: the header readers look at up to 12 bytes unchecked. */
@@ -38,6 +51,7 @@ const udpTunnelMin = 12;
 /** Opens IP in IP or GRE as `packet.protocol` says; the cursor covers the IP payload. */
 export function openIpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
   if (packet.protocol === protocolGre) return openGre(packet, bytes, cursor);
+  if (packet.protocol === protocolEtherIp) return openEtherIp(packet, bytes, cursor);
   const outer4 = packet.ipVersion === 4;
   if (packet.protocol === protocolIpv4) {
     cursor.tunnel = outer4 ? tunnelIpip : tunnel4in6;
@@ -47,16 +61,31 @@ export function openIpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor):
   return stepIpv6;
 }
 
+/** Version 3 in the upper four bits, the other twelve reserved and zero, then an Ethernet frame. */
+function openEtherIp(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  if (cursor.end - cursor.at < 2) return tooShort(packet, cursor);
+  if (bytes[cursor.at] !== 0x30 || bytes[cursor.at + 1] !== 0) return OtherProtocol;
+  cursor.at += 2;
+  cursor.tunnel = tunnelEtherIp;
+  return stepEthernet;
+}
+
 const greChecksum = 0x8000;
 const greRouting = 0x4000;
 const greKey = 0x2000;
 const greSequence = 0x1000;
 const greAcknowledgement = 0x0080;
 const greVersionMask = 0x0007;
-const greTypeEthernet = 0x6558;
+/** Transparent Ethernet bridging. */
+const etherBridged = 0x6558;
+/** Smaller values are no EtherType. */
+const etherTypeMin = 0x0600;
 const greTypePpp = 0x880b;
 const greTypeErspan = 0x88be;
 const greTypeErspan3 = 0x22eb;
+/** MikroTik's Ethernet over IP: flags 2001, then length of the frame (network order) and tunnel id (little-endian). */
+const greTypeEoip = 0x6400;
+const eoipHeader = 8;
 
 function openGre(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
   const at = cursor.at;
@@ -68,6 +97,7 @@ function openGre(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
   if (version > 1 || (flags & greRouting) !== 0) return OtherProtocol;
   let length = 4;
   if (version === 1) {
+    if (type === greTypeEoip && flags === (greKey | 1)) return openEoip(packet, bytes, cursor);
     if (type !== greTypePpp || (flags & greKey) === 0) return OtherProtocol;
     // Key field holds payload length and call id; an acknowledgement alone has no sequence number and no payload.
     if ((flags & greSequence) === 0) return OtherProtocol;
@@ -83,8 +113,19 @@ function openGre(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
   cursor.at = at + length;
   cursor.tunnel = tunnelGre;
   if (version === 1) return stepPpp;
-  if (type === greTypeEthernet || type === greTypeErspan || type === greTypeErspan3) return stepEthernet;
-  return type < 0x0600 ? OtherProtocol : decodeEtherType(packet, bytes, cursor, type);
+  if (type === etherBridged || type === greTypeErspan || type === greTypeErspan3) return stepEthernet;
+  return type < etherTypeMin ? OtherProtocol : decodeEtherType(packet, bytes, cursor, type);
+}
+
+function openEoip(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  const at = cursor.at;
+  if (cursor.end - at < eoipHeader) return tooShort(packet, cursor);
+  const frame = (bytes[at + 4]! << 8) | bytes[at + 5]!;
+  // Keep-alives have no frame.
+  if (frame < ethernetHeader || at + eoipHeader + frame !== cursor.wireEnd) return OtherProtocol;
+  cursor.at = at + eoipHeader;
+  cursor.tunnel = tunnelEoip;
+  return stepEthernet;
 }
 
 /** ERSPAN type III: 12 bytes, and 8 more with the platform sub-header (last bit). */
@@ -106,6 +147,10 @@ export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor)
   if (usesPort(packet, portVxlan) || usesPort(packet, portVxlanLinux)) step = openVxlan(bytes, cursor, at);
   else if (usesPort(packet, portGtpU)) step = openGtpU(bytes, cursor, at);
   else if (usesPort(packet, portL2tp)) step = openL2tp(bytes, cursor, at);
+  else if (usesPort(packet, portGeneve)) step = openGeneve(packet, bytes, cursor, at);
+  else if (usesPort(packet, portVxlanGpe)) step = openVxlanGpe(bytes, cursor, at);
+  else if (usesPort(packet, portCapwapData)) step = openCapwap(packet, bytes, cursor, at);
+  else if (usesPort(packet, portTzsp)) step = openTzsp(packet, bytes, cursor, at);
   return step === Ok ? openTeredo(bytes, cursor, at) : step;
 }
 
@@ -134,16 +179,106 @@ export function mayBeUdpTunnel(
 }
 
 function isTunnelPort(port: number): boolean {
-  return port === portVxlan || port === portVxlanLinux || port === portGtpU || port === portL2tp;
+  switch (port) {
+    case portVxlan:
+    case portVxlanLinux:
+    case portVxlanGpe:
+    case portGeneve:
+    case portCapwapData:
+    case portTzsp:
+    case portGtpU:
+    case portL2tp:
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** Flags with the network identifier bit (the group policy bit may be set as well), last byte reserved. */
 function openVxlan(bytes: Uint8Array, cursor: Cursor, at: number): Step {
   if ((bytes[at]! & 0x7f) !== 0x08 || bytes[at + 7] !== 0) return Ok;
   cursor.at = at + 8;
-  cursor.networkId = (bytes[at + 4]! << 16) | (bytes[at + 5]! << 8) | bytes[at + 6]!;
+  cursor.networkId = networkAt(bytes, at + 4);
   cursor.tunnel = tunnelVxlan;
   return stepEthernet;
+}
+
+function networkAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+}
+
+/** Version 0, a flag that says that the next protocol is named, and that protocol. Operations messages are not opened. */
+function openVxlanGpe(bytes: Uint8Array, cursor: Cursor, at: number): Step {
+  const flags = bytes[at]!;
+  const nextProtocolPresent = 0x04;
+  const operations = 0x01;
+  const versionMask = 0x30;
+  if ((flags & nextProtocolPresent) === 0 || (flags & (operations | versionMask)) !== 0) return Ok;
+  if (bytes[at + 1] !== 0 || bytes[at + 2] !== 0 || bytes[at + 7] !== 0) return Ok;
+  cursor.networkId = networkAt(bytes, at + 4);
+  if (bytes[at + 3] !== 3) return bytes[at + 3]! > 2 ? Ok : openBare(bytes, cursor, at + 8, tunnelVxlanGpe);
+  cursor.at = at + 8;
+  cursor.tunnel = tunnelVxlanGpe;
+  return stepEthernet;
+}
+
+const geneveHeader = 8;
+
+/** Version 0 and the length of the options, two flags and reserved bits, an EtherType, VNI, reserved byte, options. */
+function openGeneve(packet: Packet, bytes: Uint8Array, cursor: Cursor, at: number): Step {
+  if (bytes[at]! >> 6 !== 0 || (bytes[at + 1]! & 0x3f) !== 0 || bytes[at + 7] !== 0) return Ok;
+  const inner = at + geneveHeader + ((bytes[at]! & 0x3f) << 2);
+  if (inner >= cursor.end) return Ok;
+  const type = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  if (type < etherTypeMin) return Ok;
+  cursor.at = inner;
+  cursor.networkId = networkAt(bytes, at + 4);
+  cursor.tunnel = tunnelGeneve;
+  return type === etherBridged ? stepEthernet : decodeEtherType(packet, bytes, cursor, type);
+}
+
+/** The wireless binding of IEEE 802.11 (RFC 5416). */
+const capwapWifi = 1;
+
+/**
+ * Access points to their controller (RFC 5415 section 4.3): preamble 0, header length in words, what is inside, flags.
+ * Fragments, keep-alives and what DTLS protects are not opened.
+ */
+function openCapwap(packet: Packet, bytes: Uint8Array, cursor: Cursor, at: number): Step {
+  if (bytes[at] !== 0) return Ok;
+  const headerLength = (bytes[at + 1]! >> 3) << 2;
+  const fragmentOrKeepAlive = 0x88;
+  if (headerLength < 8 || (bytes[at + 3]! & fragmentOrKeepAlive) !== 0) return Ok;
+  if (at + headerLength >= cursor.end) return Ok;
+  const binding = (bytes[at + 2]! >> 1) & 0x1f;
+  const isNative = (bytes[at + 2]! & 1) !== 0;
+  if (isNative && binding !== capwapWifi) return Ok;
+  cursor.at = at + headerLength;
+  cursor.tunnel = tunnelCapwap;
+  return isNative ? decodeWrappedWifi(packet, bytes, cursor) : stepEthernet;
+}
+
+const tzspEthernet = 0x01;
+const tzspWifi = 0x12;
+const tzspTagPadding = 0;
+const tzspTagEnd = 1;
+
+/** Version 1, a received or to-be-sent packet, Ethernet or 802.11, then tags up to the one that ends them. */
+function openTzsp(packet: Packet, bytes: Uint8Array, cursor: Cursor, start: number): Step {
+  const inside = (bytes[start + 2]! << 8) | bytes[start + 3]!;
+  if (bytes[start] !== 1 || bytes[start + 1]! > 1) return Ok;
+  if (inside !== tzspEthernet && inside !== tzspWifi) return Ok;
+  let at = start + 4;
+  // A tag is one byte (padding) or type, length and content: at least one byte per turn.
+  while (at < cursor.end && bytes[at] !== tzspTagEnd) {
+    if (bytes[at] === tzspTagPadding) at++;
+    else if (at + 1 < cursor.end) at += 2 + bytes[at + 1]!;
+    else return Ok;
+  }
+  if (at + 1 >= cursor.end) return Ok;
+  cursor.at = at + 1;
+  cursor.tunnel = tunnelTzsp;
+  return inside === tzspEthernet ? stepEthernet : decodeWrappedWifi(packet, bytes, cursor);
 }
 
 /** Version 1, protocol type 1, message type 255 (G-PDU), length, then optional fields and extension headers. */

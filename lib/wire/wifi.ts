@@ -24,6 +24,14 @@ const flagProtected = 0x40;
 const flagHtControl = 0x80;
 const qosAmsdu = 0x80;
 
+/** Version and type bits of frame control, and what they are for data frames. */
+const controlMask = 0x0f;
+const controlData = typeData << 2;
+
+/** Ways in which a header differs from the standard's. */
+const controlSwapped = 1;
+const headerPadded = 2;
+
 const radiotapMin = 8;
 const radiotapTsft = 0x1;
 const radiotapFlags = 0x2;
@@ -32,7 +40,19 @@ const radiotapDataPad = 0x20;
 
 /** Reads an 802.11 header at the cursor. Of an aggregate (A-MSDU) the first frame is read. */
 export function decodeWifi(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
-  return dataFrame(packet, bytes, cursor, false);
+  return dataFrame(packet, bytes, cursor, 0);
+}
+
+/**
+ * Reads an 802.11 header inside CAPWAP (RFC 5416). Controllers are known that send the two bytes of frame control the
+ * wrong way round; frames on this way go to or from the distribution system, so one order only makes sense.
+ */
+export function decodeWrappedWifi(packet: Packet, bytes: Uint8Array, cursor: Cursor): Step {
+  const at = cursor.at;
+  if (cursor.end - at < 2) return tooShort(packet, cursor);
+  const isSwapped =
+    (bytes[at]! & controlMask) !== controlData && (bytes[at + 1]! & controlMask) === controlData;
+  return dataFrame(packet, bytes, cursor, isSwapped ? controlSwapped : 0);
 }
 
 /** Steps over radiotap, whose flags tell whether the 802.11 header is padded to 32 bits. */
@@ -45,7 +65,7 @@ export function decodeRadiotap(packet: Packet, bytes: Uint8Array, cursor: Cursor
   if (length > room) return tooShort(packet, cursor);
   const padded = (radiotapFlagsOf(bytes, at, at + length) & radiotapDataPad) !== 0;
   cursor.at = at + length;
-  return dataFrame(packet, bytes, cursor, padded);
+  return dataFrame(packet, bytes, cursor, padded ? headerPadded : 0);
 }
 
 function littleWord(bytes: Uint8Array, at: number): number {
@@ -64,11 +84,12 @@ function radiotapFlagsOf(bytes: Uint8Array, start: number, end: number): number 
   return at < end ? bytes[at]! : 0;
 }
 
-function dataFrame(packet: Packet, bytes: Uint8Array, cursor: Cursor, padded: boolean): Step {
+function dataFrame(packet: Packet, bytes: Uint8Array, cursor: Cursor, form: number): Step {
   const at = cursor.at;
   if (cursor.end - at < 2) return tooShort(packet, cursor);
-  const control = bytes[at]!;
-  const flags = bytes[at + 1]!;
+  const isSwapped = (form & controlSwapped) !== 0;
+  const control = bytes[isSwapped ? at + 1 : at]!;
+  const flags = bytes[isSwapped ? at : at + 1]!;
   const subtype = control >> 4;
   if ((control & 3) !== 0) return Malformed;
   if (((control >> 2) & 3) !== typeData || (subtype & subtypeNoData) !== 0) return NotIp;
@@ -86,9 +107,10 @@ function dataFrame(packet: Packet, bytes: Uint8Array, cursor: Cursor, padded: bo
     length += qosLength;
     if ((flags & flagHtControl) !== 0) length += htControlLength;
   }
-  if (padded) length = (length + 3) & ~3;
+  if ((form & headerPadded) !== 0) length = (length + 3) & ~3;
   if (aggregate) length += subframeHeader;
-  packet.macStart = at + ((flags & flagToDs) !== 0 ? address3At : address1At);
+  // Inside a tunnel the addresses are not those of this link.
+  if (packet.ipVersion === 0) packet.macStart = at + ((flags & flagToDs) !== 0 ? address3At : address1At);
   cursor.at = at + length;
   return decodeLlc(packet, bytes, cursor);
 }

@@ -221,6 +221,12 @@ describe('tunnels', () => {
   const inner6 = ipv6(tcpNumber, tcp(handshake));
   const teredo6 = ipv6(tcpNumber, tcp(handshake), { source: [0x20010000, 0x0a000001, 3, 4] });
   const vxlan = concat(words32(0x08000000, 42 << 8), ethernet(0x0800, inner4));
+  const frame4 = ethernet(0x0800, inner4);
+  const geneve = concat(words32(0x00006558, 42 << 8), frame4);
+  const vxlanGpe = concat(words32(0x0c000001, 42 << 8), inner4);
+  const tzsp = concat(words32(0x01000001), Uint8Array.of(1), frame4);
+  const capwap = concat(words32(0x00100200, 0), frame4);
+  const eoip = concat(words16(0x2001, 0x6400, frame4.length, 0x0700), frame4);
   const gtpU = concat(fromHex('30 ff'), words16(inner4.length), words32(7), inner4);
   const ppp = concat(words16(0x1100, 1, inner4.length + 2, 0x0021), inner4);
   const vlan = (payload: Uint8Array, type = 0x0800): Uint8Array => concat(words16(5, type), payload);
@@ -239,6 +245,12 @@ describe('tunnels', () => {
       ethernet(0x0800, ipv4(47, concat(words16(0, 0x6558), ethernet(0x0800, inner4)))),
     ],
     ['VXLAN', ethernet(0x0800, ipv4(17, udp(vxlan, [40_000, 4789])))],
+    ['Geneve', ethernet(0x0800, ipv4(17, udp(geneve, [40_000, 6081])))],
+    ['VXLAN-GPE', ethernet(0x0800, ipv4(17, udp(vxlanGpe, [40_000, 4790])))],
+    ['TZSP', ethernet(0x0800, ipv4(17, udp(tzsp, [40_000, 37_008])))],
+    ['CAPWAP', ethernet(0x0800, ipv4(17, udp(capwap, [40_000, 5247])))],
+    ['EoIP', ethernet(0x0800, ipv4(47, eoip))],
+    ['EtherIP', ethernet(0x0800, ipv4(97, concat(words16(0x3000), frame4)))],
     ['GTP-U', ethernet(0x0800, ipv4(17, udp(gtpU, [2152, 2152])))],
     ['Teredo', ethernet(0x0800, ipv4(17, udp(teredo6, [40_000, 3544])))],
     ['VLAN', ethernet(0x8100, vlan(inner4))],
