@@ -67,8 +67,20 @@ test('a request cut by the capture is believed by its path and binary escapes', 
   assert.equal(askCut('GET /announce?info_hash=%9F%1C%04%E2%A7'), Yes);
   assert.equal(askCut('GET /scrape?info_hash=%9F%1C%04'), Yes);
   assert.equal(askCut('GET /announce?info_hash=0123456789'), No);
-  assert.equal(askCut('GET /announce?info_hash=%20%41%42%43'), No, 'escapes of characters');
+  assert.equal(askCut('GET /announce?key=1&info_hash=%20%41%42%43'), No, 'escapes of characters');
   assert.equal(askCut('GET /page?info_hash=%9F%1C%04%E2%A7'), No);
+});
+
+test('a cut request that begins with an info-hash that is not hexadecimal is an announce, however little of it is left', () => {
+  for (const value of ['%', 'g', '0a%88', 'aG', '%3Azu']) {
+    assert.equal(askCut(`GET /announce?info_hash=${value}`), Yes, value);
+    assert.equal(askCut(`GET /0123/announce.php?info_hash=${value}`), Yes, value);
+    assert.equal(askCut(`GET /scrape?info_hash=${value}`), Yes, value);
+    assert.equal(askCut(`GET /announce?page=1&info_hash=${value}`), No, value);
+    assert.equal(askCut(`GET /list?info_hash=${value}`), No, value);
+  }
+  for (const value of ['', '9', '9f86d081884c7d65'])
+    assert.equal(askCut(`GET /announce?info_hash=${value}`), No, value);
 });
 
 test('one binary escape as the first byte of a cut hash is strong', () => {
@@ -80,7 +92,7 @@ test('one binary escape as the first byte of a cut hash is strong', () => {
     view.wireLength = 400;
     return httpTracker.inspect(view) === Yes ? view.finding : -1;
   };
-  assert.equal(finding('GET /announce?info_hash=%9Fzu'), strong);
-  assert.equal(finding('GET /announce?info_hash=z%9Fu'), -1);
-  assert.equal(finding('GET /announce?info_hash=%3Azu'), -1);
+  assert.equal(finding('GET /announce?key=1&info_hash=%9Fzu'), strong);
+  assert.equal(finding('GET /announce?key=1&info_hash=z%9Fu'), -1);
+  assert.equal(finding('GET /announce?key=1&info_hash=%3Azu'), -1);
 });

@@ -153,21 +153,27 @@ function noteSoftware(view: View, bytes: Uint8Array, start: number, end: number,
 
 /**
  * How a request whose end the capture cut off inside the info-hash is believed: a finding, or -1. A path called announce
- * or scrape whose `info_hash` is being written in escapes, at least three and one of them no character, is nothing else.
- * One such escape as the first byte is what 10 of 16 random hashes begin with and no readable parameter does: strong.
+ * or scrape whose `info_hash` is being written in escapes, at least three and one of them no character, is nothing else;
+ * nor is one that begins its query with an `info_hash` that is not hexadecimal (snap lengths of old leave few bytes of it).
+ * Elsewhere in the query one such escape as the first byte is what 10 of 16 random hashes begin with and no readable
+ * parameter does: strong.
  */
-function cutFinding(bytes: Uint8Array, path: number, hash: number, end: number): number {
+function cutFinding(bytes: Uint8Array, path: number, query: number, hash: number, end: number): number {
   const isScrape = startsWithIgnoringCase(bytes, path, end, scrapeName);
   if (!isScrape && !startsWithIgnoringCase(bytes, path, end, announceName)) return -1;
   let escapes = 0;
   let binary = false;
-  for (let i = hash; i + 2 < end; i++) {
+  let raw = false;
+  for (let i = hash; i < end; i++) {
     if (bytes[i]! <= 0x20) return -1;
-    if (bytes[i] !== percent) continue;
+    raw ||= hexDigit(bytes[i]!) < 0;
+    if (bytes[i] !== percent || i + 2 >= end) continue;
     escapes++;
     binary ||= isBinary(bytes[i + 1]!);
   }
-  if (escapes >= 3 && binary) return isScrape ? scrapeProof : announceProof;
+  const isFirst =
+    startsWith(bytes, query, hash, names[infoHash]!) && hash - query === names[infoHash]!.length;
+  if ((escapes >= 3 && binary) || (isFirst && raw)) return isScrape ? scrapeProof : announceProof;
   return end - hash >= 3 && bytes[hash] === percent && isBinary(bytes[hash + 1]!) ? hashOnly : -1;
 }
 
@@ -182,11 +188,12 @@ function judgeCut(
   bytes: Uint8Array,
   start: number,
   path: number,
+  query: number,
   hash: number,
   end: number,
   inOpening: boolean,
 ): Outcome {
-  const finding = cutFinding(bytes, path, hash, end);
+  const finding = cutFinding(bytes, path, query, hash, end);
   return finding < 0 ? No : say(view, finding, start, end, inOpening);
 }
 
@@ -204,7 +211,7 @@ function judge(view: View, bytes: Uint8Array, start: number, end: number, inOpen
   const hashEnd = parameterEnd(bytes, hash, end);
   const path = nameSegment(bytes, target, firstQuery - 1);
   if (hashEnd === end) {
-    return cut ? judgeCut(view, bytes, start, path, hash, end, inOpening) : More;
+    return cut ? judgeCut(view, bytes, start, path, query, hash, end, inOpening) : More;
   }
   const isHex = readHexHash(view, bytes, hash, hashEnd);
   if (!isHex && percentDecode(bytes, hash, hashEnd, view.infoHash) !== hashBytes)
@@ -258,7 +265,7 @@ function judgeHashed(
   }
   if (!isWholeTarget(bytes, query, end)) {
     const cut = view.wireLength > view.end - view.start;
-    return cut ? judgeCut(view, bytes, start, path, query, end, inOpening) : More;
+    return cut ? judgeCut(view, bytes, start, path, query, query, end, inOpening) : More;
   }
   // An HTTP seed's request (BEP 17) also has an info-hash; it belongs to the web-seed detector.
   if (values[piece]! >= 0) return No;

@@ -76,3 +76,12 @@ test('reads only its range, and seldom names random bytes', () => {
   }
   assert.ok(named < 200, `${named} of 80,000 random payloads were named`);
 });
+
+test('RTP has a source, even ports and counters; others have its first bytes', () => {
+  const voice = (head: string): string => name('udp', fromHex(`${head} ${'d5'.repeat(160)}`), 16_384, 20_000);
+  assert.equal(voice('8008 1f2e 0001a2b0 5e6f7081'), 'rtp');
+  assert.equal(voice('8000 0000 0001a2b0 5e6f7081'), 'rtp');
+  assert.notEqual(voice('8008 1f2e 0001a2b0 00000000'), 'rtp', 'without a source');
+  assert.notEqual(voice('8000 0000 00000000 000000a0'), 'rtp', 'SRT: both counters at zero');
+  assert.notEqual(voice('8000 0043 686f636f6c617465'), 'rtp', 'words');
+});

@@ -106,8 +106,8 @@ function isByteCount(bytes: Uint8Array, at: number): boolean {
   return high >>> 24 === 0 || ((high === 0x7fffffff || high === -1) && word(bytes, at + 4) === -1);
 }
 
-/** Names without dashes that begin a peer-id: XBT, BitComet twice, Burst. */
-const bareNames = [ascii('XBT'), ascii('exbc'), ascii('FUTB'), ascii('Mbrst')] as const;
+/** Names without dashes that begin a peer-id: XBT, BitComet twice, Burst, BitSpirit (behind its version) twice. */
+const bareNames = ['XBT', 'exbc', 'FUTB', 'Mbrst', '\0\x02BS', '\0\x03BS'].map(ascii);
 /** Names with four digits behind them: Azureus and Opera. */
 const numberedNames = [ascii('AZ'), ascii('OP')] as const;
 

@@ -67,6 +67,9 @@ const stepMax = 20 * second;
 /** How long an answer may follow the packet that it measures, and how much clocks and queues may disturb that. */
 const answerMax = 30 * second;
 const answerSlack = second / 10;
+/** Time that has to pass before a time difference can be told from a clock, and how closely clocks keep pace. */
+const clockTicksMin = second / 500;
+const driftSlack = 200;
 /** Packets in flight: how far an acknowledgement may be from the sequence number that was seen last. */
 const flightMax = 512;
 const advanceMax = 64;
@@ -367,7 +370,23 @@ function linkToOwn(view: View, type: number): number {
   if (before === typeSyn) {
     return id === ((idBefore + 1) & 0xffff) && steps >= 1 && steps <= advanceMax ? synContinued : -1;
   }
-  return before !== typeReset && id === idBefore && carriesOn(view, before, steps) ? oneDirection : -1;
+  if (before === typeReset || id !== idBefore || isSession(view, id)) return -1;
+  return carriesOn(view, before, steps) && !isClockToo(view, passed) ? oneDirection : -1;
+}
+
+/** True if the other direction goes under the same number: a session of another protocol; uTP's ids differ by one. */
+function isSession({ other, otherStart, otherEnd, otherWireLength }: View, id: number): boolean {
+  if (headerEnd(other, otherStart, otherEnd, otherWireLength) < 0) return false;
+  return other[otherStart]! >> 4 !== typeSyn && u16(other, otherStart + 2) === id;
+}
+
+/**
+ * True if the time difference runs as the clock beside it does: then it is a clock too, one that the other side sent and
+ * this one returns. uTP's is the offset of two clocks and a delay, which hardly moves beside the time that passed.
+ */
+function isClockToo({ bytes, start, opening, openingStart }: View, passed: number): boolean {
+  const drift = (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;
+  return passed >= clockTicksMin && Math.abs(drift - passed) <= Math.max(passed >> 3, driftSlack);
 }
 
 /**

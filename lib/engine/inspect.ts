@@ -17,10 +17,10 @@ import {
   flagDone,
   flagDoubtful,
   flagRebasedClient,
-  flagSynClient,
   flagRelayed,
   flagRenumbered,
   flagTraced,
+  isFromStart,
   sBase,
   sConsumed,
   sEvidence,
@@ -45,6 +45,7 @@ import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
 import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
 import { Beginnings, mayBegin } from './beginnings.js';
+import { beginsEarlier, closeGap, opensGap } from './gaps.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {
@@ -197,7 +198,7 @@ export class Inspector implements InnerStreams {
     const set = tcp ? this.#tcp : this.#udp;
     let pending = words[s + sPending + side]!;
     const inspected = words[s + sInspected + side]! + 1;
-    const fromStart = !tcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
+    const fromStart = !tcp || isFromStart(words[s + sFlags]!, side);
     if (inspected === 1) pending &= fromStart ? set.atStart : set.inMiddle;
     if ((words[s + sFlags]! & flagDecided) !== 0 && inspected > learnedPacketsMax && !this.#judge.details)
       pending = 0;
@@ -275,14 +276,15 @@ export class Inspector implements InnerStreams {
   }
 
   /** A segment of a side of which nothing is kept; `likely` may say something to its first byte. */
-  #inspectTcp(packet: Packet, slot: number, side: number, pending: number, likely: number): void {
+  #inspectTcp(packet: Packet, slot: number, side: number, asks: number, likely: number): void {
     const s = slot * wordStride;
     const words = this.#flows.words;
     const set = this.#tcp;
+    let pending = asks;
     const offset = this.#offsetOf(packet, s, side);
     const length = packet.payloadWireLength;
     const consumed = words[s + sConsumed + side]!;
-    if (this.#beginsEarlier(s, side, offset, length, consumed)) {
+    if (beginsEarlier(words, s, side, offset, length, consumed)) {
       words[s + sFlags]! |= flagRebasedClient << side;
       words[s + sBase + side] = packet.sequence;
       words[s + sInspected + side]! += 1;
@@ -298,6 +300,10 @@ export class Inspector implements InnerStreams {
     if (offset === 0 && consumed === 0) {
       this.#inspectFirst(packet, slot, side, pending, likely);
       return;
+    }
+    if (opensGap(words, s, side, offset, consumed)) {
+      pending |= set.behindGap & set.askedAt[words[s + sInspected + side]!]!;
+      words[s + sPending + side] = pending;
     }
     const asked = pending & likely & ~set.opening;
     const wanted = pending & (set.opening | set.follows);
@@ -315,17 +321,6 @@ export class Inspector implements InnerStreams {
     }
     const more = this.#ask(slot, s, set, asked) & ~set.follows;
     if (more !== 0 && words[s + sOpening + side]! < 0) this.#restart(packet, slot, s, side, more);
-  }
-
-  /**
-   * True if, on a side whose SYN was not seen, this segment shows that the first seen one was not the stream's first: it
-   * lies shortly before it (reordered), or right behind a single byte (a keep-alive probe). Believed once.
-   */
-  #beginsEarlier(s: number, side: number, offset: number, length: number, consumed: number): boolean {
-    const flags = this.#flows.words[s + sFlags]!;
-    if ((flags & ((flagSynClient | flagRebasedClient) << side)) !== 0 || consumed === 0) return false;
-    if (this.#flows.words[s + sInspected + side]! > namingPackets) return false;
-    return (offset < 0 && offset > -openingBytes && length > 1) || (offset === 1 && consumed === 1);
   }
 
   /** The first segment of a side, in order: it is the opening where it lies. */
@@ -391,6 +386,7 @@ export class Inspector implements InnerStreams {
     if (offset < openingBytes && offset + (packet.payloadEnd - packet.payloadStart) > 0) {
       grown = pool.put(own, offset, packet.bytes, packet.payloadStart, packet.payloadEnd) > before;
     }
+    if (grown && before === 0) closeGap(words, s, side);
     this.#showPayload(packet, s, side);
     followTurns(this.#view, pool, words, s, side, packet, offset);
     if (grown && before === 0 && this.#isNameless(s, side)) this.#nameOther(s, true);

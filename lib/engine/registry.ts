@@ -45,6 +45,8 @@ export class DetectorSet {
   /** Those asked when the start of the flow was seen, and when it was not. */
   readonly atStart: number;
   readonly inMiddle: number;
+  /** Those asked besides while the first bytes of a stream are missing. What goes by shape waits until they are there. */
+  readonly behindGap: number;
   /** Who can say anything but No to a payload that begins with this byte while nothing is kept. */
   readonly startingWith: Int32Array;
   /** Who is still asked about the n-th payload packet of a side; index 0 to inspectedPacketsMax + 1. */
@@ -67,6 +69,7 @@ export class DetectorSet {
     this.teaches = this.#mask((detector) => detector.teaches === true);
     this.atStart = this.#mask((detector) => detector.where !== 'middle');
     this.inMiddle = this.#mask((detector) => detector.where !== 'start');
+    this.behindGap = this.inMiddle & ~this.atStart & ~this.opening & ~this.shapes;
     this.startingWith = Int32Array.from({ length: 256 }, (_, byte) =>
       this.#mask(({ firstBytes }) => firstBytes === null || firstBytes.includes(byte)),
     );

@@ -2,7 +2,7 @@
 import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
 import {
-  flagSynClient,
+  isFromStart,
   packetsOf,
   sConsumed,
   sFlags,
@@ -26,7 +26,7 @@ export function showPayload(
   view.end = packet.payloadEnd;
   view.wireLength = packet.payloadWireLength;
   view.fromClient = side === 0;
-  view.fromStart = packet.protocol !== protocolTcp || (words[s + sFlags]! & (flagSynClient << side)) !== 0;
+  view.fromStart = packet.protocol !== protocolTcp || isFromStart(words[s + sFlags]!, side);
   view.payloadPacket = words[s + sInspected + side]!;
   view.sourcePort = packet.sourcePort;
   view.destinationPort = packet.destinationPort;

@@ -105,6 +105,54 @@ describe('streams whose beginning was not captured', () => {
   });
 });
 
+describe('streams whose SYN was seen and whose first bytes are missing', () => {
+  const fromMiddle = (): Detector => letterDetector('middle', 'proof', 'm', { where: 'middle' });
+  const wantsStart: Detector = {
+    ...base('start', 'proof'),
+    inspect: (view) =>
+      view.fromStart && view.bytes[view.start] === 0x73 ? yesInPayload(view, 0, view.start, view.end) : No,
+  };
+
+  test('what comes behind the gap is looked at as the middle of a stream', () => {
+    const b = new Bench([openingDetector(), fromMiddle()]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    assert.equal(b.send({ ...up, sequence: 101, payload: fromText('m') }), 3);
+    const c = new Bench([openingDetector(), fromMiddle()]);
+    c.send({ ...up, flags: 2, sequence: 0 });
+    c.send({ ...up, sequence: 1, payload: fromText('m') });
+    c.send({ ...up, sequence: 2, payload: fromText('m') });
+    assert.equal(c.end()[0]!.verdict, 'unknown');
+  });
+
+  test('also far behind it, where nothing can be kept', () => {
+    const b = new Bench([openingDetector(), fromMiddle()]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    b.send({ ...up, sequence: 100_001, payload: fromText('x') });
+    assert.equal(b.send({ ...up, sequence: 100_002, payload: fromText('m') }), 3);
+  });
+
+  test('the other side is not concerned', () => {
+    const b = new Bench([openingDetector(), fromMiddle()]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    b.send({ ...down, flags: 0x12, sequence: 50 });
+    b.send({ ...up, sequence: 101, payload: fromText('x') });
+    b.send({ ...down, sequence: 51, payload: fromText('m') });
+    assert.equal(b.end()[0]!.verdict, 'unknown');
+  });
+
+  test('when the first bytes come after all, it is a stream seen from its start again', () => {
+    const b = new Bench([openingDetector(), wantsStart]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    b.send({ ...up, sequence: 11, payload: fromText('s') });
+    b.send({ ...up, sequence: 1, payload: fromText('\x13BitTorren') });
+    assert.equal(b.send({ ...up, sequence: 12, payload: fromText('s') }), 3);
+    const c = new Bench([openingDetector()]);
+    c.send({ ...up, flags: 2, sequence: 0 });
+    c.send({ ...up, sequence: 6, payload: word.subarray(5) });
+    assert.equal(c.send({ ...up, sequence: 1, payload: word.subarray(0, 5) }), 3);
+  });
+});
+
 describe('details after the verdict', () => {
   const naming = letterDetector('naming', 'proof', 'n', {
     packetsMax: 64,

@@ -86,6 +86,11 @@ export const flagBaseServer = 32;
 export const flagFinClient = 64;
 export const flagFinServer = 128;
 export const flagReset = 256;
+/** True if this side's stream is known from its first byte on: its SYN was seen, and no gap is open behind it. */
+export function isFromStart(flags: number, side: number): boolean {
+  return ((flags >> side) & (flagSynClient | flagRebasedClient)) === flagSynClient;
+}
+
 /** Nothing is asked about this flow any more. */
 export const flagDone = 512;
 export const flagTunnelled = 1024;
@@ -95,7 +100,10 @@ export const flagTraced = 2048;
 export const flagPayload = 4096;
 /** Verdict fixed; only details are still asked for. */
 export const flagDecided = 8192;
-/** The base of this side was moved once to an earlier segment; client, server. */
+/**
+ * The base of this side was moved once to an earlier segment; client, server. Of a side whose SYN was seen: its first
+ * bytes are missing so far.
+ */
 export const flagRebasedClient = 16384;
 export const flagRebasedServer = 32768;
 /** What is done with the packets of this flow, an ActionCode in two bits; inline only. */

@@ -123,7 +123,7 @@ export function isSnmp(bytes: Uint8Array, start: number, end: number, wireLength
   );
 }
 
-/** RTP (RFC 3550): static audio and video payload types only, a source id, and a size that codecs use. */
+/** RTP (RFC 3550): static audio and video payload types only, a source id, counters, and a size that codecs use. */
 export function isRtp(
   bytes: Uint8Array,
   start: number,
@@ -136,5 +136,14 @@ export function isRtp(
   const type = bytes[start + 1]! & 0x7f;
   const isStatic =
     type === 0 || type === 8 || type === 9 || type === 18 || type === 3 || type === 26 || type === 34;
-  return isStatic && (sourcePort & 1) === 0 && (destinationPort & 1) === 0 && word32(bytes, start + 8) !== 0;
+  if (!isStatic || (sourcePort & 1) !== 0 || (destinationPort & 1) !== 0) return false;
+  const timestamp = word32(bytes, start + 4);
+  // Counters that start at zero both (SRT, mosh), and words in their place, are others'.
+  if (timestamp === 0 && bytes[start + 2] === 0 && bytes[start + 3] === 0) return false;
+  return word32(bytes, start + 8) !== 0 && !isText(bytes, start + 4, start + 12);
+}
+
+function isText(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at]! < 0x20 || bytes[at]! > 0x7e) return false;
+  return true;
 }

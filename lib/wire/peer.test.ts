@@ -105,7 +105,21 @@ describe('weights of messages', () => {
     assert.equal(weight(extended(1, 'd5:added6:abcdefe')), weightKnownExtension);
     assert.equal(weight(extended(1, 'd5:added5:abcdee')), weightDictionary);
     assert.equal(weight(extended(1, 'd6:added618:abcdefghijklmnopqre')), weightKnownExtension);
+    assert.equal(weight(extended(1, 'd5:addedl20:udp://tracker.test:1ee')), weightKnownExtension);
+    assert.equal(weight(extended(1, 'd8:dropped60:e')), weightKnownExtension);
+    assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee')), weightKnownExtension);
+    assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee'), 4), weightSmall);
+    assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee\0')), NotMessage);
+    assert.equal(weight(extended(0, 'd1:pi6881e4:reqqi255ee')), weightExtensionHandshake);
+    assert.equal(weight(extended(3, 'd1:pi6881e4:reqqi255ee')), weightDictionary);
     assert.equal(weight(extended(7, '\0\0\0\x05')), weightNone);
+    assert.equal(weight(extended(3, '\x01')), weightSmall);
+    for (const [id, value] of [
+      [3, '\x02'],
+      [16, '\0'],
+    ] as const)
+      assert.equal(weight(extended(id, value)), weightNone);
+    assert.equal(weight(extended(0, '\0')), NotMessage);
     assert.equal(weight(extended(7, 'x'.repeat(25))), NotMessage);
   });
 });
@@ -122,6 +136,26 @@ test('light messages weigh little together, and nothing where a counter or two s
   assert.equal(weightOf(...[70, 90, 70, 90, 90, 70].map(have)), 2);
   assert.equal(weightOf(...[0, 1, 1, 0, 0, 1].map(have)), 0);
   assert.equal(weightOf(...[0, 1, 2, 3].map((id) => message(id))), 2);
+  const uploadOnly = message(20, Uint8Array.of(3, 0));
+  assert.equal(weightOf(message(9, Uint8Array.of(26, 225)), uploadOnly, uploadOnly, message(2)), 3);
+  assert.equal(weightOf(...Array.from({ length: 9 }, () => uploadOnly)), 1);
+});
+
+test('lengths of eight bytes are not keep-alives in front of messages', () => {
+  const alive = new Uint8Array(4);
+  const request = message(6, words(7, 0, 16_384));
+  const have = message(4, words(9));
+  const isChain = (...parts: readonly Uint8Array[]) => {
+    const bytes = Uint8Array.from(parts.flatMap((bytes) => [...bytes]));
+    return weighChain(bytes, 0, bytes.length);
+  };
+  assert.equal(isChain(alive, request), false);
+  assert.equal(isChain(alive, request, alive, have), false);
+  assert.equal(isChain(have, alive, request, alive, have), false);
+  assert.equal(isChain(alive, request, have), true);
+  assert.equal(isChain(request, alive, have), true);
+  assert.equal(isChain(alive, alive, request), true);
+  assert.equal(isChain(request, alive), true);
 });
 
 test('a chain is weighed to the end of its range, and the names of peer ids are read', () => {

@@ -37,7 +37,7 @@ export const NotMessage = -1;
 export const weightNone = 0;
 export const weightSmall = 1;
 export const weightBlock = 2;
-export const weightDictionary = 3;
+export const weightDictionary = 4;
 export const weightUsualBlock = 8;
 export const weightKnownExtension = 9;
 export const weightExtensionHandshake = 10;
@@ -70,6 +70,8 @@ const pieceBytesMax = 0x1000_0000;
 const extendedMax = 1 << 20;
 /** Extended messages that are not bencode are short: upload_only 1 byte, lt_donthave 4, ut_holepunch up to 24. */
 const binaryExtensionMax = 24;
+/** Clients number the extensions that they know from 1 on: libtorrent to 8, others to some more. */
+const extensionsMax = 15;
 const hashLength = 32;
 const hashHeader = 49;
 const hashesMax = hashHeader + 8192 * hashLength;
@@ -83,7 +85,13 @@ const extended = dictionaryKeys([
   ['added', '*'],
   ['added6', '*'],
   ['dropped', '*'],
+  ['dropped6', '*'],
   ['p', 'i'],
+  ['v', '0'],
+  ['reqq', 'i'],
+  ['yourip', '0'],
+  ['metadata_size', 'i'],
+  ['upload_only', 'i'],
 ]);
 const keyM = 0;
 const keyMsgType = 1;
@@ -91,8 +99,12 @@ const keyPiece = 2;
 const keyAdded = 3;
 const keyAdded6 = 4;
 const keyDropped = 5;
-const keyP = 6;
+const keyDropped6 = 6;
+const keyP = 7;
+/** From `p` on: what a handshake has beside `m`, or without it when it is sent again for a change. */
+const particularsMin = 2;
 const letterD = 0x64;
+const letterL = 0x6c;
 const metadataData = 1;
 
 export function u32(bytes: Uint8Array, at: number): number {
@@ -194,19 +206,32 @@ function extendedWeight(bytes: Uint8Array, at: number, end: number, whole: boole
   const body = at + 1;
   if (body >= end) return weightNone;
   if (bytes[body] !== letterD) {
-    return bytes[at] !== 0 && whole && end - body <= binaryExtensionMax ? weightNone : NotMessage;
+    if (bytes[at] === 0 || !whole || end - body > binaryExtensionMax) return NotMessage;
+    // upload_only, or what else says yes or no.
+    return end - body === 1 && bytes[body]! <= 1 && bytes[at]! <= extensionsMax ? weightSmall : weightNone;
   }
   const dictionary = readDictionary(bytes, body, end, extended);
   if (dictionary < 0 && (whole || dictionary !== Incomplete)) return NotMessage;
   if (bytes[at] === 0) {
     if (dictionary >= 0 && dictionary !== end) return NotMessage;
     if (extended.values[keyM]! >= 0) return weightExtensionHandshake;
+    if (dictionary >= 0 && particulars() >= particularsMin) return weightExtensionHandshake;
     return dictionary < 0 ? weightSmall : weightDictionary;
   }
   return knownExtensionWeight(bytes, end, dictionary);
 }
 
-/** ut_metadata (BEP 9) or ut_pex (BEP 11), told apart by their keys, since every peer numbers extensions itself. */
+function particulars(): number {
+  const { values } = extended;
+  let there = 0;
+  for (let key = keyP; key < values.length; key++) if (values[key]! >= 0) there++;
+  return there;
+}
+
+/**
+ * ut_metadata (BEP 9), ut_pex (BEP 11), uTorrent's ut_comment, libtorrent's lt_tex (lists of trackers): told apart by their
+ * keys, since every peer numbers extensions itself.
+ */
 function knownExtensionWeight(bytes: Uint8Array, end: number, dictionary: number): number {
   const type = extended.values[keyMsgType]!;
   if (type >= 0 && extended.values[keyPiece]! >= 0) {
@@ -214,9 +239,11 @@ function knownExtensionWeight(bytes: Uint8Array, end: number, dictionary: number
     return dictionary >= 0 && dictionary !== end && !data ? NotMessage : weightKnownExtension;
   }
   if (dictionary >= 0 && dictionary !== end) return NotMessage;
+  if (dictionary >= 0 && (type >= 0 || isList(bytes, keyAdded))) return weightKnownExtension;
   if (isPeerString(bytes, end, keyAdded, compactBytes)) return weightKnownExtension;
   if (isPeerString(bytes, end, keyAdded6, compact6Bytes)) return weightKnownExtension;
   if (isPeerString(bytes, end, keyDropped, compactBytes)) return weightKnownExtension;
+  if (isPeerString(bytes, end, keyDropped6, compact6Bytes)) return weightKnownExtension;
   return dictionary < 0 ? weightSmall : weightDictionary;
 }
 
@@ -240,6 +267,8 @@ export const chain = {
   heaviestAt: 0,
   lastAt: 0,
   messages: 0,
+  /** Messages with just one keep-alive before them. */
+  behindKeepAlive: 0,
   /** Start of the first extended message that weighed anything, or -1: `readExtended` looks into those from there on. */
   extendedAt: -1,
   /** Where the last message ends; beyond the range if it goes on in the next packet. */
@@ -247,12 +276,19 @@ export const chain = {
 };
 
 /**
- * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain. Only the
- * last message may be cut. Repetitions weigh nothing, light messages together no more than `lightMax`, and of the blocks
+ * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain, or if a
+ * keep-alive stands before the only message or before each of several: then lengths have eight bytes. Only the last
+ * message may be cut. Repetitions weigh nothing, light messages together no more than `lightMax`, and of the blocks
  * that the end of a file cuts only the first ones weigh: other protocols have many messages of three numbers.
  */
 export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
+  if (!walkChain(bytes, start, end)) return false;
+  return chain.behindKeepAlive < 2 && (chain.behindKeepAlive === 0 || chain.messages > 1);
+}
+
+function walkChain(bytes: Uint8Array, start: number, end: number): boolean {
   beginChain(start);
+  let alive = 0;
   let hasBitfield = false;
   let keepAlives = 0;
   let cutBlocks = 0;
@@ -262,15 +298,18 @@ export function weighChain(bytes: Uint8Array, start: number, end: number): boole
     const length = u32(bytes, at);
     if (length === 0) {
       if (++keepAlives > keepAlivesMax) return false;
+      alive++;
       at += 4;
       continue;
     }
     const weight = messageWeight(bytes, at, end);
     if (weight === NotMessage) return false;
+    if (alive === 1) chain.behindKeepAlive++;
+    alive = 0;
     const id = bytes[at + 4]!;
     if (id === idBitfield && hasBitfield) return false;
     hasBitfield ||= id === idBitfield;
-    const isLight = weight === weightSmall && id < idExtended;
+    const isLight = weight === weightSmall && (id < idExtended || length === 3);
     if (id === idExtended && weight > weightNone && chain.extendedAt < 0) chain.extendedAt = at;
     if (isLight) count(lightWeight(bytes, at, id, length), at);
     else if (weight === weightBlock && isCutBlock(bytes, at, id, length) && ++cutBlocks > cutBlocksMax)
@@ -291,6 +330,7 @@ function beginChain(start: number): void {
   chain.heaviestAt = start;
   chain.lastAt = start;
   chain.messages = 0;
+  chain.behindKeepAlive = 0;
   chain.extendedAt = -1;
   chain.end = start;
   light.weight = 0;
@@ -392,6 +432,11 @@ export function peerIdNameLength(bytes: Uint8Array, at: number): number {
 
 function isNameByte(byte: number): boolean {
   return isAlphanumeric(byte) || byte === dash || byte === 0x2e;
+}
+
+function isList(bytes: Uint8Array, key: number): boolean {
+  const value = extended.values[key]!;
+  return value >= 0 && bytes[value] === letterL;
 }
 
 function isPeerString(bytes: Uint8Array, end: number, key: number, unit: number): boolean {

@@ -206,6 +206,8 @@ function isMagic(magic: number): boolean {
     case 0x1a45dfa3: // Matroska
     case 0x5353482d: // SSH, its banner
     case 0x13426974: // the plain peer handshake
+    case 0x44525043: // DRPC
+    case 0x0982a441: // memberlist (Serf, Consul), compressed: MessagePack with a key that begins with A
     case 0xfe534d42 | 0: // SMB without its length
     case 0xff534d42 | 0:
     case 0x47455420: // GET, POST, PUT, HEAD, HTTP
