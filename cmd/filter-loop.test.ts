@@ -21,10 +21,10 @@ import { MemoryQueue, type QueuedPacket } from '../lib/io/memory-queue.js';
 import { nfAccept, nfDrop, nfRepeat, QueueBatch, type PacketQueue } from '../lib/io/packet-queue.js';
 import { PacketBatch } from '../lib/io/packet-source.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { concat, fromText, repositoryPath } from '../lib/testing.js';
+import { concat, fromHex, fromText, repositoryPath } from '../lib/testing.js';
 import { decodePacket } from '../lib/wire/decode.js';
 import { Ok, Packet } from '../lib/wire/packet.js';
-import { clientAddress, ipv4, tcp, udp } from '../lib/wire/testing.js';
+import { clientAddress, ipv4, ipv6, tcp, udp } from '../lib/wire/testing.js';
 import { makeSwarmMemory, watchOver } from './swarm-memory.js';
 import type { FilterLoopOptions } from './filter-loop-options.js';
 import { FilterLoop } from './filter-loop.js';
@@ -156,6 +156,37 @@ describe('one packet', () => {
     assert.deepEqual(monitor.run({ bytes: ipv4(47, gre) }), [[nfRepeat, markPass]]);
     assert.equal(monitor.decisions.length, 1);
   });
+
+  const frame4 = (type: number, content: Uint8Array): Uint8Array =>
+    concat(new Uint8Array(12).fill(2), Uint8Array.of(type >> 8, type & 0xff), content);
+  const geneve = fromHex('00006558 00002a00');
+  const capwap = (flags: string): Uint8Array => fromHex(`001002${flags} 00000000`);
+  const teredo = (next: number, content: Uint8Array): Uint8Array =>
+    ipv6(next, content, { source: [0x20010000, 1, 2, 3] });
+  for (const [name, ports, other, inside] of [
+    [
+      'ARP in Geneve',
+      [4000, 6081],
+      concat(geneve, frame4(0x0806, new Uint8Array(28))),
+      concat(geneve, frame4(0x0800, torrent)),
+    ],
+    [
+      'keep-alives of CAPWAP',
+      [4000, 5247],
+      concat(capwap('08'), new Uint8Array(20)),
+      concat(capwap('00'), frame4(0x0800, torrent)),
+    ],
+    ['answers to the source port of VXLAN', [4789, 4000], new Uint8Array(40), null],
+    ['ICMPv6 in Teredo at any port', [4000, 5000], teredo(58, new Uint8Array(40)), teredo(6, tcp(handshake))],
+  ] as const)
+    test(`nor is it for what else travels there: ${name}`, () => {
+      const trial = new Trial(new MemoryQueue());
+      const packet = { bytes: ipv4(17, udp(other, ports)) };
+      const verdicts = trial.run(...Array.from({ length: 1000 }, () => packet));
+      assert.ok(verdicts.every(([verdict, mark]) => verdict === nfRepeat && mark === markPass));
+      if (inside === null) return;
+      assert.deepEqual(trial.run({ bytes: ipv4(17, udp(inside, ports)) }), [[nfDrop, 0]]);
+    });
 
   test('there a verdict stands as long as that of any flow, also where nobody answers', () => {
     const trial = new Trial(new MemoryQueue({ batchPackets: 1 }));

@@ -46,7 +46,8 @@ import {
 import { EndedFlowView } from '../lib/report/ended-flow.js';
 import type { FlowReport } from '../lib/report/report.js';
 import { decodePacket } from '../lib/wire/decode.js';
-import { Fragment, Ok, Packet } from '../lib/wire/packet.js';
+import { Fragment, Ok, Packet, protocolUdp } from '../lib/wire/packet.js';
+import { hasTunnelPort } from '../lib/wire/tunnels.js';
 import type { AllowCheck, FilterLoopOptions } from './filter-loop-options.js';
 
 const at = counters.counterAt;
@@ -215,8 +216,8 @@ export class FilterLoop {
     }
     const verdict = this.engine.packet(packet, packet.frameBytes, batch.frame[i]!, 0);
     const slot = this.engine.slot;
-    const tunnelled = packet.depth > 0;
-    if (tunnelled) counts[atTunnelled]! += 1;
+    if (packet.depth > 0) counts[atTunnelled]! += 1;
+    const tunnelled = mayTunnel(packet);
     const action = this.#judge(i, slot, verdict, tunnelled);
     if (this.#passive) this.#watch(i, slot, action);
     else if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
@@ -273,7 +274,7 @@ export class FilterLoop {
       const batch = this.#batch;
       this.#doubt(slot, batch.timeMicros[i]!, batch.inInterface[i]!, batch.outInterface[i]!, false);
     }
-    // Inside a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
+    // Of a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
     // only watched keeps its usual time: its packets still come, and forgotten early it would be decided twice.
     if (!tunnelled && !this.#passive) words[s + sFlags]! |= flagOffloaded;
     return action;
@@ -436,4 +437,10 @@ export class FilterLoop {
     counts[atMalformed] = queue.malformed;
     counts[atVerdicts] = queue.verdictMessages;
   }
+}
+
+/** True if the connection that the kernel sees may carry others, so that a mark on it would speak for all of them. */
+function mayTunnel(packet: Packet): boolean {
+  if (packet.depth > 0) return true;
+  return packet.protocol === protocolUdp && (packet.heldOther || hasTunnelPort(packet));
 }

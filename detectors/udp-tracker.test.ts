@@ -34,6 +34,13 @@ test('BEP 15: connect is 96 fixed bits', () => {
   }
 });
 
+test('peer-ids of BitSpirit have its version before its name', () => {
+  const spirit = (head: string): Uint8Array => concat(fromText(head), unnamed.subarray(4));
+  for (const head of ['\0\x02BS', '\0\x03BS'])
+    assert.equal(run([true, announce(spirit(head))]).outcome, Yes, head);
+  assert.notEqual(run([true, announce(spirit('\0\x04BS'))]).outcome, Yes);
+});
+
 test('BEP 15: rules on event, number wanted and port', () => {
   assert.equal(run([true, announce(named)]).outcome, Yes);
   for (const [what, tail] of [

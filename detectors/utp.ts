@@ -83,6 +83,9 @@ const dataHandshake = 5;
 const dataMessages = 6;
 const unanswered = 7;
 
+/** Answer of linkToOwn about packets that would carry on, were their time difference a measured one. */
+const notMeasured = -2;
+
 const lonePacket = 0;
 const loneRequest = 1;
 
@@ -133,7 +136,7 @@ export const utp: Detector = {
     if (end - start < headerLength) return No;
     const header = headerEnd(bytes, start, end, view.wireLength);
     const type = bytes[start]! >> 4;
-    if (header < 0) return answerWithAnyWindow(view, type);
+    if (header < 0) return judgeAnyWindow(view, type);
     if (type === typeData) {
       if (isHandshake(view, header)) return believeHandshake(view, header);
       if (areMessages(bytes, header, end)) {
@@ -145,6 +148,8 @@ export const utp: Detector = {
     if (other >= 0) return yesInPayload(view, other, start, header);
     const own = linkToOwn(view, type);
     if (own >= 0) return yesInPayload(view, own, start, header);
+    // The older one stays: behind a queue time differences run as clocks do for the length of a burst, and no longer.
+    if (own === notMeasured) return No;
     // A reset without the request that it answers can not be compared with anything later.
     if (type === typeReset) return nearMiss(view, lonePacket);
     if (type !== typeSyn) return More;
@@ -155,16 +160,17 @@ export const utp: Detector = {
 };
 
 /**
- * An answer to a connection request whose window is larger than is believed of a lone packet: ids and numbers have to
- * agree with the request anyway.
+ * A packet whose window is larger than is believed of a lone one: data that is the peer handshake, or the answer to a
+ * connection request, whose ids and numbers have to agree with it anyway.
  */
-function answerWithAnyWindow(view: View, type: number): Outcome {
+function judgeAnyWindow(view: View, type: number): Outcome {
   const { bytes, start, end } = view;
-  if (type !== typeState || view.otherEnd === view.otherStart || bytes[start + windowAt]! < windowMax >> 24)
-    return No;
+  if (bytes[start + windowAt]! < windowMax >> 24) return No;
   const header = headerOfAnyWindow(bytes, start, end, view.wireLength);
-  if (header < 0 || linkToOther(view, type) !== synAnswered) return No;
-  return yesInPayload(view, synAnswered, start, header);
+  if (header < 0) return No;
+  if (type === typeData && isHandshake(view, header)) return believeHandshake(view, header);
+  if (type !== typeState || view.otherEnd === view.otherStart) return No;
+  return linkToOther(view, type) === synAnswered ? yesInPayload(view, synAnswered, start, header) : No;
 }
 
 /** True if the data at `at` begins with the peer handshake; of one cut by the capture, enough of its header. */
@@ -349,7 +355,7 @@ function isAnswer(bytes: Uint8Array, start: number, other: Uint8Array, otherStar
   return took >= -answerSlack && took <= answerMax;
 }
 
-/** Finding that links this packet to the kept one of its own direction, or -1. */
+/** Finding that links this packet to the kept one of its own direction, or -1, or notMeasured. */
 function linkToOwn(view: View, type: number): number {
   const { bytes, start, opening, openingStart } = view;
   if (type === typeReset) return -1;
@@ -371,7 +377,8 @@ function linkToOwn(view: View, type: number): number {
     return id === ((idBefore + 1) & 0xffff) && steps >= 1 && steps <= advanceMax ? synContinued : -1;
   }
   if (before === typeReset || id !== idBefore || isSession(view, id)) return -1;
-  return carriesOn(view, before, steps) && !isClockToo(view, passed) ? oneDirection : -1;
+  if (!carriesOn(view, before, steps)) return -1;
+  return isMeasured(view, passed) ? oneDirection : notMeasured;
 }
 
 /** True if the other direction goes under the same number: a session of another protocol; uTP's ids differ by one. */
@@ -381,12 +388,14 @@ function isSession({ other, otherStart, otherEnd, otherWireLength }: View, id: n
 }
 
 /**
- * True if the time difference runs as the clock beside it does: then it is a clock too, one that the other side sent and
- * this one returns. uTP's is the offset of two clocks and a delay, which hardly moves beside the time that passed.
+ * True if the time difference changed as a measured one does. A constant of another protocol's header never changes; a
+ * clock that the other side sent and this one returns runs as the clock beside it. uTP's is the offset of two clocks and a
+ * delay, measured anew with each packet that came in between, and hardly moves beside the time that passed.
  */
-function isClockToo({ bytes, start, opening, openingStart }: View, passed: number): boolean {
-  const drift = (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;
-  return passed >= clockTicksMin && Math.abs(drift - passed) <= Math.max(passed >> 3, driftSlack);
+function isMeasured(view: View, passed: number): boolean {
+  const drift = driftOf(view);
+  if (drift === 0) return false;
+  return passed < clockTicksMin || Math.abs(drift - passed) > Math.max(passed >> 3, driftSlack);
 }
 
 /**
@@ -407,9 +416,12 @@ function carriesOn(view: View, before: number, steps: number): boolean {
   if (!isClock(i32(bytes, start + 8)) || !isClock(i32(opening, openingStart + 8))) {
     if (!isSteady(bytes, start, opening, openingStart)) return false;
   }
-  // Measured anew with each packet that came in between; a constant of another protocol's header never changes.
-  const drift = (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;
-  return drift !== 0 && drift > -10 * second && drift < 10 * second;
+  return Math.abs(driftOf(view)) < 10 * second;
+}
+
+/** By how much the time difference changed since the kept packet of this direction. */
+function driftOf({ bytes, start, opening, openingStart }: View): number {
+  return (i32(bytes, start + 8) - i32(opening, openingStart + 8)) | 0;
 }
 
 /**

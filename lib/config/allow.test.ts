@@ -165,3 +165,20 @@ test('a network is told with what would be right', () => {
   assert.throws(() => parseNetwork('10.0.0.0/8/8'), /is not a network/);
   assert.throws(() => parseNetwork('10.0.0.0/ 8'), /prefix length/);
 });
+
+test('of a tunnelled packet the ends of the tunnel count as well', () => {
+  const packet = packetOf(4, [0x0a000001], [0x0a000002]);
+  packet.depth = 1;
+  packet.outerVersion = 4;
+  packet.outerSource0 = 0xc0000201 | 0;
+  packet.outerDestination0 = 0xc0000202 | 0;
+  packet.outerSourcePort = 4000;
+  packet.outerDestinationPort = 6081;
+  assert.ok(listOf({ networks: ['192.0.2.2/32'] }).matches(packet));
+  assert.ok(listOf({ networks: ['192.0.2.1/32'] }).matches(packet));
+  assert.ok(listOf({ ports: [{ first: 6081, last: 6081 }] }).matches(packet));
+  assert.ok(listOf({ networks: ['10.0.0.2/32'] }).matches(packet));
+  assert.ok(!listOf({ networks: ['192.0.2.3/32'], ports: [{ first: 80, last: 80 }] }).matches(packet));
+  packet.depth = 0;
+  assert.ok(!listOf({ networks: ['192.0.2.2/32'] }).matches(packet));
+});

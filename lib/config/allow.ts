@@ -153,8 +153,12 @@ export class AllowList {
     return new AllowList({ networks: [], ports: [], interfaces: [], macs: [], infoHashes: [] });
   }
 
-  /** Whether an address or a port of either end is on the list. The packet is decoded; ports count for TCP and UDP. */
+  /**
+   * Whether an address or a port of either end is on the list; of a tunnelled packet also those of the tunnel's ends. The
+   * packet is decoded; ports count for TCP and UDP.
+   */
   matches(packet: Packet): boolean {
+    if (packet.depth > 0 && this.#matchesOuter(packet)) return true;
     if (
       this.#anyPort &&
       packet.outcome === 0 &&
@@ -166,6 +170,28 @@ export class AllowList {
         this.#four.count > 0 && (this.#four.has4(packet.source0) || this.#four.has4(packet.destination0))
       );
     return packet.ipVersion === 6 && this.#six.count > 0 && this.#matches6(packet);
+  }
+
+  #matchesOuter(packet: Packet): boolean {
+    const { outerVersion: version } = packet;
+    return (
+      this.matchesEndpoint(
+        version,
+        packet.outerSource0,
+        packet.outerSource1,
+        packet.outerSource2,
+        packet.outerSource3,
+        packet.outerSourcePort,
+      ) ||
+      this.matchesEndpoint(
+        version,
+        packet.outerDestination0,
+        packet.outerDestination1,
+        packet.outerDestination2,
+        packet.outerDestination3,
+        packet.outerDestinationPort,
+      )
+    );
   }
 
   /** Whether this address, or this port of it, is on the list; IPv4 has the first word. */

@@ -298,6 +298,7 @@ export class Inspector implements InnerStreams {
     }
     words[s + sInspected + side]! += 1;
     if (offset === 0 && consumed === 0) {
+      closeGap(words, s, side);
       this.#inspectFirst(packet, slot, side, pending, likely);
       return;
     }

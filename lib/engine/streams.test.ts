@@ -140,6 +140,31 @@ describe('streams whose SYN was seen and whose first bytes are missing', () => {
     assert.equal(b.end()[0]!.verdict, 'unknown');
   });
 
+  test('while the gap is open no detector is told that it sees the start, and those of shapes are not asked', () => {
+    const asked: boolean[] = [];
+    const notes: Detector = { ...base('notes', 'hint'), inspect: (view) => (asked.push(view.fromStart), No) };
+    const shape: Detector = {
+      ...fromMiddle(),
+      name: 'shape',
+      findings: [{ text: 'shape said so', kind: 'encrypted', confidence: 'proof' }],
+    };
+    const late: Detector = { ...fromMiddle(), name: 'late', packetsMax: 1, firstBytes: [0x6d] };
+    const b = new Bench([openingDetector(), notes, shape, late]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    b.send({ ...up, sequence: 101, payload: fromText('x') });
+    b.send({ ...up, sequence: 102, payload: fromText('m') });
+    assert.deepEqual(asked, [false, false]);
+    assert.equal(b.end()[0]!.verdict, 'unknown');
+  });
+
+  test('a first segment that comes behind one far ahead is the start of the stream', () => {
+    const b = new Bench([wantsStart]);
+    b.send({ ...up, flags: 2, sequence: 0 });
+    b.send({ ...up, sequence: 9001, payload: fromText('x') });
+    b.send({ ...up, sequence: 1, payload: fromText('x') });
+    assert.equal(b.send({ ...up, sequence: 2, payload: fromText('s') }), 3);
+  });
+
   test('when the first bytes come after all, it is a stream seen from its start again', () => {
     const b = new Bench([openingDetector(), wantsStart]);
     b.send({ ...up, flags: 2, sequence: 0 });

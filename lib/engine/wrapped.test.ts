@@ -404,3 +404,15 @@ describe('every fixture of every detector is judged inside as it is outside', ()
         }
     });
 });
+
+test('a request to a proxy whose two segments came in the wrong order leads to a stream seen from its start', () => {
+  const request = connectRequest('peer.example:6881');
+  const line = new Line().open();
+  line.at(0, 20, request.subarray(20));
+  line.at(0, 0, request.subarray(0, 20));
+  line.at(1, 0, connected);
+  // Had the gap stayed open, this block alone would be proof, as in the middle of a stream.
+  line.at(0, request.length, fromText('x'.repeat(40)));
+  line.at(0, request.length + 40, concat(fromHex('00004009 07 00000003 00008000'), new Uint8Array(500)));
+  assert.equal(line.end().verdict, 'suspect');
+});

@@ -17,6 +17,8 @@ import {
   flagDone,
   flagNegotiates,
   flagRenumbered,
+  flagRebasedClient,
+  flagRebasedServer,
   flagSynClient,
   flagSynServer,
   packetsOf,
@@ -36,6 +38,7 @@ import { inspectedPacketsMax, openingBytes } from '../limits.js';
 import { Again, Negotiation, NotProxy, Refused, Wait } from '../wire/negotiation.js';
 import { tcpSyn, type Packet } from '../wire/packet.js';
 import { followProxy, mayBeProxy } from '../wire/proxy.js';
+import { closeGap } from './gaps.js';
 
 /** Proxies inside each other that are followed. */
 const layersMax = 2;
@@ -114,6 +117,7 @@ export class Wrapped {
     if (followProxy(n, bytes, payloadStart, payloadEnd, bytes, payloadEnd, payloadEnd, false) === NotProxy)
       return false;
     words[s + sFlags] = flags | flagNegotiates;
+    closeGap(words, s, 0);
     return true;
   }
 
@@ -191,7 +195,8 @@ export class Wrapped {
       if ((flags & wrappedLayers) === 0) this.flowsThrough++;
       this.#streams.through(slot, negotiation);
       // Both inner streams are seen from their first byte, whatever was seen of the SYNs.
-      words[s + sFlags] = (flags + (1 << wrappedLayersShift)) | flagSynClient | flagSynServer;
+      const rebased = flagRebasedClient | flagRebasedServer;
+      words[s + sFlags] = ((flags & ~rebased) + (1 << wrappedLayersShift)) | flagSynClient | flagSynServer;
     }
     words[s + sFlags]! |= flagRenumbered;
     this.#moveBase(s, 0, negotiation.clientAt);

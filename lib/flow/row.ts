@@ -73,8 +73,6 @@ export const sFile = 46;
 /** Number within the flow of the deciding packet, 0 if none. */
 export const sDecidedPacket = 47;
 
-export const outerStride = 13;
-
 export const flagUsed = 1;
 export const flagClientIsA = 2;
 /** SYN of the client, of the server (one bit further): that side's opening begins at its stream's first byte. */

@@ -108,6 +108,34 @@ test('tunnels differ by every word of their addresses and by their network id', 
   }
 });
 
+test('the directions of a tunnel may name two networks, and equal addresses of two networks stay apart', () => {
+  const flows = table(64);
+  const a = ['10.0.0.1', 1] as const;
+  const b = ['10.0.0.2', 2] as const;
+  const up = (network: number) => fakePacket({ from: a, to: b, tunnel: ['1.1.1.1', '2.2.2.2', network] });
+  const down = (network: number) => fakePacket({ from: b, to: a, tunnel: ['2.2.2.2', '1.1.1.1', network] });
+  const begin = (flows: t.FlowTable, packet: Packet): number => {
+    assert.equal(flows.find(packet), -1);
+    return insert(flows, packet, 0);
+  };
+  const first = begin(flows, up(7));
+  const second = begin(flows, up(8));
+  assert.equal(flows.find(down(8)), second);
+  assert.equal(flows.find(down(7)), first);
+  assert.equal(flows.find(down(9)), -1, 'both directions have theirs');
+  assert.equal(flows.find(up(7)), first);
+
+  const other = table(64);
+  const flow = begin(other, up(7));
+  assert.equal(other.find(down(9)), flow);
+  assert.equal(other.find(down(9)), flow);
+  assert.equal(other.find(down(7)), -1, 'the direction has another by now');
+  const plain = table(64);
+  const without = begin(plain, up(0));
+  assert.equal(plain.find(down(9)), -1);
+  assert.equal(plain.find(down(0)), without);
+});
+
 test('a sender cannot aim its flows at one chain, whatever the seed', () => {
   for (const hashSeed of [1, 77, 0x12345678]) {
     const flows = new t.FlowTable({ flowsMax: 4096, hashSeed, onEnd: () => undefined });

@@ -6,7 +6,7 @@
  *
  *     a link    2 x int32   | whole hash | next slot of the chain |
  *     a row     192 bytes    | see row.ts |
- *     outer     13 x int32   | outermost addresses, ports and network id, written only for tunnelled flows |
+ *     outer     14 x int32   | see outer.ts, written only for tunnelled flows |
  *
  * A packet of a decided IPv4 flow touches one line: with many flows the memory's latency is most of the cost. That is also
  * why the chains go through links, which are small enough for a cache: rows of other flows are not read. A and B are the
@@ -28,7 +28,7 @@ import {
   unansweredPacketsMax,
 } from '../limits.js';
 import { protocolTcp, tcpAck, tcpSyn, type Packet } from '../wire/packet.js';
-
+import { outerStride, sameTunnel, tunnelKey, writeOuter } from './outer.js';
 import {
   firstSeen,
   flagAction,
@@ -49,7 +49,6 @@ import {
   keyTunnel,
   lastSeen,
   numberStride,
-  outerStride,
   packetsOf,
   sEvidence,
   sFile,
@@ -62,6 +61,7 @@ import {
 } from './row.js';
 
 export * from './row.js';
+export { outerStride } from './outer.js';
 
 /** Why a flow ended; valid while onEnd runs. */
 export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
@@ -154,23 +154,28 @@ export class FlowTable {
     this.#hash = hash;
     const words = this.words;
     const links = this.#links;
-    let slot = this.#heads[hash & this.#mask]!;
-    while (slot >= 0) {
-      const k = slot * wordStride;
-      const link = slot * linkStride;
-      if (
-        links[link] === hash &&
-        words[k + keyPorts] === ports &&
-        words[k + keyMeta] === meta &&
-        words[k + keyTunnel] === tunnel &&
-        this.#sameAddresses(packet, k, forward) &&
-        (tunnel === 0 || this.#sameTunnel(packet, slot))
-      ) {
-        return slot;
+    let anyNetwork = false;
+    for (;;) {
+      let slot = this.#heads[hash & this.#mask]!;
+      while (slot >= 0) {
+        const k = slot * wordStride;
+        const link = slot * linkStride;
+        if (
+          links[link] === hash &&
+          words[k + keyPorts] === ports &&
+          words[k + keyMeta] === meta &&
+          words[k + keyTunnel] === tunnel &&
+          this.#sameAddresses(packet, k, forward) &&
+          (tunnel === 0 || sameTunnel(this.outer, slot, packet, anyNetwork))
+        ) {
+          return slot;
+        }
+        slot = links[link + 1]!;
       }
-      slot = links[link + 1]!;
+      // The other direction of a tunnel may name another network: asked only when nobody has this one.
+      if (tunnel === 0 || packet.tunnelId === 0 || anyNetwork) return -1;
+      anyNetwork = true;
     }
-    return -1;
   }
 
   /** Makes a flow of the packet that `find` did not find; ends another one when the table is full. */
@@ -196,7 +201,7 @@ export class FlowTable {
     words[k + sNoted] = packet.tunnel << 16;
     words[k + sFirstFrame] = frame;
     words[k + sFile] = file;
-    if (packet.depth > 0) this.#writeOuter(packet, slot, clientIsA === this.fromA);
+    if (packet.depth > 0) writeOuter(this.outer, slot, packet, clientIsA === this.fromA);
     return slot;
   }
 
@@ -367,29 +372,6 @@ export class FlowTable {
     );
   }
 
-  /** True if the flow's tunnel has the packet's outer addresses, in either direction, and its network id. */
-  #sameTunnel(packet: Packet, slot: number): boolean {
-    const outer = this.outer;
-    const o = slot * outerStride;
-    if (outer[o] !== packet.outerVersion || outer[o + 1] !== packet.outerProtocol) return false;
-    if (outer[o + 12] !== packet.tunnelId) return false;
-    return this.#isOuter(packet, o + 2, o + 6) || this.#isOuter(packet, o + 6, o + 2);
-  }
-
-  #isOuter(packet: Packet, source: number, destination: number): boolean {
-    const outer = this.outer;
-    return (
-      outer[source] === packet.outerSource0 &&
-      outer[source + 1] === packet.outerSource1 &&
-      outer[source + 2] === packet.outerSource2 &&
-      outer[source + 3] === packet.outerSource3 &&
-      outer[destination] === packet.outerDestination0 &&
-      outer[destination + 1] === packet.outerDestination1 &&
-      outer[destination + 2] === packet.outerDestination2 &&
-      outer[destination + 3] === packet.outerDestination3
-    );
-  }
-
   /** Every word on its own, in the order A, B: sums or differences of the two would let a sender aim at one chain. */
   #hashOf(packet: Packet, meta: number, ports: number, tunnel: number, forward: boolean): number {
     const m = this.#multiplier;
@@ -427,27 +409,6 @@ export class FlowTable {
     words[destination + 2] = packet.destination3;
     words[k + keyTunnel] = packet.depth === 0 ? 0 : tunnelKey(packet);
   }
-
-  /** Outer endpoints, the client's side first: version, protocol, 4 + 4 address words, ports, network id. */
-  #writeOuter(packet: Packet, slot: number, sourceFirst: boolean): void {
-    const outer = this.outer;
-    const o = slot * outerStride;
-    const source = o + (sourceFirst ? 2 : 6);
-    const destination = o + (sourceFirst ? 6 : 2);
-    outer[o] = packet.outerVersion;
-    outer[o + 1] = packet.outerProtocol;
-    outer[source] = packet.outerSource0;
-    outer[source + 1] = packet.outerSource1;
-    outer[source + 2] = packet.outerSource2;
-    outer[source + 3] = packet.outerSource3;
-    outer[destination] = packet.outerDestination0;
-    outer[destination + 1] = packet.outerDestination1;
-    outer[destination + 2] = packet.outerDestination2;
-    outer[destination + 3] = packet.outerDestination3;
-    outer[o + 10] = sourceFirst ? packet.outerSourcePort : packet.outerDestinationPort;
-    outer[o + 11] = sourceFirst ? packet.outerDestinationPort : packet.outerSourcePort;
-    outer[o + 12] = packet.tunnelId;
-  }
 }
 
 /**
@@ -463,19 +424,6 @@ function mix(h: number, value: number, multiplier: number, secret: number): numb
   h = (h << 13) | (h >>> 19);
   h = (Math.imul(h, multiplier) + 0x6546b64) | 0;
   return h ^ (h >>> 16);
-}
-
-/** Same for both directions, and never 0, which stands for "not tunnelled". The whole identity is in `outer`. */
-function tunnelKey(packet: Packet): number {
-  const source = packet.outerSource0 ^ packet.outerSource1 ^ packet.outerSource2 ^ packet.outerSource3;
-  const destination =
-    packet.outerDestination0 ^ packet.outerDestination1 ^ packet.outerDestination2 ^ packet.outerDestination3;
-  return (
-    (Math.imul(source + destination, 0x9e3779b1) ^
-      Math.imul(packet.tunnelId, 0x85ebca6b) ^
-      packet.outerProtocol) |
-    1
-  );
 }
 
 /**

@@ -54,6 +54,7 @@ export function decodePacket(
   linkType: number,
 ): DecodeOutcome {
   if (packet.outcome !== Ok || packet.depth !== 0) clear(packet);
+  packet.heldOther = false;
   if (linkType === linkEthernet && decodePlain(packet, bytes, start, end)) return (packet.outcome = Ok);
   packet.bytes = bytes;
   packet.ipVersion = 0;
@@ -73,6 +74,7 @@ export function decodePacket(
  */
 export function decodeDatagram(packet: Packet, bytes: Uint8Array, start: number, end: number): DecodeOutcome {
   clearFragment(packet);
+  packet.heldOther = false;
   packet.bytes = bytes;
   packet.macStart = -1;
   cursor.at = start;
@@ -143,6 +145,7 @@ function readHeader(packet: Packet, bytes: Uint8Array, step: Step): Step {
 
 /** What looked like a tunnel was none: reads the IP and UDP header again, which decoded before and so will again. */
 function backToUdp(packet: Packet, bytes: Uint8Array): Step {
+  packet.heldOther = packet.depth === 0;
   if (packet.depth === 0) clearOuter(packet);
   cursor.tunnel = tunnelNone;
   if (bytes[cursor.at]! >> 4 === 4) decodeIpv4(packet, bytes, cursor);

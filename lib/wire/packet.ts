@@ -150,6 +150,9 @@ export class Packet {
   /** Network that the outermost tunnel names: VNI of VXLAN and Geneve; 0 for others, whose ids may differ by direction. */
   tunnelId = 0;
 
+  /** UDP that held a tunnel packet with neither TCP nor UDP inside: others of its flow may be tunnelled. */
+  heldOther = false;
+
   /** Address family bytes of a MAC header when the link has one: offset of the destination MAC in `bytes`, or -1. */
   macStart = -1;
 }

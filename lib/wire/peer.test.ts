@@ -110,7 +110,10 @@ describe('weights of messages', () => {
     assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee')), weightKnownExtension);
     assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee'), 4), weightSmall);
     assert.equal(weight(extended(6, 'd8:msg_typei1e8:commentslee\0')), NotMessage);
+    assert.equal(weight(extended(6, 'd8:msg_typei1e4:body5:helloe')), weightDictionary);
     assert.equal(weight(extended(0, 'd1:pi6881e4:reqqi255ee')), weightExtensionHandshake);
+    assert.equal(weight(extended(0, 'd1:pi6881e4:reqqi255e'), 1), weightSmall);
+    assert.equal(weight(extended(0, 'd1:pi80e1:v3:1.0e')), weightDictionary);
     assert.equal(weight(extended(3, 'd1:pi6881e4:reqqi255ee')), weightDictionary);
     assert.equal(weight(extended(7, '\0\0\0\x05')), weightNone);
     assert.equal(weight(extended(3, '\x01')), weightSmall);
@@ -151,7 +154,8 @@ test('lengths of eight bytes are not keep-alives in front of messages', () => {
   };
   assert.equal(isChain(alive, request), false);
   assert.equal(isChain(alive, request, alive, have), false);
-  assert.equal(isChain(have, alive, request, alive, have), false);
+  assert.equal(isChain(have, alive, request, alive, have), true);
+  assert.equal(isChain(alive, extended(1, 'd5:added6:abcdefe')), true, 'known by its content');
   assert.equal(isChain(alive, request, have), true);
   assert.equal(isChain(request, alive, have), true);
   assert.equal(isChain(alive, alive, request), true);

@@ -37,7 +37,7 @@ export const NotMessage = -1;
 export const weightNone = 0;
 export const weightSmall = 1;
 export const weightBlock = 2;
-export const weightDictionary = 4;
+export const weightDictionary = 3;
 export const weightUsualBlock = 8;
 export const weightKnownExtension = 9;
 export const weightExtensionHandshake = 10;
@@ -86,6 +86,9 @@ const extended = dictionaryKeys([
   ['added6', '*'],
   ['dropped', '*'],
   ['dropped6', '*'],
+  ['comments', 'l'],
+  ['num', 'i'],
+  ['filter', '0'],
   ['p', 'i'],
   ['v', '0'],
   ['reqq', 'i'],
@@ -100,8 +103,11 @@ const keyAdded = 3;
 const keyAdded6 = 4;
 const keyDropped = 5;
 const keyDropped6 = 6;
-const keyP = 7;
-/** From `p` on: what a handshake has beside `m`, or without it when it is sent again for a change. */
+/** From here to `p`: of ut_comment, beside `msg_type`. */
+const keyComments = 7;
+const keyP = 10;
+/** From `p` on: what a handshake has beside `m`, or without it when it is sent again for a change; `p` and `v` say little. */
+const keyReqq = 12;
 const particularsMin = 2;
 const letterD = 0x64;
 const letterL = 0x6c;
@@ -215,16 +221,21 @@ function extendedWeight(bytes: Uint8Array, at: number, end: number, whole: boole
   if (bytes[at] === 0) {
     if (dictionary >= 0 && dictionary !== end) return NotMessage;
     if (extended.values[keyM]! >= 0) return weightExtensionHandshake;
-    if (dictionary >= 0 && particulars() >= particularsMin) return weightExtensionHandshake;
+    if (dictionary >= 0 && hasParticulars()) return weightExtensionHandshake;
     return dictionary < 0 ? weightSmall : weightDictionary;
   }
   return knownExtensionWeight(bytes, end, dictionary);
 }
 
-function particulars(): number {
-  const { values } = extended;
+function hasParticulars(): boolean {
+  const own = keysFrom(keyReqq, extended.values.length);
+  return own > 0 && own + keysFrom(keyP, keyReqq) >= particularsMin;
+}
+
+/** How many of these keys the dictionary has. */
+function keysFrom(first: number, end: number): number {
   let there = 0;
-  for (let key = keyP; key < values.length; key++) if (values[key]! >= 0) there++;
+  for (let key = first; key < end; key++) if (extended.values[key]! >= 0) there++;
   return there;
 }
 
@@ -239,7 +250,8 @@ function knownExtensionWeight(bytes: Uint8Array, end: number, dictionary: number
     return dictionary >= 0 && dictionary !== end && !data ? NotMessage : weightKnownExtension;
   }
   if (dictionary >= 0 && dictionary !== end) return NotMessage;
-  if (dictionary >= 0 && (type >= 0 || isList(bytes, keyAdded))) return weightKnownExtension;
+  if (dictionary >= 0 && isList(bytes, keyAdded)) return weightKnownExtension;
+  if (dictionary >= 0 && type >= 0 && keysFrom(keyComments, keyP) > 0) return weightKnownExtension;
   if (isPeerString(bytes, end, keyAdded, compactBytes)) return weightKnownExtension;
   if (isPeerString(bytes, end, keyAdded6, compact6Bytes)) return weightKnownExtension;
   if (isPeerString(bytes, end, keyDropped, compactBytes)) return weightKnownExtension;
@@ -277,13 +289,13 @@ export const chain = {
 
 /**
  * Walks the chain of messages that fills `[start, end)` and weighs it into `chain`; false if it is no chain, or if a
- * keep-alive stands before the only message or before each of several: then lengths have eight bytes. Only the last
+ * keep-alive stands before each message: then lengths have eight bytes (unless one is known by its content). Only the last
  * message may be cut. Repetitions weigh nothing, light messages together no more than `lightMax`, and of the blocks
  * that the end of a file cuts only the first ones weigh: other protocols have many messages of three numbers.
  */
 export function weighChain(bytes: Uint8Array, start: number, end: number): boolean {
   if (!walkChain(bytes, start, end)) return false;
-  return chain.behindKeepAlive < 2 && (chain.behindKeepAlive === 0 || chain.messages > 1);
+  return chain.behindKeepAlive < chain.messages || chain.heaviest >= weightKnownExtension;
 }
 
 function walkChain(bytes: Uint8Array, start: number, end: number): boolean {

@@ -169,6 +169,9 @@ test('what only looks like a UDP tunnel stays a plain UDP flow, outer fields cle
     ['GTP with endless extension', 2152, gtp(0x34, inner4, fromHex('000000c0 00000000'))],
     ['Geneve of another version', 6081, concat(fromHex('4000 6558 00002a00'), ethernet(0x0800, inner4))],
     ['Geneve with a reserved bit', 6081, concat(fromHex('0001 6558 00002a00'), ethernet(0x0800, inner4))],
+    ['Geneve with a reserved byte', 6081, concat(fromHex('0000 6558 00002a01'), ethernet(0x0800, inner4))],
+    ['VXLAN-GPE with reserved bytes', 4790, concat(fromHex('0c010003 00002a00'), ethernet(0x0800, inner4))],
+    ['VXLAN-GPE with a reserved byte', 4790, concat(fromHex('0c000003 00002a01'), ethernet(0x0800, inner4))],
     ['Geneve with options beyond', 6081, concat(fromHex('3f00 6558 00002a00'), ethernet(0x0800, inner4))],
     ['Geneve with no EtherType', 6081, concat(fromHex('0000 0001 00002a00'), inner4)],
     ['Geneve with ARP', 6081, concat(fromHex('0000 6558 00002a00'), ethernet(0x0806, payload))],
@@ -199,8 +202,38 @@ test('what only looks like a UDP tunnel stays a plain UDP flow, outer fields cle
     const plain = decode(overUdp(port, new Uint8Array(content.length)));
     assert.equal(packet.outcome, Ok, name);
     packet.bytes = plain.bytes;
+    packet.heldOther = false;
     assert.deepEqual(packet, plain, name);
   }
+});
+
+test('a tunnel is looked for at the port that it is sent to, not at the one that a sender chose', () => {
+  const frame = ethernet(0x0800, inner4);
+  for (const [header, port, either] of [
+    ['08000000 00002a00', 4789, false],
+    ['08000000 00002a00', 8472, false],
+    ['0c000003 00002a00', 4790, false],
+    ['0000 6558 00002a00', 6081, false],
+    ['01000001 01', 37_008, false],
+    ['00100200 00000000', 5247, true],
+  ] as const) {
+    const content = concat(fromHex(header), frame);
+    assert.equal(decode(ipv4(17, udp(content, [port, port]))).depth, 1, String(port));
+    assert.equal(decode(ipv4(17, udp(content, [port, 40_000]))).depth, either ? 1 : 0, String(port));
+  }
+  assert.equal(decode(ipv4(17, udp(gtp(0x30, inner4), [2152, 40_000]))).depth, 0);
+  const l2tp = concat(fromHex('0002 0001 0001 ff03 0021'), inner4);
+  assert.equal(decode(ipv4(17, udp(l2tp, [1701, 40_000]))).depth, 1);
+});
+
+test('UDP that held something else in a tunnel says so', () => {
+  const arp = overUdp(6081, concat(fromHex('0000 6558 00002a00'), ethernet(0x0806, payload)));
+  assert.equal(decode(arp).heldOther, true);
+  assert.equal(decode(ipv4(4, arp)).heldOther, false, 'itself tunnelled');
+  assert.equal(decode(overUdp(6081, payload)).heldOther, false);
+  const packet = decode(arp);
+  decodePacket(packet, inner4, 0, inner4.length, inner4.length, linkRaw);
+  assert.equal(packet.heldOther, false);
 });
 
 test('a failed tunnel inside a tunnel falls back to the inner UDP flow only', () => {

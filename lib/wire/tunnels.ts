@@ -144,18 +144,57 @@ export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor)
   let step = Ok as Step;
   cursor.end = end;
   cursor.wireEnd = at + packet.payloadWireLength;
-  if (usesPort(packet, portVxlan) || usesPort(packet, portVxlanLinux)) step = openVxlan(bytes, cursor, at);
-  else if (usesPort(packet, portGtpU)) step = openGtpU(bytes, cursor, at);
-  else if (usesPort(packet, portL2tp)) step = openL2tp(bytes, cursor, at);
-  else if (usesPort(packet, portGeneve)) step = openGeneve(packet, bytes, cursor, at);
-  else if (usesPort(packet, portVxlanGpe)) step = openVxlanGpe(bytes, cursor, at);
-  else if (usesPort(packet, portCapwapData)) step = openCapwap(packet, bytes, cursor, at);
-  else if (usesPort(packet, portTzsp)) step = openTzsp(packet, bytes, cursor, at);
+  switch (tunnelPort(packet.sourcePort, packet.destinationPort)) {
+    case portVxlan:
+      step = openVxlan(bytes, cursor, at);
+      break;
+    case portVxlanGpe:
+      step = openVxlanGpe(bytes, cursor, at);
+      break;
+    case portGeneve:
+      step = openGeneve(packet, bytes, cursor, at);
+      break;
+    case portTzsp:
+      step = openTzsp(packet, bytes, cursor, at);
+      break;
+    case portGtpU:
+      step = openGtpU(bytes, cursor, at);
+      break;
+    case portCapwapData:
+      step = openCapwap(packet, bytes, cursor, at);
+      break;
+    case portL2tp:
+      step = openL2tp(bytes, cursor, at);
+      break;
+  }
   return step === Ok ? openTeredo(bytes, cursor, at) : step;
 }
 
-function usesPort(packet: Packet, port: number): boolean {
-  return packet.destinationPort === port || packet.sourcePort === port;
+/**
+ * The port that says which tunnel is tried, or 0. Most are sent to the same port in both directions, from any (RFC 7348,
+ * RFC 8926, 3GPP TS 29.281); from the port alone nothing is concluded, or a sender could choose it to be misread. CAPWAP
+ * and L2TP answer to the port that asked.
+ */
+function tunnelPort(sourcePort: number, destinationPort: number): number {
+  switch (destinationPort) {
+    case portVxlan:
+    case portVxlanLinux:
+      return portVxlan;
+    case portVxlanGpe:
+    case portGeneve:
+    case portTzsp:
+    case portGtpU:
+    case portCapwapData:
+    case portL2tp:
+      return destinationPort;
+    default:
+      return sourcePort === portCapwapData || sourcePort === portL2tp ? sourcePort : 0;
+  }
+}
+
+/** True if a tunnel would be looked for in packets of this flow, in this direction or the other. */
+export function hasTunnelPort({ sourcePort, destinationPort }: Packet): boolean {
+  return tunnelPort(sourcePort, destinationPort) !== 0 || tunnelPort(destinationPort, sourcePort) !== 0;
 }
 
 /**
@@ -171,27 +210,11 @@ export function mayBeUdpTunnel(
   destinationPort: number,
 ): boolean {
   if (end - start < udpTunnelMin) return false;
-  if (isTunnelPort(sourcePort) || isTunnelPort(destinationPort)) return true;
+  if (tunnelPort(sourcePort, destinationPort) !== 0) return true;
   const first = bytes[start]!;
   // Teredo begins with an indication (0) or with IPv6; the latter tells its length, unlike bencode, which begins alike.
   if (first >> 4 === 6) return ((bytes[start + 4]! << 8) | bytes[start + 5]!) + 40 === wireLength;
   return first === 0;
-}
-
-function isTunnelPort(port: number): boolean {
-  switch (port) {
-    case portVxlan:
-    case portVxlanLinux:
-    case portVxlanGpe:
-    case portGeneve:
-    case portCapwapData:
-    case portTzsp:
-    case portGtpU:
-    case portL2tp:
-      return true;
-    default:
-      return false;
-  }
 }
 
 /** Flags with the network identifier bit (the group policy bit may be set as well), last byte reserved. */
