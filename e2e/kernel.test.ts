@@ -4,7 +4,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Download, download, slowUrl, startWeb, webUrl } from './benign.js';
 import { Filter, savedRules } from './filter.js';
-import { Lab, serverV4 } from './lab.js';
+import { clientV4, Lab, serverV4 } from './lab.js';
 import { withoutFilter } from './requirements.js';
 import { handshake, startListener, talk, target, Torrents, webRequest } from './traffic.js';
 
@@ -95,6 +95,41 @@ describe('beside others', { skip: withoutFilter, timeout: 240_000 }, () => {
       `a flow that was let go does not protect the next: ${JSON.stringify(again)}`,
     );
     await filter.stop();
+  });
+
+  test('in a tunnel with one port for all a peer is stopped, whatever else went through before', async (t) => {
+    const inner = { client: '192.168.77.1', server: '192.168.77.2' } as const;
+    const ends = [
+      ['client', clientV4, target],
+      ['server', target, clientV4],
+    ] as const;
+    const ip = (host: 'client' | 'server', words: string): string =>
+      lab.runNow(host, ['ip', ...words.split(' ')]);
+    try {
+      ip('client', 'link add vx0 type vxlan id 42 dstport 4789 srcport 4789 4790');
+    } catch {
+      t.skip('this kernel has no VXLAN');
+      return;
+    }
+    ip('client', 'link del vx0');
+    for (const [host, local, remote] of ends) {
+      ip(
+        host,
+        `link add vx0 type vxlan id 42 local ${local} remote ${remote} dstport 4789 srcport 4789 4790`,
+      );
+      ip(host, `addr add ${inner[host]}/24 dev vx0`);
+      ip(host, 'link set vx0 up');
+    }
+    const filter = await Filter.start(lab, { mode: 'enforce' });
+    // More packets than a flow is looked at, none of which can be BitTorrent, in the one connection that the kernel sees.
+    await lab.run('client', ['ping', '-q', '-c', '200', '-i', '0.01', inner.server]);
+    const peer = await talk(lab, handshake, 0, 4, inner.server);
+    assert.deepEqual([peer.outcome, peer.received], ['timeout', 0], JSON.stringify(peer));
+    const page = await talk(lab, webRequest, 0, 10, inner.server);
+    assert.equal(page.outcome, 'end', JSON.stringify(page));
+    await filter.stop();
+    assert.deepEqual([...new Set(filter.alerts().map(({ kind }) => kind))], ['peer']);
+    for (const [host] of ends) ip(host, 'link del vx0');
   });
 
   test('--local: client and filter on the same host', async () => {

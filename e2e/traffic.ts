@@ -43,10 +43,16 @@ export async function startListener(lab: Lab): Promise<Running> {
 }
 
 /** Connects from a chosen port (0: any), sends bytes, and tells how it went within `seconds`. */
-export async function talk(lab: Lab, bytes: Uint8Array, localPort = 0, seconds = 5): Promise<TalkResult> {
+export async function talk(
+  lab: Lab,
+  bytes: Uint8Array,
+  localPort = 0,
+  seconds = 5,
+  address = target,
+): Promise<TalkResult> {
   const words = [
     String(localPort),
-    target,
+    address,
     String(targetPort),
     Buffer.from(bytes).toString('hex'),
     String(seconds),
