@@ -136,6 +136,22 @@ test('the directions of a tunnel may name two networks, and equal addresses of t
   assert.equal(plain.find(down(0)), without);
 });
 
+test('flows that differ in their tunnels alone are few, whatever a sender puts there', () => {
+  const flows = table(4096);
+  const from = ['10.0.0.1', 1] as const;
+  const to = ['10.0.0.2', 2] as const;
+  for (let i = 1; i <= 2000; i++) {
+    const network = fakePacket({ from, to, tunnel: ['1.1.1.1', '2.2.2.2', i] });
+    if (flows.find(network) < 0) insert(flows, network, 0);
+    // The words of an IPv6 address may cancel each other.
+    const word = i.toString(16);
+    const outer = fakePacket({ from, to, tunnel: [`2001:db8::${word}:0:${word}`, '2001:db8::2'] });
+    if (flows.find(outer) < 0) insert(flows, outer, 0);
+  }
+  assert.ok(flows.size <= 40, `${flows.size} flows`);
+  assert.ok(flows.longestChain() <= 40, `${flows.longestChain()} in a chain`);
+});
+
 test('a sender cannot aim its flows at one chain, whatever the seed', () => {
   for (const hashSeed of [1, 77, 0x12345678]) {
     const flows = new t.FlowTable({ flowsMax: 4096, hashSeed, onEnd: () => undefined });

@@ -69,6 +69,11 @@ export type Ending = 'closed' | 'idle' | 'evicted' | 'end-of-input';
 const rowsAt = 48;
 /** Words of a link: hash, and next slot of the same chain or -1. */
 const linkStride = 2;
+/**
+ * Flows that differ in nothing but their tunnels. One more counts as one of them: outer addresses and networks are the
+ * sender's to choose, and thousands of equal keys would make a chain of thousands.
+ */
+const alikeMax = 8;
 const sampleSlots = 16;
 const sweepSlots = 32;
 
@@ -155,6 +160,7 @@ export class FlowTable {
     const words = this.words;
     const links = this.#links;
     let anyNetwork = false;
+    let alike = 0;
     for (;;) {
       let slot = this.#heads[hash & this.#mask]!;
       while (slot >= 0) {
@@ -165,10 +171,10 @@ export class FlowTable {
           words[k + keyPorts] === ports &&
           words[k + keyMeta] === meta &&
           words[k + keyTunnel] === tunnel &&
-          this.#sameAddresses(packet, k, forward) &&
-          (tunnel === 0 || sameTunnel(this.outer, slot, packet, anyNetwork))
+          this.#sameAddresses(packet, k, forward)
         ) {
-          return slot;
+          if (tunnel === 0 || sameTunnel(this.outer, slot, packet, anyNetwork)) return slot;
+          if (++alike === alikeMax) return slot;
         }
         slot = links[link + 1]!;
       }
