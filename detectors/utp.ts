@@ -68,7 +68,7 @@ const stepMax = 20 * second;
 const answerMax = 30 * second;
 const answerSlack = second / 10;
 /** Time that has to pass before a time difference can be told from a clock, and how closely clocks keep pace. */
-const clockTicksMin = second / 500;
+const clockTicksMin = second / 200;
 const driftSlack = 200;
 /** Packets in flight: how far an acknowledgement may be from the sequence number that was seen last. */
 const flightMax = 512;

@@ -99,7 +99,7 @@ export class Engine {
       if (idle || (packet.protocol === protocolTcp && this.#isNewConnection(packet, slot))) {
         if (!idle) this.inspector.beginnings.keep(slot);
         flows.end(slot, idle ? 'idle' : 'closed');
-        slot = flows.find(packet);
+        slot = -1;
       }
     }
     if (slot < 0) slot = this.#newFlow(packet, frame, file);

@@ -34,9 +34,10 @@ export function sameTunnel(outer: Int32Array, slot: number, packet: Packet, anyN
   if (!fromClient && !isOuter(outer, packet, o + destination, o + source)) return false;
   const own = o + (fromClient ? networkOfClient : networkOfServer);
   if (outer[own] === packet.tunnelId) return true;
-  if (outer[own] !== unknownNetwork) return false;
-  const other = o + (fromClient ? networkOfServer : networkOfClient);
-  if (!anyNetwork && outer[other] !== packet.tunnelId) return false;
+  const isOfOther = outer[o + (fromClient ? networkOfServer : networkOfClient)] === packet.tunnelId;
+  const isUnknown = outer[own] === unknownNetwork;
+  // A stray packet may have brought another number; the flow's own is believed again.
+  if (anyNetwork ? !isUnknown && !isOfOther : !isUnknown || !isOfOther) return false;
   outer[own] = packet.tunnelId;
   return true;
 }

@@ -70,8 +70,8 @@ const rowsAt = 48;
 /** Words of a link: hash, and next slot of the same chain or -1. */
 const linkStride = 2;
 /**
- * Flows that differ in nothing but their tunnels. One more counts as one of them: outer addresses and networks are the
- * sender's to choose, and thousands of equal keys would make a chain of thousands.
+ * Flows that differ in nothing but their tunnels; one more ends the oldest. Outer addresses and networks are the sender's
+ * to choose, and thousands of equal keys would make a chain of thousands.
  */
 const alikeMax = 8;
 const sampleSlots = 16;
@@ -118,6 +118,8 @@ export class FlowTable {
   #hand = 0;
   #endCursor = 0;
   #hash = 0;
+  /** The flow that makes room for the one that `find` did not find, because too many are alike; else -1. */
+  #crowded = -1;
 
   /** @throws InvariantError if flowsMax is outside its limits. */
   constructor(options: FlowTableOptions) {
@@ -157,11 +159,13 @@ export class FlowTable {
     const tunnel = packet.depth === 0 ? 0 : tunnelKey(packet);
     const hash = this.#hashOf(packet, meta, ports, tunnel, forward);
     this.#hash = hash;
+    this.#crowded = -1;
     const words = this.words;
     const links = this.#links;
     let anyNetwork = false;
-    let alike = 0;
     for (;;) {
+      let alike = 0;
+      let oldest = -1;
       let slot = this.#heads[hash & this.#mask]!;
       while (slot >= 0) {
         const k = slot * wordStride;
@@ -174,19 +178,26 @@ export class FlowTable {
           this.#sameAddresses(packet, k, forward)
         ) {
           if (tunnel === 0 || sameTunnel(this.outer, slot, packet, anyNetwork)) return slot;
-          if (++alike === alikeMax) return slot;
+          alike++;
+          oldest = slot;
         }
         slot = links[link + 1]!;
       }
       // The other direction of a tunnel may name another network: asked only when nobody has this one.
-      if (tunnel === 0 || packet.tunnelId === 0 || anyNetwork) return -1;
+      if (tunnel === 0 || packet.tunnelId === 0 || anyNetwork) {
+        if (alike >= alikeMax) this.#crowded = oldest;
+        return -1;
+      }
       anyNetwork = true;
     }
   }
 
   /** Makes a flow of the packet that `find` did not find; ends another one when the table is full. */
   insert(packet: Packet, frame: number, file: number): number {
-    if (this.size === this.capacity) this.#evict(packet);
+    if (this.#crowded >= 0) {
+      this.evicted++;
+      this.end(this.#crowded, 'evicted');
+    } else if (this.size === this.capacity) this.#evict(packet);
     const slot = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#highWater++;
     this.size++;
     const words = this.words;

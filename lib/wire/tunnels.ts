@@ -192,9 +192,18 @@ function tunnelPort(sourcePort: number, destinationPort: number): number {
   }
 }
 
-/** True if a tunnel would be looked for in packets of this flow, in this direction or the other. */
+/**
+ * True if tunnelled packets are to be expected in this flow, in this direction or the other. TZSP is none of them: it
+ * brings copies of what was overheard, and its port is one that systems give to clients.
+ */
 export function hasTunnelPort({ sourcePort, destinationPort }: Packet): boolean {
-  return tunnelPort(sourcePort, destinationPort) !== 0 || tunnelPort(destinationPort, sourcePort) !== 0;
+  return (
+    isCarrier(tunnelPort(sourcePort, destinationPort)) || isCarrier(tunnelPort(destinationPort, sourcePort))
+  );
+}
+
+function isCarrier(port: number): boolean {
+  return port !== 0 && port !== portTzsp;
 }
 
 /**
