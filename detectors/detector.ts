@@ -6,6 +6,7 @@
 
 import { isGet, mayBecomeHttp, requestHeadWasOpen } from '../lib/wire/http.js';
 import { PeerList } from '../lib/wire/peer-list.js';
+import { hexDecode } from '../lib/wire/text.js';
 
 /** `GET` and the space behind it. */
 const getLength = 4;
@@ -230,6 +231,11 @@ export function noteInfoHash(view: View, bytes: Uint8Array, from: number, length
   const { infoHash } = view;
   for (let i = 0; i < length; i++) infoHash[i] = bytes[from + i]!;
   view.infoHashLength = length;
+}
+
+/** Notes the info-hash written as hexadecimal digits at `[from, to)`, 40 or 64 of them. */
+export function noteHexInfoHash(view: View, bytes: Uint8Array, from: number, to: number): void {
+  if (hexDecode(bytes, from, to, view.infoHash)) view.infoHashLength = (to - from) / 2;
 }
 
 /** Notes the client software named at `[from, to)`, cut to 32 bytes. */

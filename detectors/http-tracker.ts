@@ -21,6 +21,7 @@ import {
 import {
   ascii,
   decimal,
+  hexDecode,
   hexDigit,
   isAlphanumeric,
   isCounter,
@@ -124,14 +125,7 @@ function readPeerId(view: View, bytes: Uint8Array, end: number): boolean {
 
 /** Decodes an info-hash of 40 hexadecimal digits into `view.infoHash`; false if it is none. */
 function readHexHash(view: View, bytes: Uint8Array, at: number, to: number): boolean {
-  if (to - at !== hexHashBytes) return false;
-  for (let i = 0; i < hashBytes; i++) {
-    const high = hexDigit(bytes[at + 2 * i]!);
-    const low = hexDigit(bytes[at + 2 * i + 1]!);
-    if (high < 0 || low < 0) return false;
-    view.infoHash[i] = high * 16 + low;
-  }
-  return true;
+  return to - at === hexHashBytes && hexDecode(bytes, at, to, view.infoHash);
 }
 
 /** Notes the User-Agent, else the readable beginning of the peer-id that `readPeerId` left in `view.client`. */
@@ -171,8 +165,7 @@ function cutFinding(bytes: Uint8Array, path: number, query: number, hash: number
     escapes++;
     binary ||= isBinary(bytes[i + 1]!);
   }
-  const isFirst =
-    startsWith(bytes, query, hash, names[infoHash]!) && hash - query === names[infoHash]!.length;
+  const isFirst = hash - query === names[infoHash]!.length;
   if ((escapes >= 3 && binary) || (isFirst && raw)) return isScrape ? scrapeProof : announceProof;
   return end - hash >= 3 && bytes[hash] === percent && isBinary(bytes[hash + 1]!) ? hashOnly : -1;
 }

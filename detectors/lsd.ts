@@ -3,11 +3,11 @@
  * Infohash, sent to 239.192.152.143:6771 or [ff15::efc0:988f]:6771. The address is not asked for: the request line
  * with an info-hash says it all, and clients may be set to other ports.
  */
-import { ascii, decimal, isDigit, startsWith } from '../lib/wire/text.js';
+import { ascii, decimal, hexDigit, isDigit, startsWith } from '../lib/wire/text.js';
 import {
   nearMiss,
   No,
-  noteInfoHash,
+  noteHexInfoHash,
   yesInPayload,
   type Detector,
   type Outcome,
@@ -69,7 +69,7 @@ function readHeaders(view: View, bytes: Uint8Array, start: number, end: number):
     at++;
   }
   if (hash >= 0 && port) {
-    noteHexHash(view, bytes, hash, digits);
+    noteHexInfoHash(view, bytes, hash, hash + digits);
     return yesInPayload(view, announced, start, Math.min(end, hash + digits));
   }
   // The request line is BEP 14's own; a capture that cut the datagram leaves nothing else it could be.
@@ -101,26 +101,10 @@ function skipSpaces(bytes: Uint8Array, at: number, end: number): number {
   return at;
 }
 
-function hexValue(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-}
-
 /** Number of hex digits from `at`, counted up to one more than the longest hash has. */
 function hexRun(bytes: Uint8Array, at: number, end: number): number {
   const limit = Math.min(end, at + hexDigitsV2 + 1);
   let i = at;
-  while (i < limit && hexValue(bytes[i]!) >= 0) i++;
+  while (i < limit && hexDigit(bytes[i]!) >= 0) i++;
   return i - at;
-}
-
-/** Turns the digits into bytes inside the view, then notes them there. */
-function noteHexHash(view: View, bytes: Uint8Array, at: number, digits: number): void {
-  const length = digits / 2;
-  const hash = view.infoHash;
-  for (let i = 0; i < length; i++) {
-    hash[i] = (hexValue(bytes[at + 2 * i]!) << 4) | hexValue(bytes[at + 2 * i + 1]!);
-  }
-  noteInfoHash(view, hash, 0, length);
 }

@@ -5,16 +5,23 @@
  * bytes). No public host has such a name, which has no dot; a device might call itself so. Hence strong and no proof: the
  * memory of other flows (a tracker named this peer) or a second item decides. Peers offer no application protocol.
  */
-import { hexDigit } from '../lib/wire/text.js';
 import { ClientHello, NoHello, OpenHello } from '../lib/wire/tls-hello.js';
-import { More, nearMiss, No, yesInOpening, type Detector, type Outcome, type View } from './detector.js';
+import {
+  More,
+  nearMiss,
+  No,
+  noteHexInfoHash,
+  yesInOpening,
+  type Detector,
+  type Outcome,
+  type View,
+} from './detector.js';
 
 const greeted = 0;
 
 const withProtocols = 0;
 
 const nameDigits = 40;
-const hashBytes = nameDigits / 2;
 
 const hello = new ClientHello();
 
@@ -39,9 +46,7 @@ export const peerTls: Detector = {
     if (!isInfoHash(hello.bytes, hello.nameStart, hello.nameEnd)) return No;
     if (hello.protocolsEnd > hello.protocolsStart) return nearMiss(view, withProtocols);
     if (outcome === OpenHello) return More;
-    for (let i = 0, at = hello.nameStart; i < hashBytes; i++, at += 2)
-      view.infoHash[i] = (hexDigit(hello.bytes[at]!) << 4) | hexDigit(hello.bytes[at + 1]!);
-    view.infoHashLength = hashBytes;
+    noteHexInfoHash(view, hello.bytes, hello.nameStart, hello.nameEnd);
     const from = hello.inStream(opening, hello.nameStart);
     return yesInOpening(view, greeted, from, hello.inStream(opening, hello.nameEnd - 1) + 1);
   },

@@ -1,9 +1,14 @@
 /** Where a TCP stream begins, as far as its first segments tell: reordered, or with a gap before them. */
-import { flagRebasedClient, flagSynClient, isFromStart, sFlags, sInspected } from '../flow/table.js';
+import { flagRebasedClient, flagSynClient, sFlags, sInspected } from '../flow/table.js';
 import { openingBytes } from '../limits.js';
 
 /** Payload packets of a side by which an earlier one than its first may still arrive. */
 const earlierPackets = 2;
+
+/** True if this side's stream is known from its first byte on: its SYN was seen, and no gap is open behind it. */
+export function isFromStart(flags: number, side: number): boolean {
+  return ((flags >> side) & (flagSynClient | flagRebasedClient)) === flagSynClient;
+}
 
 /**
  * True if, on a side whose SYN was not seen, this segment shows that the first seen one was not the stream's first: it

@@ -20,7 +20,6 @@ import {
   flagRelayed,
   flagRenumbered,
   flagTraced,
-  isFromStart,
   sBase,
   sConsumed,
   sEvidence,
@@ -45,7 +44,7 @@ import type { Negotiation } from '../wire/negotiation.js';
 import { socksDatagramHeader } from '../wire/socks.js';
 import { payloadFromOpening, Wrapped, type InnerStreams } from './wrapped.js';
 import { Beginnings, mayBegin } from './beginnings.js';
-import { beginsEarlier, closeGap, opensGap } from './gaps.js';
+import { beginsEarlier, closeGap, isFromStart, opensGap } from './gaps.js';
 
 /** Follows one flow through the engine, for `swarmgate explain`. */
 export interface Tracer {

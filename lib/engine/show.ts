@@ -1,16 +1,9 @@
 /** What detectors are shown of a packet, and where its bytes are kept. */
 import type { View } from '../../detectors/detector.js';
 import type { OpeningPool } from '../flow/openings.js';
-import {
-  isFromStart,
-  packetsOf,
-  sConsumed,
-  sFlags,
-  sInspected,
-  sOpening,
-  wordStride,
-} from '../flow/table.js';
+import { packetsOf, sConsumed, sFlags, sInspected, sOpening, wordStride } from '../flow/table.js';
 import { protocolTcp, type Packet } from '../wire/packet.js';
+import { isFromStart } from './gaps.js';
 
 /** Fills the view with a packet's payload and with what is kept of both sides; `s` is the flow's row in words. */
 export function showPayload(

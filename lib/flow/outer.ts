@@ -37,7 +37,7 @@ export function sameTunnel(outer: Int32Array, slot: number, packet: Packet, anyN
   const isOfOther = outer[o + (fromClient ? networkOfServer : networkOfClient)] === packet.tunnelId;
   const isUnknown = outer[own] === unknownNetwork;
   // A stray packet may have brought another number; the flow's own is believed again.
-  if (anyNetwork ? !isUnknown && !isOfOther : !isUnknown || !isOfOther) return false;
+  if (!(anyNetwork ? isUnknown || isOfOther : isUnknown && isOfOther)) return false;
   outer[own] = packet.tunnelId;
   return true;
 }

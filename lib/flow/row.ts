@@ -84,11 +84,6 @@ export const flagBaseServer = 32;
 export const flagFinClient = 64;
 export const flagFinServer = 128;
 export const flagReset = 256;
-/** True if this side's stream is known from its first byte on: its SYN was seen, and no gap is open behind it. */
-export function isFromStart(flags: number, side: number): boolean {
-  return ((flags >> side) & (flagSynClient | flagRebasedClient)) === flagSynClient;
-}
-
 /** Nothing is asked about this flow any more. */
 export const flagDone = 512;
 export const flagTunnelled = 1024;

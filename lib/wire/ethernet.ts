@@ -30,7 +30,7 @@ const etherMplsUpstream = 0x8848;
 const etherPppoeSession = 0x8864;
 const etherPpp = 0x880b;
 /** Smaller values are a length (IEEE 802.3 clause 3.2.6). */
-const etherTypeMin = 0x0600;
+export const etherTypeMin = 0x0600;
 
 const sapIp = 0x06;
 const sapSnap = 0xaa;

@@ -5,6 +5,7 @@ import {
   ascii,
   decimal,
   find,
+  hexDecode,
   hexDigit,
   indexOfByte,
   isBeginningOf,
@@ -76,4 +77,12 @@ test('whole numbers are written in decimal', () => {
     const end = writeDecimal(into, 1, value);
     assert.equal(Buffer.from(into.subarray(1, end)).toString(), `${value}`);
   }
+});
+
+test('hexadecimal digits of either case are decoded, others refuse the whole', () => {
+  const into = new Uint8Array(4);
+  assert.equal(hexDecode(fromText('x00fFa5'), 1, 7, into), true);
+  assert.deepEqual([...into], [0x00, 0xff, 0xa5, 0]);
+  for (const text of ['0g', 'g0', '00-1'])
+    assert.equal(hexDecode(fromText(text), 0, text.length, into), false, text);
 });

@@ -129,6 +129,17 @@ export function writeDecimal(into: Uint8Array, at: number, value: number): numbe
   return at;
 }
 
+/** Turns the hexadecimal digits `[start, end)`, an even number, into bytes of `into`; false if one is none. */
+export function hexDecode(bytes: Uint8Array, start: number, end: number, into: Uint8Array): boolean {
+  for (let at = start, i = 0; at < end; at += 2, i++) {
+    const high = hexDigit(bytes[at]!);
+    const low = hexDigit(bytes[at + 1]!);
+    if (high < 0 || low < 0) return false;
+    into[i] = high * 16 + low;
+  }
+  return true;
+}
+
 /**
  * Decodes percent-encoded text (RFC 3986 section 2.1) from `[start, end)` into `into` and answers its length; -1 if an
  * escape is malformed or the text is longer than `into`.

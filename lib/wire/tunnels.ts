@@ -32,7 +32,7 @@ import {
   tunnelVxlanGpe,
   word,
 } from './cursor.js';
-import { decodeEtherType, ethernetHeader } from './ethernet.js';
+import { decodeEtherType, ethernetHeader, etherTypeMin } from './ethernet.js';
 import { Ok, OtherProtocol, type Packet } from './packet.js';
 import { decodeWrappedWifi } from './wifi.js';
 
@@ -78,8 +78,6 @@ const greAcknowledgement = 0x0080;
 const greVersionMask = 0x0007;
 /** Transparent Ethernet bridging. */
 const etherBridged = 0x6558;
-/** Smaller values are no EtherType. */
-const etherTypeMin = 0x0600;
 const greTypePpp = 0x880b;
 const greTypeErspan = 0x88be;
 const greTypeErspan3 = 0x22eb;
@@ -141,33 +139,31 @@ export function openUdpTunnel(packet: Packet, bytes: Uint8Array, cursor: Cursor)
   const at = packet.payloadStart;
   const end = packet.payloadEnd;
   if (end - at < udpTunnelMin) return Ok;
-  let step = Ok as Step;
   cursor.end = end;
   cursor.wireEnd = at + packet.payloadWireLength;
+  const step = openAtPort(packet, bytes, cursor, at);
+  return step === Ok ? openTeredo(bytes, cursor, at) : step;
+}
+
+function openAtPort(packet: Packet, bytes: Uint8Array, cursor: Cursor, at: number): Step {
   switch (tunnelPort(packet.sourcePort, packet.destinationPort)) {
     case portVxlan:
-      step = openVxlan(bytes, cursor, at);
-      break;
+      return openVxlan(bytes, cursor, at);
     case portVxlanGpe:
-      step = openVxlanGpe(bytes, cursor, at);
-      break;
+      return openVxlanGpe(bytes, cursor, at);
     case portGeneve:
-      step = openGeneve(packet, bytes, cursor, at);
-      break;
+      return openGeneve(packet, bytes, cursor, at);
     case portTzsp:
-      step = openTzsp(packet, bytes, cursor, at);
-      break;
+      return openTzsp(packet, bytes, cursor, at);
     case portGtpU:
-      step = openGtpU(bytes, cursor, at);
-      break;
+      return openGtpU(bytes, cursor, at);
     case portCapwapData:
-      step = openCapwap(packet, bytes, cursor, at);
-      break;
+      return openCapwap(packet, bytes, cursor, at);
     case portL2tp:
-      step = openL2tp(bytes, cursor, at);
-      break;
+      return openL2tp(bytes, cursor, at);
+    default:
+      return Ok;
   }
-  return step === Ok ? openTeredo(bytes, cursor, at) : step;
 }
 
 /**
