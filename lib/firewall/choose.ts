@@ -1,6 +1,7 @@
 /** Which backend to use, found out by asking this machine's kernel, and how to get rid of the rules of all of them. */
 import { FirewallError, type BackendName, type Firewall, type RuleSet } from './firewall.js';
 import { IptablesFirewall, iptablesVersion, kernelHasIpv6, type FrontEnd } from './iptables.js';
+import type { Acknowledgements } from './iptables-text.js';
 import { MarkField, markMaskDefault } from './marks.js';
 import { NftFirewall, tryNft } from './nft.js';
 import { requireInstance } from './rules.js';
@@ -41,6 +42,11 @@ export async function tryBackend(
     if (error instanceof FirewallError) return error;
     throw error;
   }
+}
+
+/** Whether iptables, if it works here, can leave acknowledgements to the kernel. @throws FirewallError */
+export async function iptablesAcknowledgements(options: ChooseOptions = {}): Promise<Acknowledgements> {
+  return new IptablesFirewall(options).tryOut(everything);
 }
 
 /**

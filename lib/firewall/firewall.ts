@@ -6,6 +6,7 @@
  *         │                              └─ else ──> save the field to the connection, clear it, go on
  *     SYN of a reused five-tuple ──> forget the connection's field
  *     connection decided ──> accept: go on; drop, reject (enforce only): do it
+ *     TCP acknowledgement without payload ──> go on
  *     else ──> queue, by address pair, bypass
  *
  * Promises: one transaction; foreign rules, chains and mark bits are never touched; `remove` leaves nothing behind and

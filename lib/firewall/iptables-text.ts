@@ -4,7 +4,8 @@
  *     mangle FORWARD (INPUT, OUTPUT)
  *       -> SWARMGATE      decided, or a packet that came back, or else
  *            -> SWARMGATE-D   decided: forget on SYN, and then like the others
- *            -> SWARMGATE-U   which packets of undecided flows
+ *            -> back          acknowledgements without payload (acknowledgements.ts)
+ *            -> SWARMGATE-U   which other packets of undecided flows
  *                 -> SWARMGATE-Q   the queue
  *       -> SWARMGATE-E    packets that came back: saves a decision to the connection, clears our field of the packet
  *       ... the administrator's rules
@@ -24,11 +25,15 @@
  * next table" (iptables-extensions(8), NFQUEUE): while Swarmgate is dead and its rules still stand, the administrator's
  * rules in mangle behind ours do not see undecided packets. The same holds for packets that a full queue lets pass.
  */
+import { acknowledgementBytecode } from './acknowledgements.js';
 import type { RuleSet } from './firewall.js';
 import { markBlocked, markDrop, markPass, markReject } from './marks.js';
 import { chainNames, hooksOf, icmpProtocols, queuedProtocols, type Hook } from './rules.js';
 
 export type TableName = 'mangle' | 'filter';
+
+/** Whether acknowledgements are left to the kernel: not where it lacks the match `bpf` (module xt_bpf). */
+export type Acknowledgements = 'left' | 'queued';
 
 /** One of our jumps: the built-in chain, what it matches, and where it goes. */
 export interface Jump {
@@ -62,17 +67,18 @@ function jumps(rules: RuleSet, target: string, condition = ''): Jump[] {
   }));
 }
 
-export function tablePlans(rules: RuleSet): TablePlan[] {
-  return rules.enforce ? [manglePlan(rules), filterPlan(rules)] : [manglePlan(rules)];
+export function tablePlans(rules: RuleSet, acknowledgements: Acknowledgements): TablePlan[] {
+  const mangle = manglePlan(rules, acknowledgements);
+  return rules.enforce ? [mangle, filterPlan(rules)] : [mangle];
 }
 
-function manglePlan(rules: RuleSet): TablePlan {
+function manglePlan(rules: RuleSet, acknowledgements: Acknowledgements): TablePlan {
   const { main, decided, undecided, queue, end, stamp } = chainNames(rules.instance);
   return {
     table: 'mangle',
     chains: [main, decided, undecided, queue, end, stamp],
     rules: [
-      ...mainRules(rules),
+      ...mainRules(rules, acknowledgements),
       ...decidedRules(rules),
       ...selection(rules),
       ...queueRules(rules),
@@ -84,13 +90,16 @@ function manglePlan(rules: RuleSet): TablePlan {
 }
 
 /** A packet without a connection (INVALID, NOTRACK) fits no rule about the connection's mark, with `!` or without. */
-function mainRules({ instance, mark }: RuleSet): string[] {
+function mainRules({ instance, mark }: RuleSet, acknowledgements: Acknowledgements): string[] {
   const { main, decided, undecided } = chainNames(instance);
   const mask = mark.maskText;
   const set = `! --mark 0x0/${mask}`;
   return [
     `-A ${main} -m connmark ${set} -g ${decided}`,
     `-A ${main} -m mark ${set} -j RETURN`,
+    ...(acknowledgements === 'left'
+      ? [`-A ${main} -p tcp -m bpf --bytecode "${acknowledgementBytecode}" -j RETURN`]
+      : []),
     `-A ${main} -g ${undecided}`,
   ];
 }
@@ -160,8 +169,8 @@ function filterPlan(rules: RuleSet): TablePlan {
 }
 
 /** The rule set as written into empty tables, for people. */
-export function iptablesScript(rules: RuleSet): string {
-  const sections = tablePlans(rules).map((plan) => section(plan, { deletions: [], leading: () => 0 }));
+export function iptablesScript(rules: RuleSet, acknowledgements: Acknowledgements): string {
+  const sections = tablePlans(rules, acknowledgements).map((plan) => section(plan, { deletions: [], leading: () => 0 }));
   const head =
     `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}.\n` +
     '# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.\n';

@@ -5,8 +5,17 @@ import { chooseFirewall, removeEverything, showEverything, tryBackend } from './
 import { IptablesFirewall, type FrontEnd } from './iptables.js';
 import { MarkField } from './marks.js';
 import { cannotMakeNamespaces, hasProgram, Network, ruleSet } from './testing.js';
+import { Tools, type ToolResult } from './tools.js';
 
 const skip = cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed');
+
+/** A kernel without the match `bpf` (module xt_bpf), in the words of iptables-restore. */
+class WithoutBpf extends Tools {
+  override run(program: string, words: readonly string[], input = ''): Promise<ToolResult> {
+    if (!input.includes('-m bpf')) return super.run(program, words, input);
+    return Promise.resolve({ status: 2, stdout: '', stderr: "Couldn't load match `bpf'" });
+  }
+}
 
 /** Without dates and counters. */
 const bare = (text: string): string => text.replace(/^#.*\n/gm, '').replace(/\[\d+:\d+\]/g, '[]');
@@ -65,6 +74,25 @@ function rulesTests(frontEnd: FrontEnd): void {
     await firewall.remove('default');
     assert.equal(tables(), untouched);
     await firewall.remove('default');
+  });
+
+  test('a kernel that cannot tell acknowledgements gets the other rules, and every process knows them', async () => {
+    const lacking = new WithoutBpf(['ip', 'netns', 'exec', net.router]);
+    const without = new IptablesFirewall({ tools: lacking, frontEnd });
+    assert.equal(await without.tryOut(rules), 'queued');
+    assert.equal(await firewall.tryOut(rules), 'left');
+    await firewall.install(rules);
+    const whole = tables();
+    await without.install(rules);
+    const unstamped = (text: string): string => text.replace(/^-A SWARMGATE-S .*\n/gm, '');
+    assert.equal(unstamped(tables()), unstamped(whole).replace(/^.*-m bpf.*\n/gm, ''));
+    assert.equal(await without.check(rules), 'intact');
+    assert.equal(await firewall.check(rules), 'intact');
+    assert.equal(await firewall.check(ruleSet({ queueCount: 2 })), 'damaged');
+    iptables('-t mangle -F SWARMGATE-Q');
+    assert.equal(await firewall.check(rules), 'damaged');
+    await firewall.install(rules);
+    assert.equal(tables(), whole);
   });
 
   test('damage is noticed and mended', async () => {

@@ -16,7 +16,14 @@ import {
   type ListedTable,
   type OwnPart,
 } from './iptables-listing.js';
-import { iptablesScript, section, tablePlans, type Jump, type TablePlan } from './iptables-text.js';
+import {
+  iptablesScript,
+  section,
+  tablePlans,
+  type Acknowledgements,
+  type Jump,
+  type TablePlan,
+} from './iptables-text.js';
 import { chainNames, digest, requireInstance, requireSound } from './rules.js';
 import { toolError, Tools, type ToolResult } from './tools.js';
 
@@ -53,16 +60,18 @@ export class IptablesFirewall implements Firewall {
 
   render(rules: RuleSet): string {
     requireSound(rules);
-    return iptablesScript(rules);
+    return iptablesScript(rules, 'left');
   }
 
   async install(rules: RuleSet): Promise<void> {
-    const text = this.render(rules);
+    requireSound(rules);
     for (const family of this.#families) {
-      const tables = await this.#list(family);
-      await this.#restore(family, installation(rules, tables));
+      const used = await eitherWay(async (acknowledgements) => {
+        // Looked at anew: what failed may have done the part for one table.
+        await this.#restore(family, installation(rules, await this.#list(family), acknowledgements));
+      });
       const listed = digest(ownText(ownParts(await this.#list(family), rules.instance)));
-      await this.#restore(family, stampInput(rules.instance, digest(text), listed));
+      await this.#restore(family, stampInput(rules.instance, digest(iptablesScript(rules, used)), listed));
     }
   }
 
@@ -92,7 +101,8 @@ export class IptablesFirewall implements Firewall {
   }
 
   async examine(rules: RuleSet): Promise<RulesReport> {
-    const expected = digest(this.render(rules));
+    requireSound(rules);
+    const expected = ways.map((acknowledgements) => digest(iptablesScript(rules, acknowledgements)));
     const problems: string[] = [];
     let found = false;
     for (const family of this.#families) {
@@ -115,15 +125,24 @@ export class IptablesFirewall implements Firewall {
     return texts.join('');
   }
 
-  /** @throws FirewallError unless this kernel takes the rules; a chain is made for the question and removed. */
-  async tryOut(rules: RuleSet): Promise<void> {
+  /**
+   * A chain is made for the question and removed.
+   * @returns whether acknowledgements are left to the kernel, in both families
+   * @throws FirewallError unless this kernel takes the rules
+   */
+  async tryOut(rules: RuleSet): Promise<Acknowledgements> {
+    const used: Acknowledgements[] = [];
     for (const family of this.#families) {
-      try {
-        await this.#restore(family, trialInput(rules));
-      } finally {
-        await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
-      }
+      const way = await eitherWay(async (acknowledgements) => {
+        try {
+          await this.#restore(family, trialInput(rules, acknowledgements));
+        } finally {
+          await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
+        }
+      });
+      used.push(way);
     }
+    return used.includes('queued') ? 'queued' : 'left';
   }
 
   #run(family: Family, tool: 'save' | 'restore', words: readonly string[], input = ''): Promise<ToolResult> {
@@ -142,6 +161,23 @@ export class IptablesFirewall implements Firewall {
   }
 }
 
+/** In the order in which they are tried. */
+const ways = ['left', 'queued'] as const;
+
+/** The first way in which `attempt` succeeds. @throws what it threw the first time, if none does */
+async function eitherWay(attempt: (way: Acknowledgements) => Promise<void>): Promise<Acknowledgements> {
+  const errors: unknown[] = [];
+  for (const way of ways) {
+    try {
+      await attempt(way);
+      return way;
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  throw errors[0];
+}
+
 /** Without IPv6 (not built, or ipv6.disable=1) this file is not there. */
 export function kernelHasIpv6(): boolean {
   return existsSync('/proc/net/if_inet6');
@@ -154,9 +190,13 @@ function ownOf(parts: readonly OwnPart[], table: string): OwnPart | undefined {
 const deletion = (rule: string): string => rule.replace(/^-A /, '-D ');
 
 /** What makes the tables hold these rules and nothing else of this instance. */
-export function installation(rules: RuleSet, tables: readonly ListedTable[]): string {
+export function installation(
+  rules: RuleSet,
+  tables: readonly ListedTable[],
+  acknowledgements: Acknowledgements,
+): string {
   const parts = ownParts(tables, rules.instance);
-  const plans = tablePlans(rules);
+  const plans = tablePlans(rules, acknowledgements);
   const stale = parts.filter(({ table }) => !plans.some((plan) => plan.table === table));
   return removal(stale) + plans.map((plan) => tableInstallation(plan, parts, tables)).join('');
 }
@@ -199,14 +239,15 @@ function problemsOf(
   rules: RuleSet,
   tables: readonly ListedTable[],
   parts: readonly OwnPart[],
-  expected: string,
+  expected: readonly string[],
 ): string[] {
   if (parts.length === 0) return ['nothing is installed'];
   const stamp = /rules=([0-9a-f]{16}):listed=([0-9a-f]{16})/.exec(ownOf(parts, 'mangle')?.stamp ?? '');
   if (stamp === null) return ['the rules are not complete'];
-  if (stamp[1] !== expected) return ['the rules were installed with other settings'];
+  if (!expected.includes(stamp[1]!)) return ['the rules were installed with other settings'];
   if (stamp[2] !== digest(ownText(parts))) return ['the rules were changed after they were installed'];
-  return tablePlans(rules).flatMap((plan) => misplaced(plan, tables));
+  // The jumps are the same either way.
+  return tablePlans(rules, 'left').flatMap((plan) => misplaced(plan, tables));
 }
 
 /** Rules before ours could take packets away from us, and would run twice on a packet that comes back. */
@@ -239,9 +280,9 @@ const trialEnd = ['mangle', 'filter']
   .join('');
 
 /** Every rule once, in chains that nothing jumps to. */
-function trialInput(rules: RuleSet): string {
+function trialInput(rules: RuleSet, acknowledgements: Acknowledgements): string {
   const own = new RegExp(`^-A ${chainNames(rules.instance).main}\\S* `);
-  return tablePlans(rules)
+  return tablePlans(rules, acknowledgements)
     .map(({ table, rules: lines }) => {
       const copies = lines
         .filter((line) => !/-[jg] SWARMGATE/.test(line))

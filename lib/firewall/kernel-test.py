@@ -5,6 +5,7 @@ queue NUMBER MASK PLAN   PLAN is words: go (NF_ACCEPT), or pass accept drop reje
 serve                    echoes TCP and UDP on port 5001, both families
 tcp ADDRESS [SOURCEPORT] prints ok, reset, timeout or refused
 udp ADDRESS              prints ok, timeout or refused
+segments ADDRESS SEGMENT sends TCP segments outside of any connection, each FLAGS:OPTIONWORDS:PAYLOADBYTES
 """
 import ctypes, os, socket, struct, sys, threading
 
@@ -101,10 +102,27 @@ def client(kind, address, source_port=0):
         return 'timeout'
 
 
+def segments(address, plans):
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    raw.connect((address, 0))
+    addresses = socket.inet_pton(family, raw.getsockname()[0]) + socket.inet_pton(family, address)
+    for i, (flags, options, payload) in enumerate([int(word, 0) for word in plan.split(':')] for plan in plans):
+        head = struct.pack('!HHIIBBHHH', 40_100 + i, 5001, 1000, 2000, (5 + options) << 4, flags, 1024, 0, 0)
+        segment = head + b'\x01' * (4 * options) + b'x' * payload
+        even = addresses + struct.pack('!HH', socket.IPPROTO_TCP, len(segment)) + segment + b'\0' * (len(segment) % 2)
+        total = sum(struct.unpack(f'!{len(even) // 2}H', even))
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        raw.send(segment[:16] + struct.pack('!H', total ^ 0xFFFF) + segment[18:])
+
+
 command, *words = sys.argv[1:]
 if command == 'queue':
     queue(int(words[0]), int(words[1], 0), words[2:])
 elif command == 'serve':
     serve()
+elif command == 'segments':
+    segments(words[0], words[1:])
 else:
     print(client(command, words[0], *map(int, words[1:])))

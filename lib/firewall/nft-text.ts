@@ -12,6 +12,7 @@
  * `queue num a-b` without `fanout` picks the queue by a hash of the address pair, the same for both directions (linux:
  * nft_queue.c, nfqueue_hash). Marks are computed with constants only: register with register needs Linux 6.13.
  */
+import { acknowledgementRules } from './acknowledgements.js';
 import type { RuleSet } from './firewall.js';
 import { markAccept, markDrop, markPass, markReject, type MarkValue } from './marks.js';
 import { hooksOf, icmpProtocols, queuedProtocols, tableName, type Hook } from './rules.js';
@@ -55,6 +56,7 @@ function tableText(rules: RuleSet): string {
     inspectChain(rules),
     returnedChain(rules),
     decidedChain(rules),
+    acknowledgementChain(),
     queueChain(rules),
   ];
   const text = chains
@@ -95,6 +97,7 @@ function inspectChain(rules: RuleSet): string[] {
     '# The SYN of a used five-tuple begins a new flow.',
     `tcp flags & (fin | syn | rst | ack) == syn ${isSet('ct', rules)} ${clear('ct', rules)}`,
     `${isSet('ct', rules)} goto decided`,
+    'tcp flags & (fin | syn | rst | ack) == ack jump acknowledgement',
     ...selection(rules),
   ]);
 }
@@ -145,6 +148,10 @@ function refuseChain(): string[] {
     'meta l4proto tcp reject with tcp reset',
     'reject with icmpx type port-unreachable',
   ]);
+}
+
+function acknowledgementChain(): string[] {
+  return chain('acknowledgement', ['# Without payload there is nothing to look at.', ...acknowledgementRules]);
 }
 
 function queueChain({ queueFirst, queueCount }: RuleSet): string[] {

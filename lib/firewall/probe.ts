@@ -1,6 +1,6 @@
 /** What `swarmgate doctor` asks about the kernel's rules: which backend works, what is missing, what is in the way. */
 import { existsSync, readFileSync } from 'node:fs';
-import { tryBackend, type ChooseOptions } from './choose.js';
+import { iptablesAcknowledgements, tryBackend, type ChooseOptions } from './choose.js';
 import { iptablesConflicts, nftConflicts, type Finding } from './conflicts.js';
 import type { RuleSet } from './firewall.js';
 import { kernelHasIpv6 } from './iptables.js';
@@ -49,7 +49,15 @@ async function backendFindings(options: ChooseOptions): Promise<Finding[]> {
           message: `${name} cannot be used: ${reason.message}`,
           mend: nft === null || iptables === null ? null : mendOf(name, reason),
         };
-  return [one('nft', nft), one('iptables', iptables)];
+  const findings = [one('nft', nft), one('iptables', iptables)];
+  if (nft !== null && iptables === null && (await iptablesAcknowledgements(options)) === 'queued')
+    findings.push({
+      code: 'no-bpf-match',
+      level: 'warning',
+      message: 'iptables has no match `bpf`: acknowledgements without payload are queued too, which only costs speed',
+      mend: 'modprobe xt_bpf',
+    });
+  return findings;
 }
 
 function mendOf(name: string, reason: Error & { code?: string }): string | null {

@@ -30,6 +30,7 @@ test('iptables: the whole text', () => {
 :SWARMGATE-S - [0:0]
 -A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -g SWARMGATE-D
 -A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
+-A SWARMGATE -p tcp -m bpf --bytecode "30,48 0 0 0,116 0 0 4,21 0 13 4,177 0 0 0,40 0 0 6,69 23 0 16383,80 0 0 13,84 0 0 23,21 0 20 16,80 0 0 12,116 0 0 2,84 0 0 60,12 0 0 0,7 0 0 0,40 0 0 2,29 12 13 0,21 0 12 6,48 0 0 6,21 0 10 6,48 0 0 53,84 0 0 23,21 0 7 16,48 0 0 52,116 0 0 2,84 0 0 60,7 0 0 0,40 0 0 4,29 0 1 0,6 0 0 1,6 0 0 0" -j RETURN
 -A SWARMGATE -g SWARMGATE-U
 -A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
 -A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -g SWARMGATE-U
@@ -84,6 +85,7 @@ table inet swarmgate_node-1 {
 		# The SYN of a used five-tuple begins a new flow.
 		tcp flags & (fin | syn | rst | ack) == syn ct mark and 0x700 != 0x0 ct mark set ct mark and 0xfffff8ff
 		ct mark and 0x700 != 0x0 goto decided
+		tcp flags & (fin | syn | rst | ack) == ack jump acknowledgement
 		goto undecided
 	}
 
@@ -109,6 +111,20 @@ table inet swarmgate_node-1 {
 		meta l4proto { 1, 58 } accept
 		meta l4proto tcp reject with tcp reset
 		reject with icmpx type port-unreachable
+	}
+
+	chain acknowledgement {
+		# Without payload there is nothing to look at.
+		ip frag-off & 0x3fff == 0 ip hdrlength 5 ip length 40 tcp doff 5 accept
+		ip frag-off & 0x3fff == 0 ip hdrlength 5 ip length 52 tcp doff 8 accept
+		ip frag-off & 0x3fff == 0 ip hdrlength 5 ip length 64 tcp doff 11 accept
+		ip frag-off & 0x3fff == 0 ip hdrlength 5 ip length 72 tcp doff 13 accept
+		ip frag-off & 0x3fff == 0 ip hdrlength 5 ip length 80 tcp doff 15 accept
+		ip6 nexthdr tcp ip6 length 20 tcp doff 5 accept
+		ip6 nexthdr tcp ip6 length 32 tcp doff 8 accept
+		ip6 nexthdr tcp ip6 length 44 tcp doff 11 accept
+		ip6 nexthdr tcp ip6 length 52 tcp doff 13 accept
+		ip6 nexthdr tcp ip6 length 60 tcp doff 15 accept
 	}
 
 	chain undecided {
@@ -178,7 +194,7 @@ test('property: a text is refused, or holds only characters that mean what they 
       }
       // nft's braces, quotes and operators; none of $ ` \ * ? ~ or anything outside printable ASCII.
       assert.match(nft.render(rules), /^[A-Za-z0-9 \t\n#:,._{}()&|=!";-]*$/);
-      assert.match(iptables.render(rules), /^[A-Za-z0-9 \n#:,._/*![\]-]*$/);
+      assert.match(iptables.render(rules), /^[A-Za-z0-9 \n#:,._/*![\]"-]*$/);
       for (const name of Object.values({ ...chainNames(rules.instance) })) assert.ok(name.length <= 28);
       for (const line of iptables.render(rules).split('\n'))
         assert.match(line, /^(#.*|\*(mangle|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
@@ -244,7 +260,7 @@ COMMIT
 COMMIT
 `;
   const tables = parseListing(listing);
-  const text = installation(ruleSet({ enforce: false }), tables);
+  const text = installation(ruleSet({ enforce: false }), tables, 'left');
   assert.match(text, /^\*filter\n-D FORWARD -j SWARMGATE\n-F SWARMGATE\n-X SWARMGATE\nCOMMIT\n\*mangle\n/);
   assert.match(
     text,

@@ -85,7 +85,6 @@ const verdictMessagesAt = place('verdictMessages');
 const sendRetriesAt = place('sendRetries');
 const sendFailuresAt = place('sendFailures');
 const reorderedAt = place('reordered');
-const pausesAt = place('pauses');
 const shorteningsAt = place('shortenings');
 
 /** What the addon counts beside the common counters, read in place. `overruns` is in packets: the ids that never arrived. */
@@ -127,11 +126,6 @@ export class NfqueueCounters implements QueueCounters {
   /** Packets whose ids came out of order. No kernel is known to do so; equal verdicts are then no longer put together. */
   get reordered(): number {
     return this.#values[reorderedAt]!;
-  }
-
-  /** Receives that waited 10 microseconds first, because large packets (GSO) came fast and few at a time. */
-  get pauses(): number {
-    return this.#values[pausesAt]!;
   }
 
   /** Times that the queue was made short, because it had been full all the time; each ends when it no longer is. */

@@ -191,33 +191,10 @@ static long settle_all(long rounds, long *packets) {
   return messages;
 }
 
-/* Receives of `packets` each, `gap_nanos` apart, for `times` times; how many of them asked for a pause. */
-static int pauses(struct queue *queue, uint32_t packets, bool has_gso, int64_t gap_nanos, int times) {
-  int wanted = 0;
-  for (int i = 0; i < times; i++) {
-    queue->received_nanos += gap_nanos;
-    if (queue_follow_rate(queue, packets, has_gso)) wanted++;
-  }
-  return wanted;
-}
-
 static void fail_unless(bool holds, const char *what) {
   if (holds) return;
   fprintf(stderr, "%s\n", what);
   exit(1);
-}
-
-/* Pauses come with many large packets in small batches, and with nothing else. */
-static void check_pauses(void) {
-  struct queue *queue = new_queue(-1);
-  queue->received_nanos = 1000000000;
-  fail_unless(pauses(queue, 1, true, 200000, 1000) == 0, "5 thousand packets a second, and a pause");
-  fail_unless(pauses(queue, 1, true, 20000, 1000) > 900, "50 thousand packets a second, one at a time, and no pause");
-  fail_unless(pauses(queue, 1, false, 20000, 1000) == 0, "small packets alone, and a pause");
-  fail_unless(pauses(queue, PACKETS, true, 20000, 1000) == 0, "batches fill by themselves, and a pause");
-  pauses(queue, 1, true, 20000, 1000);
-  fail_unless(pauses(queue, 1, true, 5000000, 100) == 0, "a pause after packets became few");
-  free_queue(queue);
 }
 
 static uint32_t buffer_of(int fd) {
@@ -281,7 +258,6 @@ static void check_backlog(void) {
 int main(int argc, char **argv) {
   const long rounds = argc > 1 ? atol(argv[1]) : 100000;
   long packets = 0;
-  check_pauses();
   check_backlog();
   const long read = read_damaged(rounds);
   const long messages = settle_all(rounds / 10, &packets);

@@ -89,7 +89,6 @@ export const counterNames = [
   'sendRetries',
   'sendFailures',
   'reordered',
-  'pauses',
   'shortenings',
 ] as const;
 

@@ -9,10 +9,8 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 
-#define TIMER_RESOLUTION_NANOS_MAX 1000
 
 static bool failed(struct queue_info *info, enum step step) {
   info->error = errno;
@@ -142,12 +140,6 @@ bool queue_open(struct queue *queue, const struct queue_options *options, const 
   queue->slot_bytes = options->slot_bytes;
   queue->arrays = *arrays;
   prepare_slots(queue);
-  /* Without high-resolution timers a pause lasts a tick, milliseconds. */
-  struct timespec resolution = {0};
-  queue->can_pause = clock_getres(CLOCK_MONOTONIC, &resolution) == 0 && resolution.tv_sec == 0 &&
-                     resolution.tv_nsec <= TIMER_RESOLUTION_NANOS_MAX;
-  /* Of this thread, whose waits the kernel may otherwise prolong by 50 microseconds (prctl(2)). */
-  if (queue->can_pause) prctl(PR_SET_TIMERSLACK, 1);
   return open_with_best_flags(queue, options, info);
 }
 

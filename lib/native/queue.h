@@ -38,7 +38,6 @@ enum counter {
   COUNTER_SEND_RETRIES,
   COUNTER_SEND_FAILURES,
   COUNTER_REORDERED,
-  COUNTER_PAUSES,
   COUNTER_SHORTENINGS,
   COUNTERS
 };
@@ -105,13 +104,6 @@ struct queue {
   /* Monotonic clock, nanoseconds: when the wall clock was last looked at, and when the batch in hand was received. */
   int64_t wall_read_nanos;
   int64_t received_nanos;
-  /* Packets since `rate_nanos`; whether as many came in the last span that a pause before the next batch pays. */
-  int64_t rate_nanos;
-  uint32_t rate_packets;
-  bool is_busy;
-  /* The next receive waits a moment first, and whether this kernel's timers are fine enough for one. */
-  bool wants_pause;
-  bool can_pause;
   /* Of the socket, half of what the kernel granted; whether it has less now, because the queue was full for long. */
   uint32_t buffer_bytes;
   bool is_short;
@@ -138,13 +130,6 @@ int queue_receive(struct queue *queue);
 
 /* Reads the message of `length` bytes in `slot` into element `index` of the arrays. True if it is a packet. */
 bool queue_read_message(struct queue *queue, uint32_t slot, uint32_t length, uint32_t index);
-
-/*
- * Tells the queue that `packets` were received at `received_nanos`, large ones (GSO) among them or not. True when the next
- * receive should wait a moment: a transfer comes fast and few packets at a time, and each batch costs a wake-up and a
- * cold start. Small packets alone are not made to wait.
- */
-bool queue_follow_rate(struct queue *queue, uint32_t packets, bool has_gso);
 
 /*
  * Tells the queue that so many messages of so many bytes in all were received; none after a time-out. Makes the socket's

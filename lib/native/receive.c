@@ -13,10 +13,6 @@
 /* The packets' time follows the wall clock when that has jumped ahead by more than this (a router without a battery). */
 #define CLOCK_JUMP_MICROS 2000000
 #define WALL_CLOCK_NANOS 1000000000
-/* Busy is a packet per 125 microseconds (8,000 a second) over a millisecond. */
-#define RATE_SPAN_NANOS 1000000
-#define PACKET_NANOS_BUSY 125000
-#define PAUSE_NANOS 10000
 
 static uint16_t read16(const uint8_t *at) {
   uint16_t value;
@@ -217,35 +213,14 @@ static int receive_messages(struct queue *queue) {
   return 0;
 }
 
-bool queue_follow_rate(struct queue *queue, uint32_t packets, bool has_gso) {
-  queue->rate_packets += packets;
-  const int64_t span = queue->received_nanos - queue->rate_nanos;
-  if (span >= RATE_SPAN_NANOS) {
-    queue->is_busy = (int64_t)queue->rate_packets * PACKET_NANOS_BUSY >= span;
-    queue->rate_nanos = queue->received_nanos;
-    queue->rate_packets = 0;
-  }
-  return has_gso && queue->is_busy && packets <= queue->batch_packets / 2;
-}
-
-static void pause_for_more(struct queue *queue) {
-  if (!queue->wants_pause || !queue->can_pause || queue->receive_flags == MSG_DONTWAIT) return;
-  queue->wants_pause = false;
-  const struct timespec moment = {.tv_nsec = PAUSE_NANOS};
-  nanosleep(&moment, NULL);
-  count(queue, COUNTER_PAUSES, 1);
-}
-
 int queue_receive(struct queue *queue) {
   if (queue->fd < 0) return -EBADF;
   if (queue->count != 0) return -EBUSY;
   if (queue->unsent_bytes != 0 && queue_flush(queue) != 0) return 0;
-  pause_for_more(queue);
   const int received = receive_messages(queue);
   if (received < 0) return received;
   uint32_t packets = 0;
   uint64_t bytes = 0;
-  bool has_gso = false;
   for (uint32_t slot = 0; slot < (uint32_t)received; slot++) {
     bytes += queue->messages[slot].msg_len;
     if (queue_read_message(queue, slot, queue->messages[slot].msg_len, packets)) packets++;
@@ -253,11 +228,7 @@ int queue_receive(struct queue *queue) {
   queue_follow_backlog(queue, (uint32_t)received, bytes);
   if (packets == 0) return 0;
   const double time_micros = packet_time_micros(queue);
-  for (uint32_t i = 0; i < packets; i++) {
-    queue->arrays.time_micros[i] = time_micros;
-    has_gso |= (queue->arrays.flags[i] & PACKET_GSO) != 0;
-  }
+  for (uint32_t i = 0; i < packets; i++) queue->arrays.time_micros[i] = time_micros;
   queue->count = packets;
-  queue->wants_pause = queue_follow_rate(queue, packets, has_gso);
   return (int)packets;
 }
