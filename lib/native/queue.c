@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/time.h>
 
-
 static bool failed(struct queue_info *info, enum step step) {
   info->error = errno;
   info->step = step;
