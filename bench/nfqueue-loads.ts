@@ -85,24 +85,56 @@ interface IperfResult {
   };
 }
 
-async function tcp(network: BenchNetwork, seconds: number): Promise<Figures> {
+interface Transfer {
+  readonly gigabits: number;
+  readonly retransmits: number;
+  readonly seen: number | null;
+}
+
+/** One transfer; by the sender's default without `control`. */
+async function transfer(network: BenchNetwork, seconds: number, control?: string): Promise<Transfer> {
   const server = network.spawn('right', 'iperf3', ['-s', '-1']);
   const gone = once(server, 'exit');
   await sleep(300);
   try {
     const before = await network.seen();
-    const printed = await network.output('left', 'iperf3', ['-c', sinkHost, '-t', String(seconds), '-J']);
+    const words = [
+      '-c',
+      sinkHost,
+      '-t',
+      String(seconds),
+      '-J',
+      ...(control === undefined ? [] : ['-C', control]),
+    ];
+    const printed = await network.output('left', 'iperf3', words);
     const seen = await network.seen();
     const { end } = JSON.parse(printed) as IperfResult;
     return {
       gigabits: end.sum_received.bits_per_second / 1e9,
       retransmits: end.sum_sent.retransmits ?? Number.NaN,
-      ...(seen === null || before === null ? {} : { tcpSeen: seen - before }),
+      seen: seen === null || before === null ? null : seen - before,
     };
   } finally {
     server.kill('SIGKILL');
     await gone;
   }
+}
+
+/** By the machine's default congestion control, and by cubic and reno where the kernel has them. */
+async function tcp(network: BenchNetwork, seconds: number): Promise<Figures> {
+  const { gigabits, retransmits, seen } = await transfer(network, seconds);
+  const by = async (control: string): Promise<number | null> =>
+    network.congestionControls.includes(control)
+      ? (await transfer(network, seconds, control)).gigabits
+      : null;
+  const cubic = await by('cubic');
+  const reno = await by('reno');
+  return {
+    ...{ gigabits, retransmits },
+    ...(seen === null ? {} : { tcpSeen: seen }),
+    ...(cubic === null ? {} : { gigabitsCubic: cubic }),
+    ...(reno === null ? {} : { gigabitsReno: reno }),
+  };
 }
 
 /** TCP alone: so short that all consumers are measured within the same minute. */

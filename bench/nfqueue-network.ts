@@ -42,6 +42,9 @@ export class BenchNetwork {
   readonly #net = new Namespaces();
   readonly #children = new Set<ChildProcess>();
   readonly #socket: string;
+  /** What a sender of TCP can be told to use, and what it uses by itself. */
+  readonly congestionControls: readonly string[];
+  readonly congestionControl: string;
   #consumer: { what: Consumer; child: ChildProcess | null; answers: Interface | null } | null = null;
 
   /** @param socket path of the control socket of a consumer that is counted 'by-status' */
@@ -61,6 +64,9 @@ export class BenchNetwork {
     // Without this, the first packets of a run are lost while the neighbour is asked for its address.
     this.#net.run('left', `ping -c 2 -i 0.2 -W 1 -q ${sinkHost}`);
     this.spawn('right', builtPath('echo'), ['serve', String(echoPort)]);
+    const setting = (key: string): string => this.#net.run('left', `sysctl -n net.ipv4.tcp_${key}`).trim();
+    this.congestionControls = setting('available_congestion_control').split(' ');
+    this.congestionControl = setting('congestion_control');
   }
 
   /** At once, whatever runs. */

@@ -22,10 +22,13 @@ export interface Figures {
   readonly idleLate?: number;
   readonly halfMedian?: number;
   readonly halfLate?: number;
+  /** By the congestion control that is the machine's default. */
   readonly gigabits?: number;
   readonly retransmits?: number;
   /** Packets of the transfer that user space saw. */
   readonly tcpSeen?: number;
+  readonly gigabitsCubic?: number;
+  readonly gigabitsReno?: number;
 }
 
 export interface MemoryFigures {
@@ -47,6 +50,8 @@ export interface QueueResults {
   readonly machine: Machine;
   readonly rounds: Rounds;
   readonly memory: MemoryFigures | null;
+  /** The machine's default for TCP. */
+  readonly congestionControl?: string;
 }
 
 /** The smallest value that `share` of all values do not exceed. */
@@ -109,6 +114,8 @@ const timeColumns: readonly Column[] = [
   { title: 'beside conntrack', key: 'gigabits', digits: 1, beside: names.conntrack },
   { title: 'retransmits', key: 'retransmits', digits: 0 },
   { title: 'seen packets', key: 'tcpSeen', digits: 0 },
+  { title: 'by cubic Gbit/s', key: 'gigabitsCubic', digits: 1, beside: names.none },
+  { title: 'by reno Gbit/s', key: 'gigabitsReno', digits: 1, beside: names.none },
 ];
 
 function cell(rounds: Rounds, name: string, { key, digits, scale = 1, beside }: Column): string {
@@ -174,8 +181,20 @@ export function targets({ rounds, memory }: QueueResults): Target[] {
     ),
     target('TCP, inspected and held, beside no queue', ratio(hold, none, 'gigabits'), ['>=', 0.85], ''),
     target('TCP, inspected and held, beside conntrack', ratio(hold, conntrack, 'gigabits'), ['>=', 0.85], ''),
+    target(
+      'TCP by reno, inspected and held, beside no queue',
+      ratio(hold, none, 'gigabitsReno'),
+      ['>=', 0.85],
+      '',
+    ),
     target('TCP, offloaded, beside no queue', ratio(swarmgate, none, 'gigabits'), ['>=', 0.97], ''),
     target('TCP, offloaded, beside conntrack', ratio(swarmgate, conntrack, 'gigabits'), ['>=', 0.97], ''),
+    target(
+      'TCP by reno, offloaded, beside no queue',
+      ratio(swarmgate, none, 'gigabitsReno'),
+      ['>=', 0.97],
+      '',
+    ),
     target(
       'added round trip, idle, median',
       compared(rounds, [swarmgate, none], 'idleMedian', difference),
@@ -251,6 +270,8 @@ function figuresOf(rounds: Rounds): Figure[] {
     ['idleMedian', 'µs', less],
     ['halfLate', 'µs', less],
     ['gigabits', 'Gbit/s', more],
+    ['gigabitsCubic', 'Gbit/s', more],
+    ['gigabitsReno', 'Gbit/s', more],
   ];
   return [...rounds.keys()].flatMap((name) =>
     units
@@ -261,7 +282,7 @@ function figuresOf(rounds: Rounds): Figure[] {
 
 /** The tables, figures and targets of a run. */
 export function queueOutcome(results: QueueResults): Outcome {
-  const { machine, rounds, memory } = results;
+  const { machine, rounds, memory, congestionControl = 'not known' } = results;
   const measured = (key: keyof Figures): number =>
     Math.max(
       0,
@@ -275,6 +296,7 @@ export function queueOutcome(results: QueueResults): Outcome {
       ]),
       tableOf(rounds, 'Round trips of a UDP echo, and TCP', timeColumns, [
         `TCP: medians of ${measured('gigabits')} rounds. In brackets: times "${names.none}", then times "${names.conntrack}".`,
+        `The first TCP columns by the sender's default congestion control, which is ${congestionControl} here.`,
       ]),
       ...workerTables(rounds, machine.cores),
       ...(memory === null ? [] : [memoryTable(memory)]),

@@ -124,7 +124,7 @@ export async function benchQueue({ repeat, seconds, only }: QueuePlan): Promise<
     let memory: MemoryFigures | null = null;
     if (only === null || only.includes(names.swarmgate))
       memory = await attempt('memory', () => measureMemory(network, byDefault));
-    return { machine, rounds, memory };
+    return { machine, rounds, memory, congestionControl: network.congestionControl };
   });
 }
 

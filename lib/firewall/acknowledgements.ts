@@ -95,15 +95,15 @@ function assembled(instructions: readonly Instruction[]): string {
 /** Words of four bytes in a TCP header: none behind the fixed part, a timestamp, and one to three ranges of SACK with it. */
 const usualDataOffsets = [5, 8, 11, 13, 15];
 const ipv4HeaderWords = 5;
+const unfragmented = `ip frag-off & 0x${fragmentBits.toString(16)} == 0 ip hdrlength ${ipv4HeaderWords}`;
 
 /**
  * For nft, which cannot add: the usual lengths of such packets' headers, one rule for each, in a chain for packets with
  * ACK alone. Others go to the queue.
  */
 export const acknowledgementRules: readonly string[] = [
-  ...usualDataOffsets.map((words) => {
-    const length = 4 * (ipv4HeaderWords + words);
-    return `ip frag-off & ${`0x${fragmentBits.toString(16)}`} == 0 ip hdrlength ${ipv4HeaderWords} ip length ${length} tcp doff ${words} accept`;
-  }),
+  ...usualDataOffsets.map(
+    (words) => `${unfragmented} ip length ${4 * (ipv4HeaderWords + words)} tcp doff ${words} accept`,
+  ),
   ...usualDataOffsets.map((words) => `ip6 nexthdr tcp ip6 length ${4 * words} tcp doff ${words} accept`),
 ];

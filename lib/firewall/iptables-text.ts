@@ -170,7 +170,9 @@ function filterPlan(rules: RuleSet): TablePlan {
 
 /** The rule set as written into empty tables, for people. */
 export function iptablesScript(rules: RuleSet, acknowledgements: Acknowledgements): string {
-  const sections = tablePlans(rules, acknowledgements).map((plan) => section(plan, { deletions: [], leading: () => 0 }));
+  const sections = tablePlans(rules, acknowledgements).map((plan) =>
+    section(plan, { deletions: [], leading: () => 0 }),
+  );
   const head =
     `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}.\n` +
     '# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.\n';

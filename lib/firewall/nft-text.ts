@@ -151,7 +151,10 @@ function refuseChain(): string[] {
 }
 
 function acknowledgementChain(): string[] {
-  return chain('acknowledgement', ['# Without payload there is nothing to look at.', ...acknowledgementRules]);
+  return chain('acknowledgement', [
+    '# Without payload there is nothing to look at.',
+    ...acknowledgementRules,
+  ]);
 }
 
 function queueChain({ queueFirst, queueCount }: RuleSet): string[] {

@@ -54,7 +54,8 @@ async function backendFindings(options: ChooseOptions): Promise<Finding[]> {
     findings.push({
       code: 'no-bpf-match',
       level: 'warning',
-      message: 'iptables has no match `bpf`: acknowledgements without payload are queued too, which only costs speed',
+      message:
+        'iptables has no match `bpf`: acknowledgements without payload are queued too, which only costs speed',
       mend: 'modprobe xt_bpf',
     });
   return findings;
