@@ -92,8 +92,11 @@ function assembled(instructions: readonly Instruction[]): string {
   return [`${instructions.length}`, ...lines].join(',');
 }
 
-/** Words of four bytes in a TCP header: none behind the fixed part, a timestamp, and one to three ranges of SACK with it. */
-const usualDataOffsets = [5, 8, 11, 13, 15];
+/**
+ * Words of four bytes in a TCP header: nothing behind the fixed part; one to four ranges of SACK (8, 10, 12, 14; RFC 2018); a
+ * timestamp alone (8; RFC 7323) and with one to three ranges (11, 13, 15).
+ */
+const usualDataOffsets = [5, 8, 10, 11, 12, 13, 14, 15];
 const ipv4HeaderWords = 5;
 const unfragmented = `ip frag-off & 0x${fragmentBits.toString(16)} == 0 ip hdrlength ${ipv4HeaderWords}`;
 

@@ -89,6 +89,10 @@ function manglePlan(rules: RuleSet, acknowledgements: Acknowledgements): TablePl
   };
 }
 
+export function acknowledgementRule(chain: string): string {
+  return `-A ${chain} -p tcp -m bpf --bytecode "${acknowledgementBytecode}" -j RETURN`;
+}
+
 /** A packet without a connection (INVALID, NOTRACK) fits no rule about the connection's mark, with `!` or without. */
 function mainRules({ instance, mark }: RuleSet, acknowledgements: Acknowledgements): string[] {
   const { main, decided, undecided } = chainNames(instance);
@@ -97,9 +101,7 @@ function mainRules({ instance, mark }: RuleSet, acknowledgements: Acknowledgemen
   return [
     `-A ${main} -m connmark ${set} -g ${decided}`,
     `-A ${main} -m mark ${set} -j RETURN`,
-    ...(acknowledgements === 'left'
-      ? [`-A ${main} -p tcp -m bpf --bytecode "${acknowledgementBytecode}" -j RETURN`]
-      : []),
+    ...(acknowledgements === 'left' ? [acknowledgementRule(main)] : []),
     `-A ${main} -g ${undecided}`,
   ];
 }
@@ -175,7 +177,10 @@ export function iptablesScript(rules: RuleSet, acknowledgements: Acknowledgement
   );
   const head =
     `# Swarmgate, instance ${rules.instance}: ${rules.enforce ? 'enforce' : 'monitor'}.\n` +
-    '# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.\n';
+    '# For iptables-restore --noflush -w and ip6tables-restore --noflush -w.\n' +
+    (acknowledgements === 'left'
+      ? '# Where they lack the match bpf, leave out the line with it: acknowledgements are then queued too.\n'
+      : '');
   return head + sections.join('');
 }
 

@@ -9,11 +9,19 @@ import { Tools, type ToolResult } from './tools.js';
 
 const skip = cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed');
 
-/** A kernel without the match `bpf` (module xt_bpf), in the words of iptables-restore. */
-class WithoutBpf extends Tools {
+/** Tools that refuse rules with one of these words, `times` times, as iptables-restore does where a module is missing. */
+class Without extends Tools {
+  times = Number.POSITIVE_INFINITY;
+  constructor(
+    prefix: readonly string[],
+    private readonly refused: RegExp,
+  ) {
+    super(prefix);
+  }
   override run(program: string, words: readonly string[], input = ''): Promise<ToolResult> {
-    if (!input.includes('-m bpf')) return super.run(program, words, input);
-    return Promise.resolve({ status: 2, stdout: '', stderr: "Couldn't load match `bpf'" });
+    const word = this.refused.exec(input)?.[0];
+    if (word === undefined || this.times-- <= 0) return super.run(program, words, input);
+    return Promise.resolve({ status: 2, stdout: '', stderr: `Couldn't load \`${word}'` });
   }
 }
 
@@ -42,6 +50,7 @@ function rulesTests(frontEnd: FrontEnd): void {
   const tables = (): string =>
     bare(net.run(net.router, `iptables${frontEnd}-save`)) +
     bare(net.run(net.router, `ip6tables${frontEnd}-save`));
+  const lacking = (words: RegExp): Without => new Without(['ip', 'netns', 'exec', net.router], words);
   const iptables = (words: string): string => net.run(net.router, `iptables${frontEnd} ${words}`);
   beforeEach(async () => {
     await firewall.remove('default');
@@ -77,9 +86,9 @@ function rulesTests(frontEnd: FrontEnd): void {
   });
 
   test('a kernel that cannot tell acknowledgements gets the other rules, and every process knows them', async () => {
-    const lacking = new WithoutBpf(['ip', 'netns', 'exec', net.router]);
-    const without = new IptablesFirewall({ tools: lacking, frontEnd });
+    const without = new IptablesFirewall({ tools: lacking(/bpf/), frontEnd });
     assert.equal(await without.tryOut(rules), 'queued');
+    assert.match(without.notes.join(), /^iptables has no match "bpf".*,ip6tables has no/);
     assert.equal(await firewall.tryOut(rules), 'left');
     await firewall.install(rules);
     const whole = tables();
@@ -93,6 +102,21 @@ function rulesTests(frontEnd: FrontEnd): void {
     assert.equal(await firewall.check(rules), 'damaged');
     await firewall.install(rules);
     assert.equal(tables(), whole);
+  });
+
+  test('nothing else that fails is taken for a missing match', async () => {
+    const passing = lacking(/bpf/);
+    passing.times = 1;
+    await new IptablesFirewall({ tools: passing, frontEnd }).install(rules);
+    const found = tables();
+    assert.equal(found.split('-m bpf').length, 3, 'in both families');
+    const busy = lacking(/RETURN/);
+    const failed = (pattern: RegExp) => (error: Error & { code?: string }) =>
+      error.code === 'firewall-failed' && pattern.test(error.message);
+    await assert.rejects(new IptablesFirewall({ tools: busy, frontEnd }).install(rules), failed(/RETURN/));
+    assert.equal(tables(), found);
+    const noQueue = new IptablesFirewall({ tools: lacking(/bpf|NFQUEUE/), frontEnd });
+    await assert.rejects(noQueue.tryOut(rules), failed(/NFQUEUE/));
   });
 
   test('damage is noticed and mended', async () => {

@@ -17,6 +17,7 @@ import {
   type OwnPart,
 } from './iptables-listing.js';
 import {
+  acknowledgementRule,
   iptablesScript,
   section,
   tablePlans,
@@ -48,7 +49,8 @@ export class IptablesFirewall implements Firewall {
   readonly #tools: Tools;
   readonly #frontEnd: FrontEnd;
   readonly #families: readonly Family[];
-  readonly notes: readonly string[];
+  readonly notes: string[];
+  readonly #ways = new Map<Family, Acknowledgements>();
 
   constructor({ tools = new Tools(), frontEnd = '', hasIpv6 = kernelHasIpv6 }: IptablesOptions = {}) {
     this.#tools = tools;
@@ -66,10 +68,8 @@ export class IptablesFirewall implements Firewall {
   async install(rules: RuleSet): Promise<void> {
     requireSound(rules);
     for (const family of this.#families) {
-      const used = await eitherWay(async (acknowledgements) => {
-        // Looked at anew: what failed may have done the part for one table.
-        await this.#restore(family, installation(rules, await this.#list(family), acknowledgements));
-      });
+      const used = await this.#acknowledgements(family);
+      await this.#restore(family, installation(rules, await this.#list(family), used));
       const listed = digest(ownText(ownParts(await this.#list(family), rules.instance)));
       await this.#restore(family, stampInput(rules.instance, digest(iptablesScript(rules, used)), listed));
     }
@@ -133,16 +133,42 @@ export class IptablesFirewall implements Firewall {
   async tryOut(rules: RuleSet): Promise<Acknowledgements> {
     const used: Acknowledgements[] = [];
     for (const family of this.#families) {
-      const way = await eitherWay(async (acknowledgements) => {
-        try {
-          await this.#restore(family, trialInput(rules, acknowledgements));
-        } finally {
-          await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
-        }
-      });
+      const way = await this.#acknowledgements(family);
+      await this.#try(family, trialInput(rules, way));
       used.push(way);
     }
     return used.includes('queued') ? 'queued' : 'left';
+  }
+
+  async #try(family: Family, input: string): Promise<void> {
+    try {
+      await this.#restore(family, input);
+    } finally {
+      await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
+    }
+  }
+
+  /** Asked once for each family. @throws FirewallError if no rule at all can be tried */
+  async #acknowledgements(family: Family): Promise<Acknowledgements> {
+    const known = this.#ways.get(family);
+    if (known !== undefined) return known;
+    const takes = (await this.#takesMatch(family)) || (await this.#takesMatch(family));
+    const way = takes ? 'left' : 'queued';
+    if (!takes)
+      this.notes.push(`${family} has no match "bpf": acknowledgements without payload are queued too`);
+    this.#ways.set(family, way);
+    return way;
+  }
+
+  /** False if a rule with the match is refused and one without it is taken: whatever else fails is not blamed on the match. */
+  async #takesMatch(family: Family): Promise<boolean> {
+    try {
+      await this.#try(family, trialOf(acknowledgementRule(trialChain)));
+      return true;
+    } catch {
+      await this.#try(family, trialOf(`-A ${trialChain} -p tcp -j RETURN`));
+      return false;
+    }
   }
 
   #run(family: Family, tool: 'save' | 'restore', words: readonly string[], input = ''): Promise<ToolResult> {
@@ -161,22 +187,8 @@ export class IptablesFirewall implements Firewall {
   }
 }
 
-/** In the order in which they are tried. */
+/** What another process may have installed. */
 const ways = ['left', 'queued'] as const;
-
-/** The first way in which `attempt` succeeds. @throws what it threw the first time, if none does */
-async function eitherWay(attempt: (way: Acknowledgements) => Promise<void>): Promise<Acknowledgements> {
-  const errors: unknown[] = [];
-  for (const way of ways) {
-    try {
-      await attempt(way);
-      return way;
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  throw errors[0];
-}
 
 /** Without IPv6 (not built, or ipv6.disable=1) this file is not there. */
 export function kernelHasIpv6(): boolean {
@@ -278,6 +290,11 @@ const trialChain = `SWARMGATE-TRY-${process.pid}`;
 const trialEnd = ['mangle', 'filter']
   .map((table) => `*${table}\n:${trialChain} - [0:0]\n-X ${trialChain}\nCOMMIT\n`)
   .join('');
+
+/** One rule, in a chain that nothing jumps to. */
+function trialOf(rule: string): string {
+  return `*mangle\n:${trialChain} - [0:0]\n${rule}\nCOMMIT\n`;
+}
 
 /** Every rule once, in chains that nothing jumps to. */
 function trialInput(rules: RuleSet, acknowledgements: Acknowledgements): string {

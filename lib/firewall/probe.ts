@@ -50,7 +50,9 @@ async function backendFindings(options: ChooseOptions): Promise<Finding[]> {
           mend: nft === null || iptables === null ? null : mendOf(name, reason),
         };
   const findings = [one('nft', nft), one('iptables', iptables)];
-  if (nft !== null && iptables === null && (await iptablesAcknowledgements(options)) === 'queued')
+  const lacksBpf = async (): Promise<boolean> =>
+    (await iptablesAcknowledgements(options).catch(() => null)) === 'queued';
+  if (nft !== null && iptables === null && (await lacksBpf()))
     findings.push({
       code: 'no-bpf-match',
       level: 'warning',

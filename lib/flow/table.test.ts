@@ -275,6 +275,23 @@ test('a flow of few packets that nobody answers ends sooner', () => {
   for (const { packet, soon } of packets) assert.equal(flows.find(packet) === -1, soon);
 });
 
+test('of TCP only a flow without payload: what acknowledges payload is not seen by the inline filter', () => {
+  const flows = table(64, { idleTcpSeconds: 600, idleUdpSeconds: 180 });
+  const packets = (['udp', 'tcp'] as const).map((proto) => {
+    const packet = fakePacket({ proto, from: ['10.0.0.1', 1], to: ['10.0.0.2', 2] });
+    flows.find(packet);
+    const slot = insert(flows, packet, 1000e6);
+    answered(flows, slot, 1, 0);
+    flows.words[slot * t.wordStride + t.sFlags]! |= t.flagPayload;
+    return packet;
+  });
+  age(flows, 1500e6);
+  assert.deepEqual(
+    packets.map((packet) => flows.find(packet) === -1),
+    [true, false],
+  );
+});
+
 test('endAll goes on where it stopped and leaves a table like new', () => {
   const flows = table();
   for (let i = 0; i < 10; i++) {

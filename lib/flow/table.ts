@@ -36,6 +36,7 @@ import {
   flagFinClient,
   flagFinServer,
   flagOffloaded,
+  flagPayload,
   flagReported,
   flagReset,
   flagTunnelled,
@@ -262,17 +263,19 @@ export class FlowTable {
     const s = slot * wordStride;
     if ((this.words[s + sFlags]! & flagOffloaded) !== 0 || this.#isClosed(slot)) return true;
     const tcp = (this.words[s + keyMeta]! & 0xff) === protocolTcp;
-    if (this.#isUnanswered(s))
+    if (this.#isUnanswered(s, tcp))
       return silence > (tcp ? idleUnansweredTcpSeconds : idleUnansweredUdpSeconds) * 1e6;
     return silence > (tcp ? this.#idleTcp : this.#idleUdp);
   }
 
   /**
    * Few packets of one side, about which nothing is known. Where only one direction is captured nothing is answered, but
-   * what goes on there soon has more packets; and what was decided, or nearly, must not be so anew with each packet.
+   * what goes on there soon has more packets; and what was decided, or nearly, must not be so anew with each packet. Of TCP
+   * only flows without payload: the inline filter does not see what acknowledges it.
    */
-  #isUnanswered(s: number): boolean {
+  #isUnanswered(s: number, tcp: boolean): boolean {
     const { words } = this;
+    if (tcp && (words[s + sFlags]! & flagPayload) !== 0) return false;
     const client = words[s + packetsOf]!;
     const server = words[s + packetsOf + 1]!;
     if ((client !== 0 && server !== 0) || client + server > unansweredPacketsMax) return false;
