@@ -98,14 +98,8 @@ async function transfer(network: BenchNetwork, seconds: number, control?: string
   await sleep(300);
   try {
     const before = await network.seen();
-    const words = [
-      '-c',
-      sinkHost,
-      '-t',
-      String(seconds),
-      '-J',
-      ...(control === undefined ? [] : ['-C', control]),
-    ];
+    const words = ['-c', sinkHost, '-t', String(seconds), '-J'];
+    if (control !== undefined) words.push('-C', control);
     const printed = await network.output('left', 'iperf3', words);
     const seen = await network.seen();
     const { end } = JSON.parse(printed) as IperfResult;

@@ -1,6 +1,6 @@
 /**
- * Which packets only acknowledge: TCP without payload, of SYN, FIN, RST and ACK only ACK set (RFC 9293). They are a third
- * to half of the packets of a transfer, and no detector has anything to read in them, so those of undecided flows are
+ * Which packets only acknowledge: TCP without payload, of SYN, FIN, RST and ACK only ACK set (RFC 9293). They are about
+ * a third of the packets of a transfer, and no detector has anything to read in them, so those of undecided flows are
  * left to the kernel. The length in the IP header decides, not the packet's own: padding is no payload. Whatever is not
  * plainly such a packet goes to the queue: fragments, malformed headers, IPv6 with extension headers, packets without a
  * length of their own (RFC 2675, and those that the kernel has merged beyond 64 KiB).

@@ -46,7 +46,7 @@ export async function tryBackend(
 
 /** Whether iptables, if it works here, can leave acknowledgements to the kernel. @throws FirewallError */
 export async function iptablesAcknowledgements(options: ChooseOptions = {}): Promise<Acknowledgements> {
-  return new IptablesFirewall(options).tryOut(everything);
+  return new IptablesFirewall(options).acknowledgements();
 }
 
 /**

@@ -125,19 +125,17 @@ export class IptablesFirewall implements Firewall {
     return texts.join('');
   }
 
-  /**
-   * A chain is made for the question and removed.
-   * @returns whether acknowledgements are left to the kernel, in both families
-   * @throws FirewallError unless this kernel takes the rules
-   */
-  async tryOut(rules: RuleSet): Promise<Acknowledgements> {
-    const used: Acknowledgements[] = [];
-    for (const family of this.#families) {
-      const way = await this.#acknowledgements(family);
-      await this.#try(family, trialInput(rules, way));
-      used.push(way);
-    }
-    return used.includes('queued') ? 'queued' : 'left';
+  /** @throws FirewallError unless this kernel takes the rules; a chain is made for the question and removed. */
+  async tryOut(rules: RuleSet): Promise<void> {
+    for (const family of this.#families)
+      await this.#try(family, trialInput(rules, await this.#acknowledgements(family)));
+  }
+
+  /** 'left' if both families leave them to the kernel; asked in the same way. @throws FirewallError */
+  async acknowledgements(): Promise<Acknowledgements> {
+    for (const family of this.#families)
+      if ((await this.#acknowledgements(family)) === 'queued') return 'queued';
+    return 'left';
   }
 
   async #try(family: Family, input: string): Promise<void> {
@@ -163,10 +161,10 @@ export class IptablesFirewall implements Firewall {
   /** False if a rule with the match is refused and one without it is taken: whatever else fails is not blamed on the match. */
   async #takesMatch(family: Family): Promise<boolean> {
     try {
-      await this.#try(family, trialOf(acknowledgementRule(trialChain)));
+      await this.#try(family, trial('mangle', [acknowledgementRule(trialChain)]));
       return true;
     } catch {
-      await this.#try(family, trialOf(`-A ${trialChain} -p tcp -j RETURN`));
+      await this.#try(family, trial('mangle', [`-A ${trialChain} -p tcp -j RETURN`]));
       return false;
     }
   }
@@ -291,12 +289,12 @@ const trialEnd = ['mangle', 'filter']
   .map((table) => `*${table}\n:${trialChain} - [0:0]\n-X ${trialChain}\nCOMMIT\n`)
   .join('');
 
-/** One rule, in a chain that nothing jumps to. */
-function trialOf(rule: string): string {
-  return `*mangle\n:${trialChain} - [0:0]\n${rule}\nCOMMIT\n`;
+/** Rules in a chain that nothing jumps to. */
+function trial(table: string, rules: readonly string[]): string {
+  return `*${table}\n:${trialChain} - [0:0]\n${rules.map((rule) => `${rule}\n`).join('')}COMMIT\n`;
 }
 
-/** Every rule once, in chains that nothing jumps to. */
+/** Every rule once. */
 function trialInput(rules: RuleSet, acknowledgements: Acknowledgements): string {
   const own = new RegExp(`^-A ${chainNames(rules.instance).main}\\S* `);
   return tablePlans(rules, acknowledgements)
@@ -304,7 +302,7 @@ function trialInput(rules: RuleSet, acknowledgements: Acknowledgements): string 
       const copies = lines
         .filter((line) => !/-[jg] SWARMGATE/.test(line))
         .map((line) => line.replace(own, `-A ${trialChain} `));
-      return `*${table}\n:${trialChain} - [0:0]\n${copies.map((line) => `${line}\n`).join('')}COMMIT\n`;
+      return trial(table, copies);
     })
     .join('');
 }
