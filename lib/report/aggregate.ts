@@ -5,6 +5,7 @@
 import type { Confidence, Kind } from '../../detectors/detector.js';
 import { BitTorrent, Clear, codeOf, Suspect, Unknown, verdicts, type Verdict } from '../engine/verdict.js';
 import { HostTable, hostOf } from './hosts.js';
+import { compareText } from './order.js';
 import type { EndedFlow, EvidenceReport, FlowEssence, FlowReport } from './report.js';
 
 /** Different info-hashes, client names and near-miss reasons kept. When full: further ones are only counted. */
@@ -81,7 +82,9 @@ export class Tally {
   }
 
   list(): TallyEntry[] {
-    return [...this.#entries.values()].sort((a, b) => b.flows - a.flows || b.bytes - a.bytes);
+    return [...this.#entries.values()].sort(
+      (a, b) => b.flows - a.flows || b.bytes - a.bytes || compareText(a.text, b.text),
+    );
   }
 }
 
@@ -187,10 +190,14 @@ export class Aggregate {
   }
 
   kindList(): KindEntry[] {
-    return [...this.kinds.values()].sort((a, b) => b.bytes - a.bytes || b.flows - a.flows);
+    return [...this.kinds.values()].sort(
+      (a, b) => b.bytes - a.bytes || b.flows - a.flows || compareText(a.kind, b.kind),
+    );
   }
 
   nearMissList(): NearMissEntry[] {
-    return [...this.nearMisses.values()].sort((a, b) => b.times - a.times);
+    return [...this.nearMisses.values()].sort(
+      (a, b) => b.times - a.times || compareText(a.detector, b.detector) || compareText(a.finding, b.finding),
+    );
   }
 }

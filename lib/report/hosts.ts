@@ -3,6 +3,7 @@
  * a flow the local one is the host and the other its peer; if that does not tell them apart, the client is the host.
  */
 import type { Kind } from '../../detectors/detector.js';
+import { compareText } from './order.js';
 import type { FlowEssence } from './report.js';
 
 /** 10/8, 127/8, 169.254/16, 192.168/16, 172.16/12; 100.64/10 is between a provider's NAT and its customers (RFC 6598). */
@@ -97,7 +98,9 @@ export class HostTable {
 
   /** All kept hosts, those with most bytes first. */
   list(): HostEntry[] {
-    return [...this.#hosts.values()].sort((a, b) => b.bytes - a.bytes || b.flows - a.flows);
+    return [...this.#hosts.values()].sort(
+      (a, b) => b.bytes - a.bytes || b.flows - a.flows || compareText(a.address, b.address),
+    );
   }
 
   #create(address: string): HostEntry | null {
@@ -134,5 +137,5 @@ export function peersText(entry: HostEntry): string {
 
 /** Kinds of a host, the most frequent first. */
 export function kindsOf(entry: HostEntry): Kind[] {
-  return [...entry.kinds].sort((a, b) => b[1] - a[1]).map(([kind]) => kind);
+  return [...entry.kinds].sort((a, b) => b[1] - a[1] || compareText(a[0], b[0])).map(([kind]) => kind);
 }

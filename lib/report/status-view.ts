@@ -22,6 +22,7 @@ import type {
   StatusReport,
   WorkerReport,
 } from './status.js';
+import { compareText } from './order.js';
 import type { FlowReport } from './report.js';
 import { textTable, wrap, type TextColumn } from './text-table.js';
 import { fullText, isNearlyFull, roomFor } from './tracking.js';
@@ -199,7 +200,7 @@ class StatusView {
     );
     const kinds = Object.entries(by_kind)
       .filter(([, count]) => count > 0)
-      .sort((a, b) => b[1] - a[1]);
+      .sort((a, b) => b[1] - a[1] || compareText(a[0], b[0]));
     if (kinds.length > 0)
       this.#field('BitTorrent', kinds.map(([kind, count]) => `${countText(count)} ${kind}`).join(', '));
     this.#leak();
@@ -387,7 +388,7 @@ function doubtText({ evidence, near_misses, reason }: FlowReport): string {
 
 function kindsText(host: HostReport): string {
   return Object.entries(host.kinds)
-    .sort((a, b) => b[1] - a[1])
+    .sort((a, b) => b[1] - a[1] || compareText(a[0], b[0]))
     .map(([kind, count]) => `${kind} ${countText(count)}`)
     .join(', ');
 }
