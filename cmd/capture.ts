@@ -121,6 +121,9 @@ export class Capture implements Intake {
     return `watching ${names.join(', ')}, nothing is blocked; ${workerCount(this.#config)} workers`;
   }
 
+  /** It has none. */
+  readonly rulesLeft = false;
+
   stoppedText(): string {
     return 'stopped';
   }

@@ -4,6 +4,7 @@ import { fileFrom, flagsFrom } from '../lib/config/flags.js';
 import { readConfig, valueIn, type LoadedConfig } from '../lib/config/load.js';
 import { effectiveFile, valueText } from '../lib/config/render.js';
 import { settingAt } from '../lib/config/schema.js';
+import { printableLines } from '../lib/report/escape.js';
 import { exitConfig, UserError } from './errors.js';
 
 /** The configuration that the command line asks for. @throws ConfigError, UserError */
@@ -20,7 +21,7 @@ export function configFrom(argv: Readonly<Record<string, unknown>>): LoadedConfi
 /** "config.yaml:3: queue.first: what is wrong" */
 export function problemText({ source, line, path, message }: ConfigProblem): string {
   const place = line === null ? source : `${source}:${line}`;
-  return path === '' ? `${place}: ${message}` : `${place}: ${path}: ${message}`;
+  return printableLines(path === '' ? `${place}: ${message}` : `${place}: ${path}: ${message}`);
 }
 
 /** The settings that differ from their defaults, one a line, with where each was set. */

@@ -44,10 +44,31 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
     .epilogue(epilogue)
     .wrap(process.stdout.isTTY ? Math.min(110, process.stdout.columns) : 100)
     .exitProcess(false)
-    .fail((message, error: Error | undefined) => {
-      throw error ?? new UserError('usage', `${message}; see swarmgate --help`, exitUsage);
+    .check((argv) => {
+      refuseValues(words, argv);
+      return true;
+    })
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? new UserError('usage', `${message ?? ''}; see swarmgate --help`, exitUsage);
     });
   const printed = ReportOutput.watching();
-  await parser.parseAsync();
+  try {
+    await parser.parseAsync();
+  } catch (error) {
+    // yargs has an error of its own for an option without its value.
+    if (!(error instanceof Error) || error.name !== 'YError') throw error;
+    throw new UserError('usage', `${error.message}; see swarmgate --help`, exitUsage);
+  }
   await printed.close();
+}
+
+/** yargs takes every value of a switch but "true" for false: `--exit-code=yes` would ask for the contrary. */
+function refuseValues(words: readonly string[], argv: Readonly<Record<string, unknown>>): void {
+  for (const word of words) {
+    if (word === '--') return;
+    const [, name, value] = /^--([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (name === undefined || typeof argv[name] !== 'boolean' || value === 'true' || value === 'false')
+      continue;
+    throw new UserError('bad-argument', `--${name} takes no value; leave out "=${value!}"`, exitUsage);
+  }
 }

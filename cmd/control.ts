@@ -54,5 +54,6 @@ export async function askInstance(
 
 /** Colour on this terminal? */
 export function mayColour(): boolean {
-  return process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  const { NO_COLOR: no = '', TERM: kind = '' } = process.env;
+  return process.stdout.isTTY && no === '' && kind !== 'dumb';
 }

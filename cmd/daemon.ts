@@ -9,12 +9,18 @@ import { LiveSourceError } from '../lib/io/live-source.js';
 import { NativeError, notify } from '../lib/native/index.js';
 import { Log } from '../lib/report/log.js';
 import { renderStatus } from '../lib/report/status-view.js';
+import { Terminal } from '../lib/report/terminal.js';
+import { mayColour } from './control.js';
 import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
 import { Instance, type MakeIntake } from './instance.js';
 import type { Intake } from './intake.js';
 import { WorkerStartError } from './supervised.js';
 
 const drawMillis = 1000;
+/** A second signal within this time is the first one again: timeout(1) and session managers signal process and group. */
+const sameSignalMillis = 500;
+/** What a pipe that nobody reads has not taken this long after the stop is given up. */
+const lingerMillis = 2000;
 
 export interface DaemonOptions {
   readonly command: Command;
@@ -65,6 +71,12 @@ function hasTerminal(): boolean {
   }
 }
 
+/** As any program whose terminal is gone; Node's own exit fails when it cannot set the terminal back. */
+function dieOfHangup(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
+}
+
 class Daemon {
   readonly #options: DaemonOptions;
   readonly #log: Log;
@@ -73,6 +85,7 @@ class Daemon {
   #intake: Intake | null = null;
   #instance: Instance | null = null;
   #stopping = false;
+  #stoppingSince = 0;
   #reloadWanted = false;
   #reloading = false;
   #timers: NodeJS.Timeout[] = [];
@@ -94,8 +107,8 @@ class Daemon {
     const hadTerminal = hasTerminal();
     const onReload = (): void => {
       // The terminal that it was started from is gone (ssh broke off): nobody can press Ctrl-C any more.
-      if (hadTerminal && !hasTerminal()) this.#stop();
-      else void this.#reload();
+      if (!hadTerminal || hasTerminal()) void this.#reload();
+      else if (!this.#stopping) this.#stop();
     };
     // Whoever read our words may go away; the rules are to be removed in order all the same.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -116,7 +129,11 @@ class Daemon {
       for (const timer of this.#timers) clearInterval(timer);
       process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
     }
-    this.#log.info(this.#instance.intake.stoppedText());
+    if (hadTerminal && !hasTerminal()) dieOfHangup();
+    setTimeout(() => process.exit(), lingerMillis).unref();
+    const { intake } = this.#instance;
+    if (intake.rulesLeft) throw new UserError('rules-left', intake.stoppedText(), exitUnavailable);
+    this.#log.info(intake.stoppedText());
   }
 
   #ready(): void {
@@ -144,17 +161,20 @@ class Daemon {
   }
 
   #draw(): void {
+    const terminal = Terminal.open(1);
     const show = (): void => {
-      if (this.#instance === null || this.#stopping) return;
+      if (this.#instance === null || this.#stopping || terminal?.busy === true) return;
       // A terminal may say that it is 0 by 0.
       const columns = process.stdout.columns || 80;
       const rows = process.stdout.rows || 24;
       const text = renderStatus(this.#instance.status(), {
         width: columns,
         height: rows - 1,
-        colour: process.env['NO_COLOR'] === undefined,
+        colour: mayColour(),
       });
-      process.stdout.write(`\x1b[H\x1b[J${text}`);
+      const drawing = `\x1b[H\x1b[J${text}`;
+      if (terminal === null) process.stdout.write(drawing);
+      else terminal.write(drawing);
     };
     show();
     this.#timers.push(setInterval(show, drawMillis));
@@ -180,9 +200,10 @@ class Daemon {
       if (refusal !== null) throw new UserError('config-needs-restart', refusal, exitConfig);
       if (!(await instance.reload(config))) return;
       this.#config = config;
-      this.#log.info('configuration read again and taken over');
+      this.#log.answer('info', 'configuration read again and taken over');
     } catch (error) {
-      this.#log.error(`the old configuration is kept: ${(error as Error).message}`, 'reload-refused');
+      const why = `the old configuration is kept: ${(error as Error).message}`;
+      this.#log.answer('error', why, 'reload-refused');
       // Who rotates logs sends the same signal.
       instance.reopen();
     }
@@ -191,12 +212,15 @@ class Daemon {
 
   /** The first time in order, the second time at once. */
   #stop(): void {
+    const now = performance.now();
     if (this.#stopping) {
+      if (now - this.#stoppingSince < sameSignalMillis) return;
       const text = this.#intake?.abortedText() ?? 'stopped at once';
-      process.stderr.write(`swarmgate: ${text}\n`);
+      (Terminal.open(2) ?? process.stderr).write(`swarmgate: ${text}\n`);
       process.exit(1);
     }
     this.#stopping = true;
+    this.#stoppingSince = now;
     this.#notify('STOPPING=1');
     if (this.#instance !== null) void this.#instance.stop().then(this.#finish);
   }

@@ -5,11 +5,13 @@
  */
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
+import { InstanceLock } from '../lib/control/instance-lock.js';
 import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import { forgetDecisions, forgettingProblem } from '../lib/firewall/connections.js';
-import type { Firewall } from '../lib/firewall/firewall.js';
+import { FirewallError, type Firewall } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
+import { freeMask, neighboursOf } from '../lib/firewall/neighbours.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { InterfaceNames } from '../lib/io/interfaces.js';
 import type { Log } from '../lib/report/log.js';
@@ -32,8 +34,7 @@ export class Filter implements Intake {
   #trackingTimer: NodeJS.Timeout | undefined;
   #rulesRestored = 0;
   #rulesProblem: string | null = null;
-  /** Rules of ours may still be there after the stop. */
-  #rulesLeft = false;
+  rulesLeft = false;
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -51,10 +52,35 @@ export class Filter implements Intake {
       this.#lookAtTracking();
     }, trackingCheckMillis).unref();
     if (this.#firewall === null) return;
+    await this.#meetNeighbours();
     await this.#removeOthers(this.#firewall);
     await this.forget();
     await this.#firewall.install(ruleSetOf(this.#config));
     this.#startWatch();
+  }
+
+  /** @throws FirewallError 'mark-busy' */
+  async #meetNeighbours(): Promise<void> {
+    const { instance, markMask } = this.#config;
+    const neighbours = await neighboursOf(instance);
+    for (const { instance: other, mask } of neighbours) {
+      const process = InstanceLock.holder(other);
+      if (process === null) {
+        this.#log.warn(
+          `rules of instance ${other} are left, which does not run; they may keep packets from this one: ` +
+            `swarmgate firewall remove --instance ${other}`,
+          'rules-of-others',
+        );
+      } else if ((mask & markMask) !== 0) {
+        const free = freeMask([markMask, ...neighbours.map((each) => each.mask)]);
+        throw new FirewallError(
+          'mark-busy',
+          `instance ${other} (process ${process}) has the mark bits 0x${mask.toString(16)}, and each would take the ` +
+            `other's decisions for its own; give this one bits of its own` +
+            (free === null ? '' : ` (--mark-mask 0x${free.toString(16).padStart(8, '0')}, or mark_mask)`),
+        );
+      }
+    }
   }
 
   /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
@@ -124,7 +150,7 @@ export class Filter implements Intake {
 
   async end(attempt: Attempt): Promise<void> {
     const firewall = this.#firewall;
-    this.#rulesLeft = !(await attempt('remove the rules', 'rules-left', () =>
+    this.rulesLeft = !(await attempt('remove the rules', 'rules-left', () =>
       firewall?.remove(this.#config.instance),
     ));
     if (firewall !== null) await this.forget();
@@ -158,7 +184,7 @@ export class Filter implements Intake {
 
   stoppedText(): string {
     if (this.#config.rules === 'none') return 'stopped; the rules are yours';
-    return this.#rulesLeft
+    return this.rulesLeft
       ? 'stopped; "swarmgate firewall remove" removes what is left'
       : 'stopped, the rules are removed';
   }

@@ -39,7 +39,7 @@ export interface Input {
   readonly fromFolder: boolean;
   /** Bytes of a regular file; absent if not known (standard input, a pipe). */
   readonly sizeBytes?: number;
-  /** A folder below a named one that cannot be read: what to say of it, and there is nothing to open. */
+  /** A file or folder below a named one that cannot be read: what to say of it, and there is nothing to open. */
   readonly problem?: string;
 }
 
@@ -79,7 +79,15 @@ function look(path: string): Stats {
     throw unreadable(path, error);
   }
   if (found !== undefined) return found;
-  throw new UserError('no-such-file', `${path}: no such file or folder; check the path`, exitIncomplete);
+  const why = isLossy(path) ? notUtf8 : 'no such file or folder; check the path';
+  throw new UserError('no-such-file', `${path}: ${why}`, exitIncomplete);
+}
+
+const notUtf8 = 'its name is not UTF-8, so that it cannot be opened; rename it';
+
+/** Node gives such a name with U+FFFD in place of what is not UTF-8, and finds no file by that. */
+function isLossy(path: string): boolean {
+  return path.includes('\ufffd');
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -114,10 +122,11 @@ function walk(folder: string, entries: readonly Dirent[]): Input[] {
     if (!entry.isFile() && !entry.isSymbolicLink()) return [];
     try {
       const found = statSync(path, { throwIfNoEntry: false });
+      if (found === undefined && isLossy(path)) return [problem(path, notUtf8)];
       return found?.isFile() === true ? [fileInput(path, found, true)] : [];
     } catch (error) {
       // A link to itself leads nowhere, like one to a file that is gone.
-      return (error as NodeJS.ErrnoException).code === 'ELOOP' ? [] : [problem(path, error)];
+      return (error as NodeJS.ErrnoException).code === 'ELOOP' ? [] : [problem(path, reasonOf(error))];
     }
   });
 }
@@ -127,11 +136,11 @@ function walkBelow(folder: string): Input[] {
   try {
     entries = entriesOf(folder);
   } catch (error) {
-    return [problem(folder, error)];
+    return [problem(folder, isLossy(folder) ? notUtf8 : reasonOf(error))];
   }
   return walk(folder, entries);
 }
 
-function problem(path: string, error: unknown): Input {
-  return { path, fromFolder: true, sizeBytes: 0, problem: `${path}: ${reasonOf(error)}` };
+function problem(path: string, why: string): Input {
+  return { path, fromFolder: true, sizeBytes: 0, problem: `${path}: ${why}` };
 }

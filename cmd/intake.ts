@@ -30,6 +30,8 @@ export interface Intake {
   interfaceName(index: number): string | null;
   /** @param counts of all workers together, as in counters.ts */
   status(counts: Float64Array): IntakeStatus;
+  /** After the stop: rules may still be there. */
+  readonly rulesLeft: boolean;
   /** Words for the log: what it does, once it does; how it ended; and what is left when it is ended at once. */
   readyText(): string;
   stoppedText(): string;

@@ -1,6 +1,6 @@
 /** `swarmgate status`: what the running filter does, in plain words first; with --all, what all instances do together. */
 import type { Argv, CommandModule } from 'yargs';
-import { jsonText } from '../lib/report/escape.js';
+import { jsonText, printable } from '../lib/report/escape.js';
 import { renderSum, sumStatus } from '../lib/report/status-sum.js';
 import { renderStatus } from '../lib/report/status-view.js';
 import type { StatusReport } from '../lib/report/status.js';
@@ -40,7 +40,8 @@ async function run(options: StatusArguments): Promise<void> {
 }
 
 function sayAll({ statuses, silent }: AllInstances, { json, full }: StatusArguments): void {
-  for (const { message, code } of silent) process.stderr.write(`swarmgate: warning: ${message} [${code}]\n`);
+  for (const { message, code } of silent)
+    process.stderr.write(`swarmgate: warning: ${printable(message, Infinity)} [${code}]\n`);
   if (json) {
     say(`${jsonText({ instances: statuses, sum: sumStatus(statuses), silent })}\n`);
     return;

@@ -3,6 +3,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../lib/config/config.js';
+import { printableLines } from '../lib/report/escape.js';
 import { exitConfig, exitInternal, UserError } from './errors.js';
 import { plainScan } from './plain-scan.js';
 import { runScan } from './scan.js';
@@ -23,21 +24,28 @@ export async function main(words: readonly string[]): Promise<void> {
 function tell(error: unknown): void {
   if (error instanceof UserError) {
     // The mark of protectWords may be in what yargs quotes.
-    process.stderr.write(`swarmgate: ${error.message.replaceAll('\0', '')} [${error.code}]\n`);
+    say(`swarmgate: ${error.message.replaceAll('\0', '')} [${error.code}]`);
     process.exitCode = error.exitCode;
     return;
   }
   if (error instanceof ConfigError) {
-    for (const line of error.message.split('\n')) process.stderr.write(`swarmgate: ${line}\n`);
+    for (const line of error.message.split('\n')) say(`swarmgate: ${line}`);
     process.exitCode = exitConfig;
     return;
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  process.stderr.write(`swarmgate: internal error: ${message.replaceAll('\n', ' ')}\n${stack ?? ''}\n`);
+  say(`swarmgate: internal error: ${message.replaceAll('\n', ' ')}\n${stack ?? ''}`);
   process.exitCode = exitInternal;
 }
 
+/** Paths and words that an error quotes are another's to choose: none of them may steer a terminal. */
+function say(text: string): void {
+  process.stderr.write(`${printableLines(text)}\n`);
+}
+
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // A standard error that takes nothing (a full disk, a pipe whose reader is gone) must not cost the report.
+  process.stderr.on('error', () => undefined);
   process.on('uncaughtException', (error) => {
     tell(error);
     process.exit();

@@ -164,7 +164,9 @@ const wrong: readonly (readonly [text: string, complaint: RegExp])[] = [
   ['mode: [', /^\d YAML|: YAML: /],
   ['a: &a [x]\nmode: *a', /aliases/],
   ['mode: !secret x', /tag !secret/],
-  ['mode: monitor\n---\nmode: enforce', /YAML/],
+  ['mode: monitor\n---\nmode: enforce', /^2 .*a second document/],
+  ['['.repeat(100_000), /nested too deeply/],
+  ['allow: { networks: [010.0.0.1] }', /not a network/],
   ['? [a]\n: b', /a key is one word/],
 ];
 

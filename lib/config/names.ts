@@ -122,7 +122,7 @@ function readList(file: string, names: Set<string>, report: Report): void {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file; check the path under names.files',
+  ENOENT: 'no such file; check the path of the list',
   EACCES: 'permission denied; make it readable for the user that swarmgate runs as',
 };
 

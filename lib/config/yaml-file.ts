@@ -2,7 +2,7 @@
  * A configuration file as a flat list of given values, each with its line. Refused before anything is believed: files
  * that are too large, no UTF-8, anchors and aliases (which can make a small file huge), tags, several documents.
  */
-import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { Document, Node, Pair, YAMLMap } from 'yaml';
 import type { ConfigProblem } from './config.js';
@@ -12,6 +12,10 @@ import type { Given } from './values.js';
 
 export const fileBytesMax = 1024 * 1024;
 const problemsMax = 100;
+const syntaxErrorsMax = 3;
+/** /dev/null, for those who want no configuration file (linux: Documentation/admin-guide/devices.txt). */
+const nullDevice = (1 << 8) | 3;
+const tooDeep = 'nested too deeply; this is no configuration';
 
 export interface FileValues {
   readonly values: ReadonlyMap<string, Given>;
@@ -68,10 +72,13 @@ class FileReader implements FileValues {
   /** The file's text, or null after a problem. */
   text(): string | null {
     // Non-blocking, so that a named pipe does not hold up the start.
-    const descriptor = openSync(this.#file, 'r', 0);
+    const descriptor = openSync(this.#file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const found = fstatSync(descriptor);
       if (found.isDirectory()) this.problem(null, '', reasons['EISDIR']!);
+      else if (!found.isFile() && found.rdev !== nullDevice)
+        // A pipe is empty the second time, and an empty configuration watches only.
+        this.problem(null, '', 'no regular file; it is read again at each reload, so save it as one');
       else if (found.size > fileBytesMax)
         this.problem(null, '', `larger than ${fileBytesMax / 1024} KiB; this is no configuration`);
       else return this.#decode(descriptor, found);
@@ -114,8 +121,16 @@ class FileReader implements FileValues {
   take(text: string): void {
     const document = this.#parse(text);
     if (document === null) return;
-    for (const { message, pos } of document.errors)
-      this.problem(this.#line(pos[0]), '', `YAML: ${message.split('\n')[0]!}`);
+    // What follows the first errors is mostly their consequence.
+    for (const { code, message, pos } of document.errors.slice(0, syntaxErrorsMax)) {
+      const text =
+        code === 'MULTIPLE_DOCS'
+          ? 'a second document begins here ("---"); a configuration is one'
+          : message.startsWith('Maximum call stack')
+            ? tooDeep
+            : `YAML: ${message.split('\n')[0]!}`;
+      this.problem(this.#line(pos[0]), '', text);
+    }
     // Behind an error of syntax nothing is where it seems.
     if (document.errors.length > 0) return;
     if (this.#refuseUnsafe(document)) return;
@@ -137,7 +152,7 @@ class FileReader implements FileValues {
       });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      this.problem(null, '', 'nested too deeply; this is no configuration');
+      this.problem(null, '', tooDeep);
       return null;
     }
   }

@@ -65,6 +65,36 @@ test('hostile requests do not end the server', async (t) => {
   assert.equal((await fetch(`${base}/metrics`)).status, 200);
 });
 
+test('requests sent ahead on one connection get one answer, and a flood of connections few pages', async (t) => {
+  let pages = 0;
+  const { server, base } = await serve(t, () => {
+    pages++;
+    return metricsText(fakeStatus());
+  });
+  const received = await new Promise<string>((resolve) => {
+    let text = '';
+    const socket = connect(server.port, '127.0.0.1', () =>
+      socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(5000)),
+    );
+    socket
+      .setEncoding('latin1')
+      .on('data', (piece: string) => (text += piece))
+      .on('error', () => undefined)
+      .on('close', () => {
+        resolve(text);
+      });
+  });
+  assert.equal(pages, 1);
+  assert.ok(
+    received.split('HTTP/1.1 ').length <= 2,
+    'one answer, or none where the rest made the system reset',
+  );
+  await Promise.all(
+    Array.from({ length: 20 }, async () => assert.equal((await fetch(`${base}/metrics`)).status, 200)),
+  );
+  assert.ok(pages < 20, `${pages} pages`);
+});
+
 test('addresses', async (t) => {
   assert.deepEqual(parseListen('127.0.0.1:9469'), { host: '127.0.0.1', port: 9469 });
   assert.deepEqual(parseListen('[::1]:9469'), { host: '::1', port: 9469 });

@@ -1,6 +1,6 @@
 /** Serves the metrics over HTTP: one page, read only, bounded in time, connections and header. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import { isIP, type AddressInfo, type Socket } from 'node:net';
 import { metricsContentType } from '../report/metrics.js';
 import { ControlError } from './protocol.js';
 
@@ -11,6 +11,8 @@ const headerBytesMax = 8 * 1024;
 const headerMillis = 5000;
 const requestMillis = 10_000;
 const connectionsMax = 32;
+/** A page is given again for this long: whoever asks without end costs one page per so many milliseconds. */
+const pageMillis = 200;
 
 /** "127.0.0.1:9469" or "[::1]:9469". @throws ControlError 'metrics-address' */
 export function parseListen(listen: string): { host: string; port: number } {
@@ -47,8 +49,13 @@ export class MetricsServer {
     server.maxConnections = connectionsMax;
     // Also cuts off who does not take the answer.
     server.setTimeout(3 * requestMillis);
+    const page = remembered(source);
+    // One request per connection: the parser hands over all that were sent ahead, thousands of them in one piece.
+    const answered = new WeakSet<Socket>();
     server.on('request', (request, response) => {
-      void answer(request, response, source);
+      if (answered.has(request.socket)) return;
+      answered.add(request.socket);
+      void answer(request, response, page);
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
@@ -92,10 +99,24 @@ function listenError(listen: string, error: NodeJS.ErrnoException): ControlError
   }
 }
 
+/** The source, asked once per `pageMillis`. */
+function remembered(source: MetricsSource): () => Promise<string> {
+  let page: Promise<string> | null = null;
+  let madeMillis = 0;
+  return () => {
+    const now = performance.now();
+    if (page === null || now - madeMillis >= pageMillis) {
+      madeMillis = now;
+      page = Promise.resolve().then(source);
+    }
+    return page;
+  };
+}
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  source: MetricsSource,
+  page: () => Promise<string>,
 ): Promise<void> {
   // Bodies are not read; the connection ends with the answer.
   response.setHeader('Connection', 'close');
@@ -108,7 +129,7 @@ async function answer(
     send(response, 405, 'Only GET and HEAD.\n');
   } else if (path === '/metrics') {
     try {
-      send(response, 200, await source(), metricsContentType);
+      send(response, 200, await page(), metricsContentType);
     } catch {
       send(response, 500, 'The metrics could not be made.\n');
     }

@@ -3,19 +3,33 @@
  * before anybody is asked: a flow that an older configuration condemned would stay blocked without an entry in any log.
  * So they are cleared at the start, at the stop, and when what decides has changed.
  */
+import { setTimeout } from 'node:timers/promises';
+import { forEach } from './each.js';
 import { FirewallError } from './firewall.js';
 import type { MarkField } from './marks.js';
 import { toolError, Tools } from './tools.js';
 
+/** A table in use is not read to its end in one go: the program gives up where the kernel sends faster than it reads. */
+const attemptsMax = 12;
+const pauseMillis = 50;
+
 /**
  * Clears our bits, and no other, on every tracked connection of this network namespace (conntrack(8): with `-U` the mask
- * of `-m` says which bits are zeroed).
+ * of `-m` says which bits are zeroed). Under traffic one call leaves some of them, each further one fewer, so it is
+ * repeated until none fails; what fails for one family is no reason to leave the other.
  * @throws FirewallError 'firewall-tool-missing' without the program conntrack, 'firewall-failed' with its words
  */
 export async function forgetDecisions(mark: MarkField, tools = new Tools()): Promise<void> {
-  for (const family of ['ipv4', 'ipv6']) {
+  await forEach(['ipv4', 'ipv6'], (family) => forgetFamily(family, mark, tools));
+}
+
+async function forgetFamily(family: string, mark: MarkField, tools: Tools): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
     const result = await tools.run('conntrack', ['-U', '-f', family, '-m', `0/${mark.maskText}`]);
-    if (result.status !== 0 && !/\b0 flow entries/.test(result.stderr)) throw toolError('conntrack', result);
+    if (result.status === 0 || /\b0 flow entries/.test(result.stderr)) return;
+    if (attempt === attemptsMax || !/buffer space|protocol error|interrupted/i.test(result.stderr))
+      throw toolError('conntrack', result);
+    await setTimeout(pauseMillis);
   }
 }
 

@@ -5,6 +5,7 @@
  * jumps to, so that any process can compare and no spelling of a tool's version matters.
  */
 import { existsSync } from 'node:fs';
+import { forEach } from './each.js';
 import { FirewallError, type Firewall, type RuleSet, type RulesReport, type RulesState } from './firewall.js';
 import {
   kindOfJump,
@@ -82,18 +83,18 @@ export class IptablesFirewall implements Firewall {
   async drain(instance: string): Promise<void> {
     requireInstance(instance);
     const { queue } = chainNames(instance);
-    for (const family of this.#families) {
+    await forEach(this.#families, async (family) => {
       const own = ownOf(ownParts(await this.#list(family), instance), 'mangle');
       if (own?.chains.includes(queue) === true) await this.#restore(family, `*mangle\n-F ${queue}\nCOMMIT\n`);
-    }
+    });
   }
 
   async remove(instance: string): Promise<void> {
     requireInstance(instance);
-    for (const family of this.#families) {
+    await forEach(this.#families, async (family) => {
       const input = removal(ownParts(await this.#list(family), instance));
       if (input !== '') await this.#restore(family, input);
-    }
+    });
   }
 
   async check(rules: RuleSet): Promise<RulesState> {

@@ -25,6 +25,14 @@ export function printable(text: string, max = shownCharactersMax): string {
   return onlyPlainAscii.test(cut) ? cut : cut.replace(unprintable, visible);
 }
 
+/** The text, line by line, with everything unprintable written as a visible escape. */
+export function printableLines(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => printable(line, Infinity))
+    .join('\n');
+}
+
 const htmlEntities: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',

@@ -6,8 +6,10 @@
  * sd-daemon(3)). A message that repeats is written a few times per minute, then only counted.
  */
 import { createRequire } from 'node:module';
+import { Writable } from 'node:stream';
 import type { Logger } from 'winston';
 import { printable } from './escape.js';
+import { Terminal } from './terminal.js';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 export const logLevels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
@@ -38,13 +40,24 @@ function prefix(style: LogStyle, level: LogLevel, millis: number): string {
   return `${style === 'time' ? `${new Date(millis).toISOString()} ` : ''}swarmgate: ${level}: `;
 }
 
-function makeLogger(level: LogLevel): Logger {
+/** @param terminal of a daemon: what it says must not hold it up */
+function makeLogger(level: LogLevel, terminal: Terminal | null): Logger {
   const { createLogger, format, transports } = require('winston') as typeof import('winston');
-  return createLogger({
-    level,
-    format: format.printf(({ line }) => String(line)),
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types disagree
-    transports: [new transports.Console({ stderrLevels: [...logLevels] })],
+  const transport =
+    terminal === null
+      ? new transports.Console({ stderrLevels: [...logLevels] })
+      : new transports.Stream({ stream: streamTo(terminal) });
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types disagree
+  return createLogger({ level, format: format.printf(({ line }) => String(line)), transports: [transport] });
+}
+
+function streamTo(terminal: Terminal): Writable {
+  return new Writable({
+    decodeStrings: false,
+    write: (text: string | Buffer, _encoding, done) => {
+      terminal.write(String(text));
+      done();
+    },
   });
 }
 
@@ -87,20 +100,32 @@ export class Log {
     this.#write('info', message);
   }
 
+  /** The answer to something that the operator did: written however often it is. */
+  answer(level: LogLevel, message: string, code?: string): void {
+    if (this.#isWanted(level)) this.#line(level, this.#now(), message, 0, code);
+  }
+
   debug(message: string): void {
     this.#write('debug', message);
   }
 
+  #isWanted(level: LogLevel): boolean {
+    return logLevels.indexOf(level) <= logLevels.indexOf(this.#level);
+  }
+
   #write(level: LogLevel, message: string, code?: string): void {
-    if (logLevels.indexOf(level) > logLevels.indexOf(this.#level)) return;
+    if (!this.#isWanted(level)) return;
     const millis = this.#now();
     // By its code: messages of one event differ in their figures.
     const leftOut = this.#repeats === null ? 0 : this.#repeats.ask(`${level} ${code ?? message}`, millis);
-    if (leftOut < 0) return;
+    if (leftOut >= 0) this.#line(level, millis, message, leftOut, code);
+  }
+
+  #line(level: LogLevel, millis: number, message: string, leftOut: number, code: string | undefined): void {
     const more = leftOut > 0 ? ` (${leftOut} more like it were left out)` : '';
     const suffix = code === undefined ? '' : ` [${code}]`;
     const text = printable(message, messageCharactersMax) + more + suffix;
-    this.#logger ??= makeLogger(this.#level);
+    this.#logger ??= makeLogger(this.#level, this.#repeats === null ? null : Terminal.open(2));
     this.#logger.log(level, '', { line: prefix(this.#style, level, millis) + text });
   }
 }

@@ -42,10 +42,11 @@ export function parseAddress(text: string): number[] | null {
   return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
 }
 
+/** A leading zero is refused: some programs read such a number as octal (RFC 6943, section 3.1.1). */
 function parseIpv4(text: string): number[] | null {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return null;
-  const parts = match.slice(1).map(Number);
+  const numbers = text.split('.');
+  if (numbers.length !== 4 || !numbers.every((number) => /^(0|[1-9]\d{0,2})$/.test(number))) return null;
+  const parts = numbers.map(Number);
   if (parts.some((part) => part > 255)) return null;
   return [parts.reduce((word, part) => (word << 8) | part, 0)];
 }

@@ -1,0 +1,105 @@
+/** Wrong use of the command line, and a system that stands in the way: one clear sentence, and the right status. */
+import assert from 'node:assert/strict';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { capturesFolder } from '../fixtures/scan-fixture.js';
+import { repositoryPath } from '../lib/testing.js';
+
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
+const folder = mkdtempSync(join(tmpdir(), 'swarmgate-usage-'));
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+const torrent = join(capturesFolder, 'peer-aria2-downloads.pcap');
+
+function swarmgate(words: readonly string[]): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 60_000 });
+}
+
+/** By a shell, for what only a shell can do: the words are its arguments, "$@". */
+function shell(script: string, ...words: string[]): SpawnSyncReturns<string> {
+  return spawnSync('bash', ['-c', script, process.execPath, program, ...words], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+}
+
+test('an option without its value is named, and is no defect', () => {
+  for (const words of [
+    ['scan', torrent, '-o'],
+    ['explain', torrent, '--frame'],
+    ['explain', torrent, '--flow'],
+    ['status', '--instance'],
+    ['status', '--socket'],
+    ['numa', 'plan', '--sys'],
+    ['check', '--batch'],
+    ['firewall', 'show', '--interface', '--planned'],
+  ]) {
+    const run = swarmgate(words);
+    assert.equal(run.status, 2, `${words.join(' ')}: ${run.stderr}`);
+    assert.match(run.stderr, /^swarmgate: .*Not enough arguments.*\[usage\]\n$/);
+  }
+});
+
+test('a switch with a value is refused, not taken for its contrary', () => {
+  for (const words of [
+    ['scan', '--exit-code=yes', torrent],
+    ['scan', '--continuous=banana', torrent],
+    ['detectors', '--json=1'],
+    ['check', '--forwarded=maybe'],
+  ]) {
+    const run = swarmgate(words);
+    assert.equal(run.status, 2, `${words.join(' ')}: ${run.stderr}`);
+    assert.match(run.stderr, /takes no value.*\[bad-argument\]/);
+  }
+  assert.equal(swarmgate(['scan', '--exit-code=true', torrent]).status, 10);
+  assert.equal(swarmgate(['scan', '--exit-code=false', torrent]).status, 0);
+});
+
+test('what an error quotes cannot steer a terminal', () => {
+  const evil = '\u001b[31mred\u202e\u009b';
+  writeFileSync(join(folder, 'evil.yaml'), '"\\u001b[31mmode": x\n');
+  for (const words of [
+    ['scan', join(folder, evil)],
+    ['explain', torrent, '--flow', evil],
+    ['status', '--socket', join(folder, evil)],
+    ['firewall', 'show', '--planned', '--mark-mask', evil],
+    ['check', '--config', join(folder, evil)],
+    ['check', '--config', join(folder, 'evil.yaml')],
+  ]) {
+    const run = swarmgate(words);
+    assert.notEqual(run.status, 0);
+    assert.match(run.stderr, /\\x1b\[31m/);
+    assert.doesNotMatch(run.stderr, /[\u001b\u202e\u009b]/); // eslint-disable-line no-control-regex -- the escapes must not be there
+  }
+});
+
+test('a standard error that takes nothing costs neither report nor status', () => {
+  if (!existsSync('/dev/full')) return;
+  const empty = join(folder, 'empty.pcap');
+  writeFileSync(empty, '');
+  const run = shell('"$0" "$@" 2>/dev/full', 'scan', empty, torrent);
+  assert.equal(run.status, 1);
+  assert.match(run.stdout, /^BitTorrent found/);
+  assert.equal(shell('"$0" "$@" 2>/dev/full', 'scan', join(folder, 'nope')).status, 1);
+});
+
+test('a file whose name is not UTF-8 is told of, not passed over', () => {
+  const nested = join(folder, 'names');
+  mkdirSync(nested);
+  copyFileSync(torrent, join(nested, 'ok.pcap'));
+  copyFileSync(
+    torrent,
+    Buffer.concat([Buffer.from(`${nested}/a`), Buffer.from([0xff]), Buffer.from('.pcap')]),
+  );
+  const run = swarmgate(['scan', nested]);
+  assert.equal(run.status, 1);
+  assert.match(run.stderr, /a\ufffd\.pcap: its name is not UTF-8.*rename it/);
+  assert.match(run.stdout, /^BitTorrent found/);
+  const named = shell('"$0" "$@" "$(printf "a\\\\xff.pcap")"', 'scan');
+  assert.equal(named.status, 1);
+  assert.match(named.stderr, /its name is not UTF-8/);
+});

@@ -1,0 +1,64 @@
+/**
+ * Other instances whose rules stand in this network namespace. Two with common mark bits undo each other's decisions
+ * without a word: what one lets pass, the other takes for decided.
+ */
+import { Tools } from './tools.js';
+
+export interface Neighbour {
+  readonly instance: string;
+  /** Its mark field, unsigned 32-bit. */
+  readonly mask: number;
+}
+
+const inIptables =
+  /^-A SWARMGATE(?:-([a-z0-9][a-z0-9_-]{0,14}))? -m connmark ! --mark 0x0\/(0x[0-9a-f]+) -g SWARMGATE/;
+const tableOfNft = /^table inet swarmgate(?:_([a-z0-9][a-z0-9_-]{0,14}))? \{/;
+const inNft = /^\s+meta mark (?:&|and) (0x[0-9a-f]+) != 0x0+ goto returned/;
+const fieldBits = 7;
+
+/** @param listing of iptables-save */
+export function iptablesNeighbours(listing: string): Neighbour[] {
+  return listing.split('\n').flatMap((line) => {
+    const [, instance = 'default', mask] = inIptables.exec(line) ?? [];
+    return mask === undefined ? [] : [{ instance, mask: Number(mask) }];
+  });
+}
+
+/** @param listing of `nft list ruleset` */
+export function nftNeighbours(listing: string): Neighbour[] {
+  const found: Neighbour[] = [];
+  let instance: string | null = null;
+  for (const line of listing.split('\n')) {
+    if (line.startsWith('table ')) {
+      const table = tableOfNft.exec(line);
+      instance = table === null ? null : (table[1] ?? 'default');
+    }
+    const mask = inNft.exec(line)?.[1];
+    if (instance !== null && mask !== undefined) found.push({ instance, mask: Number(mask) });
+  }
+  return found;
+}
+
+/** The instances that have rules here, but for one. A tool that is not there lists none. */
+export async function neighboursOf(instance: string, tools = new Tools()): Promise<Neighbour[]> {
+  const text = async (program: string, ...words: string[]): Promise<string> => {
+    const result = await tools.run(program, words).catch(() => null);
+    return result?.status === 0 ? result.stdout : '';
+  };
+  const found = [
+    ...iptablesNeighbours(await text('iptables-save', '-t', 'mangle')),
+    ...iptablesNeighbours(await text('ip6tables-save', '-t', 'mangle')),
+    ...nftNeighbours(await text('nft', 'list', 'ruleset')),
+  ];
+  return [...new Map(found.map((neighbour) => [neighbour.instance, neighbour])).values()].filter(
+    (neighbour) => neighbour.instance !== instance,
+  );
+}
+
+/** Three bits that none of the masks has, the highest there are; null if there are none. */
+export function freeMask(masks: readonly number[]): number | null {
+  const taken = masks.reduce((all, mask) => all | mask, 0);
+  for (let shift = 28; shift >= 0; shift--)
+    if ((taken & (fieldBits << shift)) === 0) return fieldBits << shift;
+  return null;
+}
