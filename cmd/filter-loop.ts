@@ -337,6 +337,8 @@ export class FilterLoop {
     const standing = words[slot * wordStride + sVerdict]!;
     const kind = (standing >>> 16) & 0xff;
     counts[counters.kindsAt + kind]! += 1;
+    counts[counters.verdictsAt + BitTorrent]! += 1;
+    counts[counters.reasonsAt + ((standing >>> 8) & 0xff)]! += 1;
     const passed = this.engine.flows.numbers[slot * numberStride + payloadBeforeDecision]!;
     counts[atBeforeVerdict]! += passed;
     if (passed === 0) counts[atFirstPacket]! += 1;
@@ -385,9 +387,10 @@ export class FilterLoop {
     if (!taken) counts[atDoubtsLeftOut]! += 1;
   }
 
-  /** Counts what a flow is, once. */
+  /** Counts what a flow is, once: BitTorrent when it is reported, which may be long before its end, others at the end. */
   #countVerdict(s: number): void {
     const { words } = this.engine.flows;
+    if ((words[s + sFlags]! & flagReported) !== 0) return;
     const standing = words[s + sVerdict]!;
     const verdict = standing & 0xff;
     const named = (words[s + sNoted]! & 0xff00) !== 0;

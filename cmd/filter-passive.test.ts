@@ -3,9 +3,18 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { collectionsDuring } from '../lib/collections-testing.js';
+import { kinds } from '../detectors/detector.js';
 import { registry } from '../detectors/index.js';
 import { captureNames } from '../fixtures/scan-fixture.js';
-import { counterAt, countersLength, type CounterName } from '../lib/engine/counters.js';
+import {
+  counterAt,
+  countersLength,
+  kindsAt,
+  reasonsAt,
+  verdictsAt,
+  type CounterName,
+} from '../lib/engine/counters.js';
+import { BitTorrent } from '../lib/engine/verdict.js';
 import { markMaskDefault } from '../lib/firewall/marks.js';
 import { makeBell } from '../lib/io/bell.js';
 import { openCaptureFile } from '../lib/io/capture-file.js';
@@ -119,6 +128,22 @@ function packetOf(bytes: Uint8Array, timeMicros: number, linkType: number): Ring
 }
 
 describe('packets that are only watched', () => {
+  test('BitTorrent is counted when it is reported, not when its flow ends, and once', () => {
+    const monitor = new Monitor();
+    const { counts } = monitor.workers[0]!;
+    const seen = (): number[] => [
+      counts[verdictsAt + BitTorrent]!,
+      counts[kindsAt + kinds.indexOf('peer')]!,
+      counts.subarray(reasonsAt, kindsAt).reduce((sum, count) => sum + count, 0),
+    ];
+    monitor.feed([torrent]);
+    assert.deepEqual(seen(), [1, 1, 1]);
+    // The flow ends by its age.
+    monitor.feed(new Array<Uint8Array>(64).fill(other), startMicros + 3600e6);
+    monitor.workers[0]!.loop.turn();
+    assert.deepEqual(seen(), [1, 1, 1]);
+  });
+
   test('those of a decided flow keep coming: none is lost, dropped, or decided again', () => {
     const monitor = new Monitor();
     const [worker] = monitor.workers;
