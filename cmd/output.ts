@@ -268,12 +268,19 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /**
  * Runs `cleanUp` when a signal ends the program, which then ends by that same signal, so that a calling shell or
  * supervisor sees what it expects. Returns what takes this back.
+ * @param endInput what the first Ctrl-C does instead; the second one ends the program
  */
-export function onInterrupt(cleanUp: () => void): () => void {
+export function onInterrupt(cleanUp: () => void, endInput: (() => void) | null = null): () => void {
+  let first = endInput;
   const undo = (): void => {
     for (const signal of signals) process.off(signal, stop);
   };
   const stop = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGINT' && first !== null) {
+      first();
+      first = null;
+      return;
+    }
     undo();
     cleanUp();
     process.kill(process.pid, signal);

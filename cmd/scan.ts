@@ -95,7 +95,7 @@ function build(yargs: Argv): Argv<ScanArguments> {
       );
     })
     .example('$0 scan capture.pcap', 'is there BitTorrent in it, whose, and how sure')
-    .example('tcpdump -w - | $0 scan -', 'the same for what tcpdump writes')
+    .example('tcpdump -w - | $0 scan -', 'the same for what tcpdump writes, until Ctrl-C')
     .example('$0 scan --workers 8 -f jsonl captures/', 'eight files at a time; the report is the same')
     .example(
       '$0 scan --format html -o report.html captures/',
@@ -142,6 +142,8 @@ async function isCapture(path: string): Promise<boolean> {
   }
 }
 
+const inputEndMillis = 1000;
+
 /**
  * A scan is over after seconds, of which compiling takes one: V8 may inline half as much into a function as it would
  * (920 bytes of bytecode). The scan of 1.8 GB takes 7 % less processor time; once compiled it is within 3 % of what it was
@@ -162,10 +164,13 @@ export async function runScan(options: ScanArguments): Promise<number> {
     enabled: showsProgress(options, toTerminal, process.stderr.isTTY),
     columns: process.stderr.columns,
   });
-  const undo = onInterrupt(() => {
-    progress.finish();
-    output.abandon();
-  });
+  const undo = onInterrupt(
+    () => {
+      progress.finish();
+      output.abandon();
+    },
+    inputs.length === 1 && inputs[0]!.path === '-' ? endStandardInput : null,
+  );
   try {
     return await scan(options, inputs, { log, output, progress, toTerminal });
   } catch (error) {
@@ -175,6 +180,14 @@ export async function runScan(options: ScanArguments): Promise<number> {
   } finally {
     undo();
   }
+}
+
+/**
+ * Ctrl-C in `tcpdump -w - | swarmgate scan -` is meant for tcpdump, and whoever presses it wants the report: what tcpdump
+ * still writes is read to its end. A writer that does not end is not waited for.
+ */
+function endStandardInput(): void {
+  setTimeout(() => process.stdin.destroy(), inputEndMillis).unref();
 }
 
 interface Surroundings {

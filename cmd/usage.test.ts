@@ -1,10 +1,20 @@
 /** Wrong use of the command line, and a system that stands in the way: one clear sentence, and the right status. */
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import { repositoryPath } from '../lib/testing.js';
 
@@ -103,3 +113,28 @@ test('a file whose name is not UTF-8 is told of, not passed over', () => {
   assert.equal(named.status, 1);
   assert.match(named.stderr, /its name is not UTF-8/);
 });
+
+test(
+  'Ctrl-C ends standard input, not the scan: the report of what came is printed',
+  { timeout: 60_000 },
+  async (t) => {
+    for (const writerEnds of [true, false]) {
+      const scan = spawn(process.execPath, [program, 'scan', '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      t.after(() => scan.kill('SIGKILL'));
+      let text = '';
+      scan.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      const whole = readFileSync(torrent);
+      scan.stdin.write(whole.subarray(0, whole.length - 100));
+      // As long as it takes to read it: a signal before it has begun would end the program.
+      await setTimeout(1500);
+      scan.kill('SIGINT');
+      await setTimeout(200);
+      // As tcpdump, which writes the rest of its buffer.
+      scan.stdin.write(whole.subarray(whole.length - 100));
+      if (writerEnds) scan.stdin.end();
+      const [status, signal] = (await once(scan, 'close')) as [number | null, string | null];
+      assert.deepEqual([status, signal], [0, null]);
+      assert.match(text, /^BitTorrent found/);
+    }
+  },
+);
