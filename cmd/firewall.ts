@@ -13,12 +13,16 @@ import {
 import { FirewallError, type Firewall, type RuleSet } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { requireInstance, requireSound } from '../lib/firewall/rules.js';
-import { exitConfig, exitIncomplete, exitUsage, UserError } from './errors.js';
+import {
+  exitConfig,
+  exitIncomplete,
+  exitPermission,
+  exitUnavailable,
+  exitUsage,
+  UserError,
+} from './errors.js';
 import { ruleSetOf } from './filter-plan.js';
 import { refuseRepeated } from './inputs.js';
-
-/** Not allowed (EX_NOPERM of sysexits.h). */
-export const exitPermission = 77;
 
 interface FirewallArguments {
   action: string;
@@ -132,8 +136,21 @@ async function run(words: FirewallArguments): Promise<void> {
 }
 
 async function remove(instance: string, words: FirewallArguments): Promise<void> {
-  if (words['left-behind'] && (InstanceLock.holder(instance) !== null || (await areTheirs(words)))) return;
+  const holder = InstanceLock.holder(instance);
+  if (words['left-behind']) {
+    if (holder === null && !(await areTheirs(words))) await removeEverything(instance);
+    return;
+  }
+  const stood = (await showEverything(instance)) !== '';
   await removeEverything(instance);
+  if (holder !== null)
+    throw new UserError(
+      'instance-busy',
+      `instance ${instance} runs as process ${holder} and puts its rules back within seconds; stop it, ` +
+        'which removes them',
+      exitUnavailable,
+    );
+  process.stdout.write(stood ? `removed\n` : `there are no rules of instance ${instance}\n`);
 }
 
 /** The operator wrote the rules. A configuration that cannot be read says nothing of the kind. */

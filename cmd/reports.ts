@@ -11,7 +11,7 @@ import { LiveHosts } from '../lib/report/host-table.js';
 import type { Log } from '../lib/report/log.js';
 import type { FlowReport } from '../lib/report/report.js';
 import type { DecisionReport, DoubtReport } from '../lib/report/status.js';
-import { UserError } from './errors.js';
+import { exitUnavailable, UserError } from './errors.js';
 import type { DecisionMessage, ToWorker } from './filter-settings.js';
 import { flowId, FlowSearch } from './flow-search.js';
 import { makeSwarmMemory } from './swarm-memory.js';
@@ -88,9 +88,10 @@ export class Reports {
   /** @throws UserError when the file cannot be written now; later trouble is reported and waited out */
   #openEve(file: string | null): EveLog | null {
     if (file === null) return null;
+    let isOpen = false;
     const eve = EveLog.open(file, {
       onTrouble: ({ message }) => {
-        this.#log.warn(message, 'eve-log');
+        if (isOpen) this.#log.warn(message, 'eve-log');
       },
       onHealed: (dropped) => {
         this.#log.warn(`the event log can be written again; ${dropped} lines were lost`, 'eve-log');
@@ -98,8 +99,9 @@ export class Reports {
     });
     if (eve.trouble !== null) {
       void eve.close();
-      throw new UserError('eve-file', eve.trouble.message);
+      throw new UserError('eve-file', `${eve.trouble.message}; check eve.file`, exitUnavailable);
     }
+    isOpen = true;
     return eve;
   }
 

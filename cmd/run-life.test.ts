@@ -106,7 +106,8 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     }
     const exit = once(running, 'exit');
     running.kill('SIGTERM');
-    await sleep(100);
+    // What comes together is one wish to stop: timeout(1) signals a process and its group.
+    await sleep(700);
     running.kill('SIGTERM');
     assert.deepEqual(await exit, [1, null]);
     await heard('stopped at once; "swarmgate firewall remove" removes what is left');

@@ -70,7 +70,7 @@ bind_to() {
 
 # What an instance that was killed left in the kernel.
 clean() {
-  [ ! -e "$(pid_file "$1")" ] || swarmgate firewall remove --instance "$1" || warn "$1: its rules may be left"
+  [ ! -e "$(pid_file "$1")" ] || swarmgate firewall remove --instance "$1" > /dev/null || warn "$1: its rules may be left"
   rm -f "$(pid_file "$1")"
 }
 

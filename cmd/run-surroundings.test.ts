@@ -1,0 +1,219 @@
+/** `swarmgate run` where its surroundings misbehave: terminals, files, other instances, tools that fail. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cannotMakeNamespaces, hasProgram } from '../lib/firewall/testing.js';
+import { nativeProblem } from '../lib/native/index.js';
+import { repositoryPath } from '../lib/testing.js';
+
+const skip =
+  nativeProblem() ??
+  (cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed'));
+const namespace = `sgsur${process.pid}`;
+const inNamespace = ['netns', 'exec', namespace];
+const program = repositoryPath('dist', 'program', 'swarmgate.js');
+
+/** An instance and what it said on standard error. */
+class Run {
+  said = '';
+  readonly child: ChildProcess;
+  readonly ended: Promise<[number | null, NodeJS.Signals | null]>;
+
+  constructor(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(
+      'ip',
+      [...inNamespace, process.execPath, program, 'run', '--no-live', '--workers', '1', ...words],
+      { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.said += text));
+    this.ended = once(this.child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  }
+
+  async heard(words: RegExp, times = 1): Promise<void> {
+    const until = Date.now() + 15_000;
+    while ([...this.said.matchAll(new RegExp(words.source, 'g'))].length < times) {
+      assert.ok(Date.now() < until, `${words.source} is not ${times} times in ${this.said}`);
+      await sleep(20);
+    }
+  }
+}
+
+describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
+  let folder: string;
+  const runs: Run[] = [];
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sgsur-'));
+    execFileSync('ip', ['netns', 'add', namespace]);
+    execFileSync('ip', [...inNamespace, 'ip', 'link', 'set', 'lo', 'up']);
+  });
+  afterEach(() => {
+    for (const { child } of runs.splice(0)) child.kill('SIGKILL');
+    for (const name of ['default', 'other']) swarmgate('firewall', 'remove', '--instance', name);
+  });
+  after(() => {
+    spawnSync('ip', ['netns', 'delete', namespace]);
+    rmSync(folder, { recursive: true });
+  });
+
+  const inside = (words: readonly string[]): string =>
+    execFileSync('ip', [...inNamespace, ...words], { encoding: 'utf8' });
+  const swarmgate = (...words: string[]): string => {
+    const run = spawnSync('ip', [...inNamespace, process.execPath, program, ...words], { encoding: 'utf8' });
+    return run.stdout + run.stderr;
+  };
+  const rules = (): string => inside(['iptables-save']) + inside(['ip6tables-save']);
+  const socket = (name: string): string[] => ['--socket', join(folder, `${name}.sock`)];
+
+  function launch(words: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
+    const run = new Run(words.includes('--socket') ? words : [...words, ...socket('default')], env);
+    runs.push(run);
+    return run;
+  }
+  async function start(
+    words: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Run> {
+    const run = launch(words, env);
+    await run.heard(/info: ready/);
+    return run;
+  }
+
+  test('a signal that comes twice at once is one', async () => {
+    const run = await start();
+    run.child.kill('SIGTERM');
+    run.child.kill('SIGTERM');
+    assert.deepEqual(await run.ended, [0, null], run.said);
+    assert.doesNotMatch(rules(), /SWARMGATE/);
+  });
+
+  test('a pipe in place of the configuration is refused, and every answer is heard', async () => {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, 'mode: enforce\n');
+    const run = await start(['--config', file]);
+    rmSync(file);
+    execFileSync('mkfifo', [file]);
+    for (let times = 1; times <= 7; times++) {
+      run.child.kill('SIGHUP');
+      await run.heard(/kept: .*no regular file.*\[reload-refused\]/, times);
+    }
+    run.child.kill('SIGTERM');
+    assert.deepEqual(await run.ended, [0, null], run.said);
+    const again = launch(['--config', file]);
+    assert.deepEqual(await again.ended, [78, null]);
+    assert.match(again.said, /no regular file/);
+  });
+
+  test('an instance with mark bits of another that runs is refused; one that is gone is told of', async () => {
+    const run = await start();
+    const words = ['--instance', 'other', '--queue', '9700', ...socket('other')];
+    const same = launch(words);
+    assert.deepEqual(await same.ended, [69, null]);
+    assert.match(same.said, /instance default \(process \d+\).*--mark-mask 0x0e000000.*\[mark-busy\]/);
+    assert.doesNotMatch(rules(), /SWARMGATE-other/);
+    const own = await start([...words, '--mark-mask', '0x0e000000']);
+    own.child.kill('SIGKILL');
+    await own.ended;
+    run.child.kill('SIGTERM');
+    await run.ended;
+    const next = await start();
+    assert.match(next.said, /rules of instance other are left.*remove --instance other.*\[rules-of-others\]/);
+  });
+
+  test('an event log that cannot be opened is said once, and may come later', async () => {
+    const run = launch(['--eve', join(folder, 'no', 'eve.json')]);
+    // Not 2, after which systemd would never try again.
+    assert.deepEqual(await run.ended, [69, null]);
+    assert.match(run.said, /^swarmgate: .*eve\.json.*\[eve-file\]\n$/);
+    assert.doesNotMatch(rules(), /SWARMGATE/);
+  });
+
+  test('rules that cannot be removed are a failure, and those of the other family go', async () => {
+    const tools = join(folder, 'tools');
+    mkdirSync(tools);
+    const real = execFileSync('sh', ['-c', 'PATH="$PATH:/usr/sbin" command -v iptables-restore'], {
+      encoding: 'utf8',
+    }).trim();
+    const script = `#!/bin/sh\n[ ! -e ${tools}/broken ] || { echo no >&2; exit 4; }\nexec ${real} "$@"\n`;
+    writeFileSync(join(tools, 'iptables-restore'), script, { mode: 0o755 });
+    const run = await start([], { PATH: `${tools}:${process.env['PATH'] ?? ''}` });
+    writeFileSync(join(tools, 'broken'), '');
+    run.child.kill('SIGTERM');
+    assert.deepEqual(await run.ended, [69, null], run.said);
+    assert.match(run.said, /"swarmgate firewall remove" removes what is left \[rules-left\]\n$/);
+    assert.match(inside(['iptables-save']), /SWARMGATE/);
+    assert.doesNotMatch(inside(['ip6tables-save']), /SWARMGATE/);
+  });
+
+  const noPython = hasProgram('python3') ? false : 'python3 is not installed';
+  for (const [what, status] of [
+    ['stopped', 0],
+    ['lost', -1],
+    ['lost-while-stopping', -1],
+  ] as const) {
+    test(`a terminal that is ${what}: it goes in order`, { skip: noPython }, () => {
+      const words = [
+        ...inNamespace,
+        process.execPath,
+        program,
+        'run',
+        '--workers',
+        '1',
+        ...socket('default'),
+      ];
+      const out = execFileSync('python3', ['-c', onTerminal, what, 'ip', ...words], {
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      // By SIGHUP, as any program whose terminal is gone.
+      assert.equal(out.trim(), String(status));
+      assert.doesNotMatch(rules(), /SWARMGATE/);
+    });
+  }
+
+  test('a pipe that nobody reads does not keep it from ending', async () => {
+    const words = [...inNamespace, process.execPath, program, 'run', '--live', '--workers', '1'];
+    const child = spawn('ip', [...words, ...socket('default')], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    child.stdout.pause();
+    try {
+      while (!said.includes('info: ready')) await sleep(20);
+      // More than a pipe and the stream in front of it hold would take a minute of drawings; some wait is enough.
+      await sleep(1500);
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null], said);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+/** Runs a program on a terminal of its own, does to it what is asked, and prints how it ended. */
+const onTerminal = `
+import fcntl, os, pty, signal, struct, subprocess, sys, termios, threading, time
+what, words = sys.argv[1], sys.argv[2:]
+master, slave = pty.openpty()
+fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 120, 0, 0))
+child = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+seen = b''
+while b'Watching only' not in seen: seen += os.read(master, 65536)
+if what == 'stopped':
+    termios.tcflow(slave, termios.TCOOFF)
+    time.sleep(3)
+    child.send_signal(signal.SIGTERM)
+else:
+    os.close(slave)
+    if what == 'lost-while-stopping': child.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    os.close(master)
+try: print(child.wait(20))
+except subprocess.TimeoutExpired: child.kill(); print('hangs')
+`;
