@@ -52,6 +52,7 @@ format: node_modules/.installed ## rewrite all files in the project's format
 
 golden: build ## rewrite the golden results after a wanted change (read the diff!)
 	SWARMGATE_GOLDEN=write deploy/run-tests dist/fixtures
+	SWARMGATE_GOLDEN=write deploy/run-tests dist/lib/config
 
 e2e-nft: build ## the nft rules, and the filter with them, in a Debian kernel under qemu (root, a quarter of an hour)
 	e2e/nft/run

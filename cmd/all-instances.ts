@@ -79,7 +79,7 @@ function isStatus(answer: unknown): answer is StatusReport {
 
 function nobody(folder: string, silent: readonly SilentSocket[]): UserError {
   const refused = silent.find(({ code }) => code === 'control-permission');
-  if (refused !== undefined) return new UserError(refused.code, refused.message, exitIncomplete);
+  if (refused !== undefined) return new UserError(refused.code, refused.message, exitPermission);
   const stale =
     silent.length === 0 ? '' : ` (${silent.map(({ socket }) => socket).join(', ')}: nobody there)`;
   return new UserError(

@@ -5,7 +5,7 @@ import { readConfig, valueIn, type LoadedConfig } from '../lib/config/load.js';
 import { effectiveFile, valueText } from '../lib/config/render.js';
 import { settingAt } from '../lib/config/schema.js';
 import { printableLines } from '../lib/report/escape.js';
-import { exitConfig, UserError } from './errors.js';
+import { exitConfig, exitUsage, UserError } from './errors.js';
 
 /** The configuration that the command line asks for. @throws ConfigError, UserError */
 export function configFrom(argv: Readonly<Record<string, unknown>>): LoadedConfig {
@@ -50,6 +50,6 @@ export function check(argv: Readonly<Record<string, unknown>>, print: boolean): 
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) process.stderr.write(`${problemText(problem)}\n`);
-    process.exitCode = exitConfig;
+    process.exitCode = error.isUsage ? exitUsage : exitConfig;
   }
 }

@@ -11,7 +11,7 @@ import { Log } from '../lib/report/log.js';
 import { renderStatus } from '../lib/report/status-view.js';
 import { Terminal } from '../lib/report/terminal.js';
 import { mayColour } from './control.js';
-import { exitConfig, exitPermission, exitUnavailable, UserError } from './errors.js';
+import { exitConfig, exitPermission, exitUnavailable, exitUsage, UserError } from './errors.js';
 import { Instance, type MakeIntake } from './instance.js';
 import type { Intake } from './intake.js';
 import { WorkerStartError } from './supervised.js';
@@ -33,7 +33,8 @@ export interface DaemonOptions {
 
 /** A problem of the outside world as one sentence with its code and exit status; anything else is a defect. */
 function translated(error: unknown): unknown {
-  if (error instanceof ConfigError) return new UserError(error.code, error.message, exitConfig);
+  if (error instanceof ConfigError)
+    return new UserError(error.code, error.message, error.isUsage ? exitUsage : exitConfig);
   if (
     error instanceof FirewallError ||
     error instanceof WorkerStartError ||

@@ -125,11 +125,13 @@ async function firstFrameOf(input: Input, frame: number): Promise<number> {
   });
   await scanner.run([input]);
   if (found >= 0) return found;
-  throw new UserError(
-    'no-such-flow',
-    `${input.path}: frame ${frame} does not exist or belongs to no TCP or UDP flow`,
-    exitIncomplete,
-  );
+  throw noSuchFlow(scanner, `${input.path}: frame ${frame} does not exist or belongs to no TCP or UDP flow`);
+}
+
+/** A file that could not be read is the reason, where it is one. */
+function noSuchFlow(scanner: Scanner, otherwise: string): UserError {
+  const [warning] = scanner.summary().warnings;
+  return new UserError(warning?.code ?? 'no-such-flow', warning?.message ?? otherwise, exitIncomplete);
 }
 
 async function wantedFlow(
@@ -196,12 +198,8 @@ async function run(options: ExplainArguments): Promise<number> {
     },
   });
   await scanner.run([input]);
-  if (reports.length === 0) {
-    const { warnings } = scanner.summary();
-    const why =
-      warnings[0]?.message ?? `${input.path}: no such flow; swarmgate scan --format jsonl lists them`;
-    throw new UserError(warnings[0]?.code ?? 'no-such-flow', why, exitIncomplete);
-  }
+  if (reports.length === 0)
+    throw noSuchFlow(scanner, `${input.path}: no such flow; swarmgate scan --format jsonl lists them`);
   for (const { report, lines } of reports) {
     output.write(
       options.json

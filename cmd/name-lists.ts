@@ -1,5 +1,5 @@
 /** Names given on the command line of a scan: checked as those of a configuration are. */
-import { ConfigError, type ConfigProblem } from '../lib/config/config.js';
+import { commandLine, ConfigError, type ConfigProblem } from '../lib/config/config.js';
 import { listedName, protocolId, readNames } from '../lib/config/names.js';
 import { ValueError, type ValueType } from '../lib/config/values.js';
 import { UserError } from './errors.js';
@@ -20,7 +20,7 @@ export function givenNames({ block, files, alpn }: Given): NameWords {
         return [type.read({ value: text, text, line: null }) as string];
       } catch (error) {
         if (!(error instanceof ValueError)) throw error;
-        problems.push({ source: 'command line', line: null, path: flag, message: error.message });
+        problems.push({ source: commandLine, line: null, path: flag, message: error.message });
         return [];
       }
     });

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../lib/config/config.js';
 import { printableLines } from '../lib/report/escape.js';
-import { exitConfig, exitInternal, UserError } from './errors.js';
+import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
 import { plainScan } from './plain-scan.js';
 import { runScan } from './scan.js';
 
@@ -30,7 +30,7 @@ function tell(error: unknown): void {
   }
   if (error instanceof ConfigError) {
     for (const line of error.message.split('\n')) say(`swarmgate: ${line}`);
-    process.exitCode = exitConfig;
+    process.exitCode = error.isUsage ? exitUsage : exitConfig;
     return;
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));

@@ -138,3 +138,28 @@ test(
     }
   },
 );
+
+test('explain says why a file could not be read, by frame as by flow', () => {
+  const text = join(folder, 'text.pcap');
+  writeFileSync(text, 'this is no capture');
+  for (const words of [
+    ['--frame', '1'],
+    ['--flow', '10.0.0.1:1-10.0.0.2:2'],
+  ]) {
+    const run = swarmgate(['explain', text, ...words]);
+    assert.equal(run.status, 1);
+    assert.match(run.stderr, /\[not-a-capture\]/);
+  }
+});
+
+test('flags that are wrong are wrong arguments, a file that is wrong is a wrong configuration', () => {
+  for (const words of [
+    ['check', '--mode', 'foo'],
+    ['check', '--mode', 'monitor', '--mode', 'enforce'],
+    ['run', '--copy-bytes', '10'],
+  ])
+    assert.equal(swarmgate(words).status, 2, words.join(' '));
+  const file = join(folder, 'wrong.yaml');
+  writeFileSync(file, 'mode: foo\n');
+  assert.equal(swarmgate(['check', '--config', file, '--mode', 'foo']).status, 78);
+});

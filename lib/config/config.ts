@@ -145,9 +145,18 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
+/** The source of what was given as a flag. */
+export const commandLine = 'command line';
+
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'config-invalid';
+
+  /** True if all that is wrong are flags of the command line. */
+  get isUsage(): boolean {
+    return this.problems.length > 0 && this.problems.every(({ source }) => source === commandLine);
+  }
+
   constructor(readonly problems: readonly ConfigProblem[]) {
     super(
       problems

@@ -241,7 +241,8 @@ test('files that are no configuration', () => {
   mkdirSync(join(folder, 'folder'));
   assert.match(refused(join(folder, 'folder')), /this is a folder/);
   assert.match(refused(fileOf('large', '#'.repeat(fileBytesMax + 1))), /larger than 1024 KiB/);
-  assert.match(refused('/dev/zero'), /larger than 1024 KiB/);
+  assert.match(refused('/dev/zero'), /no regular file/);
+  assert.equal(loadConfig({ ...none, file: '/dev/null' }).mode, 'monitor');
   assert.match(refused(fileOf('latin', Uint8Array.of(0x23, 0xe9, 0x0a))), /not UTF-8/);
   const keys = Array.from({ length: 50_000 }, (_, i) => `k${i}: 1`).join('\n');
   assert.match(refused(fileOf('keys', keys)), /unknown key/);

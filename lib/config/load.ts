@@ -4,7 +4,7 @@
  */
 import type { Kind } from '../../detectors/detector.js';
 import { availableCores, thisMachine, workersFor } from '../numa/workers.js';
-import { ConfigError, type Config, type ConfigProblem } from './config.js';
+import { commandLine, ConfigError, type Config, type ConfigProblem } from './config.js';
 import { findContradictions } from './contradictions.js';
 import { readNames } from './names.js';
 import { nearest } from './nearest.js';
@@ -140,11 +140,11 @@ class Layers {
     const name = `--${setting.flag ?? setting.path}: `;
     const words = typeof value === 'object' ? value : [value];
     if (words.length > 1 && !setting.list) {
-      this.#problem('command line', null, setting.path, `${name}given more than once`);
+      this.#problem(commandLine, null, setting.path, `${name}given more than once`);
       return;
     }
     const text = words.map(String).join(',');
-    this.#take(setting, givenByText(text, setting), 'command line', name);
+    this.#take(setting, givenByText(text, setting), commandLine, name);
   }
 
   #problem(source: string, line: number | null, path: string, message: string): void {

@@ -438,7 +438,7 @@ export const sections: ReadonlyMap<string, string> = new Map([
   ],
   ['detectors', 'Detectors can be switched off one by one (swarmgate detectors describes them).'],
   ['limits', 'Bounds on memory and on the time spent on one flow.'],
-  ['control', 'How the commands status, watch and reload reach the running Swarmgate.'],
+  ['control', 'How the commands status, top and explain --live reach the running Swarmgate.'],
   ['metrics', 'Prometheus metrics.'],
   ['eve', 'Records of found flows in the EVE format of Suricata.'],
   ['log', 'The log on standard error.'],

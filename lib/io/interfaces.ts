@@ -26,7 +26,10 @@ export function interfaceIndex(name: string): number | null {
   }
 }
 
-/** Looks names up by index; reads the list again when an index is new, at most once a second. */
+/** A name is believed for so long: interfaces are renamed. */
+const believedMillis = 60_000;
+
+/** Looks names up by index; reads the list again when an index is new, at most once a second, and when it is old. */
 export class InterfaceNames {
   #names = new Map<number, string>();
   #readAt = 0;
@@ -35,8 +38,9 @@ export class InterfaceNames {
   name(index: number): string | null {
     if (index === 0) return null;
     const known = this.#names.get(index);
-    if (known !== undefined) return known;
-    if (Date.now() - this.#readAt < 1000) return null;
+    const age = Date.now() - this.#readAt;
+    if (known !== undefined && age < believedMillis && age >= 0) return known;
+    if (known === undefined && age < 1000 && age >= 0) return null;
     this.#readAt = Date.now();
     this.#names = new Map([...interfaceIndexes()].map(([name, number]) => [number, name]));
     return this.#names.get(index) ?? null;

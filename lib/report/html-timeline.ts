@@ -4,6 +4,7 @@ import type { Timeline } from './timeline.js';
 
 const width = 1000;
 const height = 180;
+const barHeightMin = 2;
 
 /** Axis label: the date only where the span makes it necessary. */
 function axisText(micros: number, spanMicros: number): string {
@@ -23,8 +24,8 @@ export function timelineHtml(timeline: Timeline): string {
   const step = width / buckets.length;
   const barWidth = Math.max(0.5, step - (step > 4 ? 1 : 0));
   const bars = buckets.map((bucket, index) => {
-    const low = (height * bucket.bittorrent) / top;
-    const high = (height * bucket.other) / top;
+    const low = visible((height * bucket.bittorrent) / top);
+    const high = Math.min(visible((height * bucket.other) / top), height - low);
     const title = `${clockText(bucket.startMicros)}: BitTorrent ${bytesText(Math.round(bucket.bittorrent))}, other ${bytesText(Math.round(bucket.other))}`;
     const parts =
       (low > 0 ? bar(index * step, barWidth, height - low, low, 'bt') : '') +
@@ -44,4 +45,9 @@ ${bars.join('')}
 <p class="ticks" aria-hidden="true"><span>${axisText(first, span)}</span><span>${axisText(first + span / 2, span)}</span><span>${axisText(first + span, span)}</span></p>
 <figcaption>${buckets.length === 1 ? 'One interval' : `${buckets.length} intervals`} of ${each} from ${clockText(first)}. The bytes of a flow are spread evenly over its life.</figcaption>
 </figure>`;
+}
+
+/** What is there is seen, however little it is beside the highest bar. */
+function visible(units: number): number {
+  return units > 0 ? Math.max(units, barHeightMin) : 0;
 }

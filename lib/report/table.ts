@@ -134,7 +134,7 @@ class TableWriter {
         { title: 'Kind' },
         { title: 'Flows', right: true },
         { title: 'Bytes', right: true },
-        { title: 'Share', right: true },
+        { title: 'Of traffic', right: true },
         { title: 'Confidence', shrinkTo: 12 },
         { title: 'Meaning', shrinkTo: 12 },
       ],
