@@ -13,7 +13,7 @@ import { FirewallError, type Firewall } from '../lib/firewall/firewall.js';
 import { MarkField } from '../lib/firewall/marks.js';
 import { freeMask, neighboursOf } from '../lib/firewall/neighbours.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
-import { InterfaceNames } from '../lib/io/interfaces.js';
+import { interfaceIndex, InterfaceNames } from '../lib/io/interfaces.js';
 import type { Log } from '../lib/report/log.js';
 import { fullText, roomFor } from '../lib/report/tracking.js';
 import type { QueuePlan } from './filter-settings.js';
@@ -56,7 +56,20 @@ export class Filter implements Intake {
     await this.#removeOthers(this.#firewall);
     await this.forget();
     await this.#firewall.install(ruleSetOf(this.#config));
+    this.#lookForInterfaces();
     this.#startWatch();
+  }
+
+  /** Rules may wait for an interface that comes later, but a misspelt one never comes. */
+  #lookForInterfaces(): void {
+    const { interfaces, pairs, leaveInterfaces } = this.#config.traffic;
+    for (const name of new Set([...interfaces, ...pairs.flat(), ...leaveInterfaces])) {
+      if (interfaceIndex(name) !== null) continue;
+      this.#log.warn(
+        `there is no interface ${name} now; its traffic is inspected when it comes`,
+        'no-interface',
+      );
+    }
   }
 
   /** @throws FirewallError 'mark-busy' */
@@ -137,6 +150,7 @@ export class Filter implements Intake {
     try {
       await this.#firewall?.install(ruleSetOf(config));
       this.#config = config;
+      if (this.#firewall !== null) this.#lookForInterfaces();
     } finally {
       this.#startWatch();
     }

@@ -125,6 +125,12 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     assert.match(next.said, /rules of instance other are left.*remove --instance other.*\[rules-of-others\]/);
   });
 
+  test('an interface that is not there is told of, and waited for', async () => {
+    const run = await start(['--interface', 'nosuch0']);
+    await run.heard(/warn: there is no interface nosuch0 now.*\[no-interface\]/);
+    assert.match(rules(), /-i nosuch0/);
+  });
+
   test('an event log that cannot be opened is said once, and may come later', async () => {
     const run = launch(['--eve', join(folder, 'no', 'eve.json')]);
     // Not 2, after which systemd would never try again.

@@ -94,7 +94,7 @@ test('requests sent ahead on one connection get one answer, and a flood of conne
       assert.equal((await fetch(`${base}/metrics`)).status, 200);
     }),
   );
-  assert.ok(Number(pages) < 20, `${pages} pages`);
+  assert.ok((pages as number) < 20, `${pages} pages`);
 });
 
 test('addresses', async (t) => {
