@@ -91,6 +91,7 @@ const clients = [
   'tixati',
   'torrentflux',
   'transmission',
+  'tribler',
   'ttorrent',
   'utorrent',
   'utorrent mac',
@@ -244,7 +245,8 @@ export const webSeed: Detector = {
   reference: 'BEP 17, BEP 19',
   summary: 'pieces fetched from a web server by a BitTorrent-only client, or from an HTTP seed',
   limits:
-    'not inside TLS; clients that call themselves a browser, or a general downloader, look like a download; ' +
+    'not inside TLS; clients that call themselves a browser or a general downloader, or have no name at all ' +
+    "(libtorrent's anonymous mode), look like a download; " +
     'FTP web seeds are not recognised',
   scope: 'packets',
   packetsMax: 16,

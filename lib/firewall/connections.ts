@@ -11,6 +11,8 @@ import { toolError, Tools } from './tools.js';
 
 /** A table in use is not read to its end in one go: the program gives up where the kernel sends faster than it reads. */
 const attemptsMax = 12;
+/** A stop must not take for ever: nothing is begun anew after this. */
+const patienceMillis = 10_000;
 const pauseMillis = 50;
 
 /**
@@ -24,10 +26,12 @@ export async function forgetDecisions(mark: MarkField, tools = new Tools()): Pro
 }
 
 async function forgetFamily(family: string, mark: MarkField, tools: Tools): Promise<void> {
+  const began = performance.now();
   for (let attempt = 1; ; attempt++) {
     const result = await tools.run('conntrack', ['-U', '-f', family, '-m', `0/${mark.maskText}`]);
     if (result.status === 0 || /\b0 flow entries/.test(result.stderr)) return;
-    if (attempt === attemptsMax || !/buffer space|protocol error|interrupted/i.test(result.stderr))
+    const gaveUp = attempt === attemptsMax || performance.now() - began > patienceMillis;
+    if (gaveUp || !/buffer space|protocol error|interrupted/i.test(result.stderr))
       throw toolError('conntrack', result);
     await setTimeout(pauseMillis);
   }
