@@ -20,6 +20,9 @@ const epilogue = `Exit status: 0 done, 1 something could not be read or written 
 10 BitTorrent was found and --exit-code was given, 69 the kernel or another program stands in the way,
 70 a defect of swarmgate itself, 77 not permitted (needs root or CAP_NET_ADMIN), 78 the configuration is wrong.`;
 
+const missingWord =
+  'a file or another word is missing behind the command; an unknown option takes the word after it for its value';
+
 /** Has yargs read the words and run the command. @throws UserError */
 export async function readAndRun(words: readonly string[]): Promise<void> {
   const parser = yargs(protectWords(words))
@@ -49,7 +52,8 @@ export async function readAndRun(words: readonly string[]): Promise<void> {
       return true;
     })
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new UserError('usage', `${message ?? ''}; see swarmgate --help`, exitUsage);
+      const why = message?.startsWith('Not enough non-option') === true ? missingWord : (message ?? '');
+      throw error ?? new UserError('usage', `${why}; see swarmgate --help`, exitUsage);
     });
   const printed = ReportOutput.watching();
   try {

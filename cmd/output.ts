@@ -35,6 +35,15 @@ const linksMax = 40;
 /** After this a signal that we sent to ourselves has had no effect. */
 const signalMillis = 200;
 
+/** Of the usual reasons; the system's own words name the unfinished file. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such folder',
+  ENOTDIR: 'there is no such folder',
+  EACCES: 'permission denied',
+  EROFS: 'its file system is read-only',
+  ENOSPC: 'its disk is full',
+};
+
 /** A file that is being written beside its final name. */
 interface PartialFile {
   readonly partial: string;
@@ -99,7 +108,8 @@ export class ReportOutput implements TextOutput {
       if (existing !== undefined) fchmodSync(fd, existing.mode & 0o7777);
       return new ReportOutput(createWriteStream('', { fd }), { partial, final });
     } catch (error) {
-      const why = (error as Error).message;
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      const why = reasons[code] ?? message;
       throw new UserError(
         'output-unwritable',
         `${path}: cannot be written (${why}); choose another -o`,

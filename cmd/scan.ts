@@ -7,7 +7,7 @@ import { flowsMaxHighest, flowsMaxLowest } from '../lib/limits.js';
 import { CaptureFileError, openCaptureFile } from '../lib/io/capture-file.js';
 import { encryptedModes } from '../lib/engine/policy.js';
 import type { EndedFlow, ReportWriter, WarningReport } from '../lib/report/report.js';
-import { countText } from '../lib/report/format.js';
+import { countText, plural } from '../lib/report/format.js';
 import { Log, logLevels } from '../lib/report/log.js';
 import { Progress, RunBytes } from '../lib/report/progress.js';
 import { version } from '../lib/version.js';
@@ -221,7 +221,7 @@ async function scannerFor(
     stopped: () => output.readerGone,
   };
   const workers = workersFor(readWorkers(options.workers), inputs, options);
-  log.debug(`${workers} ${workers === 1 ? 'thread' : 'threads'} for ${inputs.length} files`);
+  log.debug(`${plural(workers, 'thread')} for ${plural(inputs.length, 'file')}`);
   if (workers > 1) {
     const { ScanPool } = await import('./scan-pool.js');
     const onProgress = (read: number, packets: number, file: string): void => {
