@@ -1,5 +1,6 @@
 /** The life of a process that runs an instance: signals, readiness, watchdog, live status, reload, exit. */
 import { closeSync, openSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { ConfigError, type Config } from '../lib/config/config.js';
 import { differences } from '../lib/config/reload.js';
 import type { Command } from '../lib/config/schema.js';
@@ -72,10 +73,14 @@ function hasTerminal(): boolean {
   }
 }
 
-/** As any program whose terminal is gone; Node's own exit fails when it cannot set the terminal back. */
-function dieOfHangup(): void {
-  process.removeAllListeners('SIGHUP');
-  process.kill(process.pid, 'SIGHUP');
+/** Node ends by SIGABRT when it cannot set a terminal back that was there at its start. What is something else it leaves. */
+function forgetLostTerminals(terminals: readonly number[]): void {
+  for (const descriptor of terminals) {
+    if (isatty(descriptor)) continue;
+    closeSync(descriptor);
+    // The lowest free number: the same one.
+    openSync('/dev/null', 'r+');
+  }
 }
 
 class Daemon {
@@ -106,6 +111,7 @@ class Daemon {
       this.#stop();
     };
     const hadTerminal = hasTerminal();
+    const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
     const onReload = (): void => {
       // The terminal that it was started from is gone (ssh broke off): nobody can press Ctrl-C any more.
       if (!hadTerminal || hasTerminal()) void this.#reload();
@@ -130,11 +136,13 @@ class Daemon {
       for (const timer of this.#timers) clearInterval(timer);
       process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
     }
-    if (hadTerminal && !hasTerminal()) dieOfHangup();
-    setTimeout(() => process.exit(), lingerMillis).unref();
     const { intake } = this.#instance;
-    if (intake.rulesLeft) throw new UserError('rules-left', intake.stoppedText(), exitUnavailable);
-    this.#log.info(intake.stoppedText());
+    if (intake.rulesLeft) {
+      this.#log.error(intake.stoppedText(), 'rules-left');
+      process.exitCode = exitUnavailable;
+    } else this.#log.info(intake.stoppedText());
+    forgetLostTerminals(terminals);
+    setTimeout(() => process.exit(), lingerMillis).unref();
   }
 
   #ready(): void {

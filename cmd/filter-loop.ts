@@ -387,7 +387,7 @@ export class FilterLoop {
     if (!taken) counts[atDoubtsLeftOut]! += 1;
   }
 
-  /** Counts what a flow is, once: BitTorrent when it is reported, which may be long before its end, others at the end. */
+  /** Counts what a flow is, once: BitTorrent when it is reported, others when they are let go or end. */
   #countVerdict(s: number): void {
     const { words } = this.engine.flows;
     if ((words[s + sFlags]! & flagReported) !== 0) return;

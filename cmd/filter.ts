@@ -5,7 +5,7 @@
  */
 import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
-import { InstanceLock } from '../lib/control/instance-lock.js';
+import { InstanceLock, takeTurn } from '../lib/control/instance-lock.js';
 import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import { forgetDecisions, forgettingProblem } from '../lib/firewall/connections.js';
@@ -35,6 +35,8 @@ export class Filter implements Intake {
   #rulesRestored = 0;
   #rulesProblem: string | null = null;
   rulesLeft = false;
+  /** No other instance that runs has our mark bits: what they say on connections is ours to clear. */
+  #isOurs = false;
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -52,10 +54,17 @@ export class Filter implements Intake {
       this.#lookAtTracking();
     }, trackingCheckMillis).unref();
     if (this.#firewall === null) return;
-    await this.#meetNeighbours();
-    await this.#removeOthers(this.#firewall);
-    await this.forget();
-    await this.#firewall.install(ruleSetOf(this.#config));
+    // Whose bits are taken is told by the rules: who looks and who writes them come one after another.
+    const turn = await takeTurn();
+    try {
+      await this.#meetNeighbours();
+      this.#isOurs = true;
+      await this.#removeOthers(this.#firewall);
+      await this.forget();
+      await this.#firewall.install(ruleSetOf(this.#config));
+    } finally {
+      turn.release();
+    }
     this.#lookForInterfaces();
     this.#startWatch();
   }
@@ -80,8 +89,8 @@ export class Filter implements Intake {
       const process = InstanceLock.holder(other);
       if (process === null) {
         this.#log.warn(
-          `rules of instance ${other} are left, which does not run; they may keep packets from this one: ` +
-            `swarmgate firewall remove --instance ${other}`,
+          `rules of instance ${other} stand here, and no process of that name is seen; if it does not run, they keep ` +
+            `packets from this one: swarmgate firewall remove --instance ${other}`,
           'rules-of-others',
         );
       } else if ((mask & markMask) !== 0) {
@@ -167,7 +176,7 @@ export class Filter implements Intake {
     this.rulesLeft = !(await attempt('remove the rules', 'rules-left', () =>
       firewall?.remove(this.#config.instance),
     ));
-    if (firewall !== null) await this.forget();
+    if (firewall !== null && this.#isOurs) await this.forget();
     this.#firewall = null;
   }
 

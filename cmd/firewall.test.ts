@@ -17,7 +17,7 @@ function firewall(...words: string[]): SpawnSyncReturns<string> {
 describe('firewall', () => {
   test('wrong arguments are refused with status 2 before anything is tried', () => {
     const cases: [string[], RegExp][] = [
-      [[], /Not enough/],
+      [[], /word is missing/],
       [['dance'], /Choices/],
       [['install', '--rules', 'pf'], /Choices/],
       [['install', '--instance', 'A'], /instance is named/],

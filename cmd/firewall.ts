@@ -136,13 +136,17 @@ async function run(words: FirewallArguments): Promise<void> {
 }
 
 async function remove(instance: string, words: FirewallArguments): Promise<void> {
-  const holder = InstanceLock.holder(instance);
   if (words['left-behind']) {
-    if (holder === null && !(await areTheirs(words))) await removeEverything(instance);
+    if (InstanceLock.holder(instance) === null && !(await areTheirs(words))) await removeEverything(instance);
     return;
   }
-  const stood = (await showEverything(instance)) !== '';
+  // What is only told must not stand in the way: a front end that fails, a rescue system without /proc.
+  const nothingStood = await showEverything(instance).then(
+    (text) => text === '',
+    () => false,
+  );
   await removeEverything(instance);
+  const holder = holderOf(instance);
   if (holder !== null)
     throw new UserError(
       'instance-busy',
@@ -150,7 +154,15 @@ async function remove(instance: string, words: FirewallArguments): Promise<void>
         'which removes them',
       exitUnavailable,
     );
-  process.stdout.write(stood ? `removed\n` : `there are no rules of instance ${instance}\n`);
+  process.stdout.write(nothingStood ? `there are no rules of instance ${instance}\n` : `removed\n`);
+}
+
+function holderOf(instance: string): number | null {
+  try {
+    return InstanceLock.holder(instance);
+  } catch {
+    return null;
+  }
 }
 
 /** The operator wrote the rules. A configuration that cannot be read says nothing of the kind. */

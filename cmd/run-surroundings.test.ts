@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -87,6 +96,7 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
   test('a signal that comes twice at once is one', async () => {
     const run = await start();
     run.child.kill('SIGTERM');
+    await sleep(60);
     run.child.kill('SIGTERM');
     assert.deepEqual(await run.ended, [0, null], run.said);
     assert.doesNotMatch(rules(), /SWARMGATE/);
@@ -122,7 +132,10 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     run.child.kill('SIGTERM');
     await run.ended;
     const next = await start();
-    assert.match(next.said, /rules of instance other are left.*remove --instance other.*\[rules-of-others\]/);
+    assert.match(
+      next.said,
+      /rules of instance other stand here.*remove --instance other.*\[rules-of-others\]/,
+    );
   });
 
   test('an interface that is not there is told of, and waited for', async () => {
@@ -151,16 +164,21 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     writeFileSync(join(tools, 'broken'), '');
     run.child.kill('SIGTERM');
     assert.deepEqual(await run.ended, [69, null], run.said);
-    assert.match(run.said, /"swarmgate firewall remove" removes what is left \[rules-left\]\n$/);
+    assert.match(
+      run.said,
+      /error: stopped; "swarmgate firewall remove" removes what is left \[rules-left\]\n$/,
+    );
     assert.match(inside(['iptables-save']), /SWARMGATE/);
     assert.doesNotMatch(inside(['ip6tables-save']), /SWARMGATE/);
   });
 
+  const noConntrack = hasProgram('conntrack') ? false : 'conntrack is not installed';
   const noPython = hasProgram('python3') ? false : 'python3 is not installed';
   for (const [what, status] of [
     ['stopped', 0],
-    ['lost', -1],
-    ['lost-while-stopping', -1],
+    ['lost', 0],
+    ['lost-while-stopping', 0],
+    ['lost-without-control', 0],
   ] as const) {
     test(`a terminal that is ${what}: it goes in order`, { skip: noPython }, () => {
       const words = [
@@ -176,28 +194,69 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
         encoding: 'utf8',
         timeout: 60_000,
       });
-      // By SIGHUP, as any program whose terminal is gone.
       assert.equal(out.trim(), String(status));
       assert.doesNotMatch(rules(), /SWARMGATE/);
     });
   }
 
-  test('a pipe that nobody reads does not keep it from ending', async () => {
+  test('a pipe that nobody reads, and that is full, does not keep it from ending', async () => {
+    const fifo = join(folder, 'full');
+    execFileSync('mkfifo', [fifo]);
+    const pipe = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    assert.throws(() => {
+      for (;;) writeSync(pipe, new Uint8Array(4096));
+    }, /EAGAIN/);
     const words = [...inNamespace, process.execPath, program, 'run', '--live', '--workers', '1'];
-    const child = spawn('ip', [...words, ...socket('default')], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('ip', [...words, ...socket('default')], { stdio: ['ignore', pipe, 'pipe'] });
     let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-    child.stdout.pause();
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
     try {
       while (!said.includes('info: ready')) await sleep(20);
-      // More than a pipe and the stream in front of it hold would take a minute of drawings; some wait is enough.
-      await sleep(1500);
       const ended = once(child, 'exit');
       child.kill('SIGTERM');
       assert.deepEqual(await ended, [0, null], said);
     } finally {
       child.kill('SIGKILL');
+      closeSync(pipe);
     }
+  });
+
+  test(
+    'a start that is refused leaves the marks of connections to those who run',
+    { skip: noConntrack },
+    async () => {
+      const run = await start();
+      const words = '-I -s 10.0.0.1 -d 10.0.0.2 -p udp --sport 1 --dport 2 -t 60 -m 0x20000000';
+      inside(['conntrack', ...words.split(' ')]);
+      const same = launch(['--instance', 'other', '--queue', '9700', ...socket('other')]);
+      assert.deepEqual(await same.ended, [69, null]);
+      assert.match(inside(['conntrack', '-L']), /mark=536870912/);
+      run.child.kill('SIGTERM');
+      await run.ended;
+      assert.doesNotMatch(inside(['conntrack', '-L']), /mark=536870912/);
+    },
+  );
+
+  test('of two that start at once with the same bits one is refused', async () => {
+    const both = [launch([]), launch(['--instance', 'other', '--queue', '9700', ...socket('other')])];
+    await Promise.race(both.map(({ ended }) => ended));
+    await Promise.race(both.map((run) => run.heard(/info: ready/)));
+    const said = both.map((run) => run.said).join('');
+    assert.equal([...said.matchAll(/info: ready/g)].length, 1, said);
+    assert.match(said, /\[mark-busy\]/);
+  });
+
+  test('rules are removed also where a tool that only looks fails', async () => {
+    const run = await start();
+    run.child.kill('SIGKILL');
+    await run.ended;
+    const tools = join(folder, 'failing');
+    mkdirSync(tools);
+    writeFileSync(join(tools, 'iptables-legacy-save'), '#!/bin/sh\nexit 3\n', { mode: 0o755 });
+    spawnSync('ip', [...inNamespace, process.execPath, program, 'firewall', 'remove'], {
+      env: { ...process.env, PATH: `${tools}:${process.env['PATH'] ?? ''}` },
+    });
+    assert.doesNotMatch(rules(), /SWARMGATE/);
   });
 });
 
@@ -208,7 +267,7 @@ what, words = sys.argv[1], sys.argv[2:]
 master, slave = pty.openpty()
 fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 120, 0, 0))
 child = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+                         preexec_fn=lambda: what == 'lost-without-control' or fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 seen = b''
 while b'Watching only' not in seen: seen += os.read(master, 65536)
 if what == 'stopped':
@@ -220,6 +279,7 @@ else:
     if what == 'lost-while-stopping': child.send_signal(signal.SIGTERM)
     time.sleep(0.02)
     os.close(master)
+    if what == 'lost-without-control': child.send_signal(signal.SIGTERM)
 try: print(child.wait(20))
 except subprocess.TimeoutExpired: child.kill(); print('hangs')
 `;

@@ -1,4 +1,5 @@
 /** `swarmgate scan`: capture files in, explained verdicts on every flow out. */
+import { fstatSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import type { Argv, CommandModule } from 'yargs';
 import { registryWith } from '../detectors/index.js';
@@ -164,15 +165,21 @@ export async function runScan(options: ScanArguments): Promise<number> {
     enabled: showsProgress(options, toTerminal, process.stderr.isTTY),
     columns: process.stderr.columns,
   });
+  const standardInput = new StandardInput();
   const undo = onInterrupt(
     () => {
       progress.finish();
       output.abandon();
     },
-    inputs.length === 1 && inputs[0]!.path === '-' ? endStandardInput : null,
+    inputs.length === 1 && inputs[0]!.path === '-' && isPipe()
+      ? (): void => {
+          standardInput.endSoon(log);
+        }
+      : null,
   );
   try {
-    return await scan(options, inputs, { log, output, progress, toTerminal });
+    const status = await scan(options, inputs, { log, output, progress, toTerminal });
+    return status === exitOk && standardInput.wasCut ? exitIncomplete : status;
   } catch (error) {
     progress.finish();
     output.abandon();
@@ -182,12 +189,25 @@ export async function runScan(options: ScanArguments): Promise<number> {
   }
 }
 
+function isPipe(): boolean {
+  const found = fstatSync(0);
+  return found.isFIFO() || found.isSocket();
+}
+
 /**
  * Ctrl-C in `tcpdump -w - | swarmgate scan -` is meant for tcpdump, and whoever presses it wants the report: what tcpdump
  * still writes is read to its end. A writer that does not end is not waited for.
  */
-function endStandardInput(): void {
-  setTimeout(() => process.stdin.destroy(), inputEndMillis).unref();
+class StandardInput {
+  wasCut = false;
+
+  endSoon(log: Log): void {
+    setTimeout(() => {
+      this.wasCut = true;
+      log.warn('interrupted: the report is about what had come until now', 'interrupted');
+      process.stdin.destroy();
+    }, inputEndMillis).unref();
+  }
 }
 
 interface Surroundings {

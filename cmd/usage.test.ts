@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -119,25 +121,46 @@ test(
   { timeout: 60_000 },
   async (t) => {
     for (const writerEnds of [true, false]) {
-      const scan = spawn(process.execPath, [program, 'scan', '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const words = [program, 'scan', '-', '--log-level', 'debug'];
+      const scan = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'pipe'] });
       t.after(() => scan.kill('SIGKILL'));
       let text = '';
+      let said = '';
       scan.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      scan.stderr.setEncoding('utf8').on('data', (piece: string) => (said += piece));
+      const ended = once(scan, 'close');
       const whole = readFileSync(torrent);
       scan.stdin.write(whole.subarray(0, whole.length - 100));
-      // As long as it takes to read it: a signal before it has begun would end the program.
-      await setTimeout(1500);
+      // It has begun: before, a signal would end it.
+      while (!said.includes('1 thread for 1 file')) await setTimeout(20);
       scan.kill('SIGINT');
       await setTimeout(200);
       // As tcpdump, which writes the rest of its buffer.
       scan.stdin.write(whole.subarray(whole.length - 100));
       if (writerEnds) scan.stdin.end();
-      const [status, signal] = (await once(scan, 'close')) as [number | null, string | null];
-      assert.deepEqual([status, signal], [0, null]);
+      assert.deepEqual(await ended, [writerEnds ? 0 : 1, null]);
       assert.match(text, /^BitTorrent found/);
+      assert.equal(said.includes('[interrupted]'), !writerEnds);
     }
   },
 );
+
+test('a file as standard input is ended by Ctrl-C as any file', { timeout: 60_000 }, async () => {
+  const large = join(folder, 'large.pcap');
+  const whole = readFileSync(torrent);
+  const packets = whole.subarray(24);
+  writeFileSync(large, whole.subarray(0, 24));
+  const piece = Buffer.concat(new Array<Buffer>(Math.ceil(2e7 / packets.length)).fill(packets));
+  for (let i = 0; i < 10; i++) appendFileSync(large, piece);
+  const file = openSync(large, 'r');
+  const words = [program, 'scan', '-', '--log-level', 'debug'];
+  const scan = spawn(process.execPath, words, { stdio: [file, 'ignore', 'pipe'] });
+  const ended = once(scan, 'close');
+  scan.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    if (text.includes('1 thread for 1 file')) scan.kill('SIGINT');
+  });
+  assert.deepEqual(await ended, [null, 'SIGINT']);
+});
 
 test('explain says why a file could not be read, by frame as by flow', () => {
   const text = join(folder, 'text.pcap');

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { ControlError } from './protocol.js';
 
 const attempts = 3;
@@ -142,4 +143,24 @@ function lockError(path: string, code: string): ControlError {
   return code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
     ? new ControlError('control-permission', `${path} cannot be written (${code}): run swarmgate as root`)
     : new ControlError('instance-lock', `${path} cannot be made (${code})`);
+}
+
+const turnMillis = 50;
+const turnMillisMax = 60_000;
+
+/**
+ * Waits until no other process of this network namespace writes its rules, and keeps others waiting until it is released.
+ * @throws ControlError 'instance-busy' after a minute; 'control-permission', 'instance-lock'
+ */
+export async function takeTurn(path = lockPath('.start')): Promise<InstanceLock> {
+  const began = performance.now();
+  for (;;) {
+    try {
+      return InstanceLock.take('.start', path);
+    } catch (error) {
+      const waits = error instanceof ControlError && error.code === 'instance-busy';
+      if (!waits || performance.now() - began > turnMillisMax) throw error;
+    }
+    await setTimeout(turnMillis);
+  }
 }

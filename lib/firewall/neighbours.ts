@@ -48,11 +48,19 @@ export async function neighboursOf(instance: string, tools = new Tools()): Promi
   const found = [
     ...iptablesNeighbours(await text('iptables-save', '-t', 'mangle')),
     ...iptablesNeighbours(await text('ip6tables-save', '-t', 'mangle')),
-    ...nftNeighbours(await text('nft', 'list', 'ruleset')),
+    ...nftNeighbours(await nftTables(text)),
   ];
   return [...new Map(found.map((neighbour) => [neighbour.instance, neighbour])).values()].filter(
     (neighbour) => neighbour.instance !== instance,
   );
+}
+
+/** Ours alone: others may have a hundred thousand rules. */
+async function nftTables(text: (program: string, ...words: string[]) => Promise<string>): Promise<string> {
+  const names = (await text('nft', 'list', 'tables')).matchAll(/^table inet (swarmgate\S*)$/gm);
+  const listings: string[] = [];
+  for (const [, name] of names) listings.push(await text('nft', 'list', 'table', 'inet', name!));
+  return listings.join('\n');
 }
 
 /** Three bits that none of the masks has, the highest there are; null if there are none. */

@@ -1,7 +1,8 @@
 /**
  * Writing to a terminal that may take nothing: one that was stopped by Ctrl-S, or an ssh connection that hangs. Node
  * waits for a terminal, and with it everything that its main thread does; so the terminal is opened a second time
- * without waiting (O_NONBLOCK belongs to what was opened, so that the shell's own is left as it is).
+ * without waiting (O_NONBLOCK belongs to what was opened, so that the shell's own is left as it is). What waits keeps the
+ * process alive: whoever ends it says for how long.
  */
 import { constants, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -54,10 +55,9 @@ export class Terminal {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#waiting = nothing;
     }
     if (!this.busy || this.#timer !== null) return;
-    // Not kept alive for it: what a stopped terminal has not taken at the end is lost.
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#send();
-    }, retryMillis).unref();
+    }, retryMillis);
   }
 }
