@@ -154,7 +154,7 @@ test('a file as standard input is ended by Ctrl-C as any file', { timeout: 60_00
   for (let i = 0; i < 10; i++) appendFileSync(large, piece);
   const file = openSync(large, 'r');
   const words = [program, 'scan', '-', '--log-level', 'debug'];
-  const scan = spawn(process.execPath, words, { stdio: [file, 'ignore', 'pipe'] });
+  const scan = spawn(process.execPath, words, { stdio: [file, 'pipe', 'pipe'] });
   const ended = once(scan, 'close');
   scan.stderr!.setEncoding('utf8').on('data', (text: string) => {
     if (text.includes('1 thread for 1 file')) scan.kill('SIGINT');
