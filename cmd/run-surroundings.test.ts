@@ -126,6 +126,10 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     assert.deepEqual(await same.ended, [69, null]);
     assert.match(same.said, /instance default \(process \d+\).*--mark-mask 0x0e000000.*\[mark-busy\]/);
     assert.doesNotMatch(rules(), /SWARMGATE-other/);
+    assert.match(
+      swarmgate('doctor', '--instance', 'other'),
+      /FAIL {2}the rules of instance default use the mark bits/,
+    );
     const own = await start([...words, '--mark-mask', '0x0e000000']);
     own.child.kill('SIGKILL');
     await own.ended;

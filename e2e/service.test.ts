@@ -191,7 +191,10 @@ describe('the units under systemd', { skip, timeout: 400_000 }, () => {
 
   test('an instance with a name of its own filters beside the first', () => {
     configure('mode: monitor\nworkers: 1\n');
-    machine.write('/etc/swarmgate/second.yaml', 'mode: enforce\nworkers: 1\nqueue: { first: 9700 }\n');
+    machine.write(
+      '/etc/swarmgate/second.yaml',
+      'mode: enforce\nworkers: 1\nqueue: { first: 9700 }\nmark_mask: 0x0e000000\n',
+    );
     systemctl('start', 'swarmgate');
     systemctl('start', 'swarmgate@second');
     filters();

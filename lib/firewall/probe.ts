@@ -4,6 +4,7 @@ import { iptablesAcknowledgements, tryBackend, type ChooseOptions } from './choo
 import { iptablesConflicts, nftConflicts, type Finding } from './conflicts.js';
 import type { RuleSet } from './firewall.js';
 import { kernelHasIpv6 } from './iptables.js';
+import { freeMask, neighboursOf, type Neighbour } from './neighbours.js';
 import { findOffloads } from './offload.js';
 import { Tools } from './tools.js';
 
@@ -132,7 +133,23 @@ async function conflictFindings(rules: RuleSet, tools: Tools): Promise<Finding[]
     ...iptablesConflicts(rules, await text('iptables-save'), 'iptables'),
     ...iptablesConflicts(rules, await text('ip6tables-save'), 'ip6tables'),
     ...nftConflicts(rules, await text('nft', 'list', 'ruleset')),
+    ...(await neighboursOf(rules.instance, tools))
+      .filter(({ mask }) => (mask & rules.mark.mask) !== 0)
+      .map((neighbour) => sharedMark(rules, neighbour)),
   ];
+}
+
+function sharedMark({ mark }: RuleSet, { instance, mask }: Neighbour): Finding {
+  const free = freeMask([mark.mask, mask]);
+  return {
+    code: 'mark-shared',
+    level: 'error',
+    message:
+      `the rules of instance ${instance} use the mark bits 0x${mask.toString(16)}, which are among ours ` +
+      `(${mark.maskText}): each would take the other's decisions for its own` +
+      (free === null ? '' : `; set mark_mask: 0x${free.toString(16).padStart(8, '0')}`),
+    mend: null,
+  };
 }
 
 async function offloadFindings(rules: RuleSet, tools: Tools): Promise<Finding[]> {
