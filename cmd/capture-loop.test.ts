@@ -37,6 +37,8 @@ class FakeSource implements BlockingLiveSource {
   closed = false;
   /** What the kernel tells only when the source is closed. */
   droppedLast = 0;
+  /** It is called something else now. */
+  isRenamed = false;
 
   constructor(
     readonly acts: Act[],
@@ -53,6 +55,10 @@ class FakeSource implements BlockingLiveSource {
     this.counters.kernelDropped += act.dropped ?? 0;
     this.batch = batchOf(Array.from({ length: act.packets }, (_, i) => numbered(i, 60)));
     return act.packets;
+  }
+
+  checkName(): void {
+    if (this.isRenamed) throw missing;
   }
 
   close(): void {
@@ -176,4 +182,14 @@ test('any other problem ends the loop: the thread is started again by its superv
   assert.throws(() => {
     new Trial([[{ packets: 1 }, missing], failed]).run();
   }, failed);
+});
+
+test('an interface that is called something else is waited for under its name', () => {
+  const trial = new Trial([[{ packets: 4 }], [{ packets: 6 }]]);
+  trial.loop.begin();
+  trial.sources[0]!.isRenamed = true;
+  trial.loop.run();
+  assert.ok(trial.sources[0]!.closed);
+  assert.deepEqual(trial.told, [{ kind: 'waiting', code: 'interface-missing' }, { kind: 'watching' }]);
+  assert.equal(trial.counts[capturedPacketsAt], 10);
 });

@@ -11,6 +11,8 @@ import { controlState, stateRun, type CaptureSettings, type FromCapture } from '
 const waitMillis = 200;
 /** How often a missing interface is looked for. */
 const retryMillis = 500;
+/** How often an interface is asked whether it is still called so. */
+const nameMillis = 1000;
 
 /** What a capture counts: what its dispatcher does, and behind that these. */
 export const captureCountsLength = (workers: number): number => dispatcherCountsLength(workers) + 3;
@@ -44,6 +46,7 @@ export class CaptureLoop {
   #droppedBefore = 0;
   /** Why it waits, '' while it does not. */
   #reason = '';
+  #nameSeen = 0;
 
   constructor(options: CaptureLoopOptions) {
     const { memories, bells, seed, counters, control } = options.settings;
@@ -99,6 +102,10 @@ export class CaptureLoop {
     try {
       if (source.receive(waitMillis) > 0) this.#dispatcher.take(source.batch);
       this.#countDropped(source);
+      const now = performance.now();
+      if (now - this.#nameSeen < nameMillis) return;
+      this.#nameSeen = now;
+      source.checkName();
     } catch (error) {
       if (!isAbsence(error)) throw error;
       this.close();

@@ -20,7 +20,7 @@ async function checkInterface(machine: Machine, name: string, snapBytes: number)
   if (!machine.exists(folder)) return [failure(code, `${name}, to be watched, is not there`, 'ip link')];
   const flags = Number.parseInt(machine.read(`${folder}/flags`) ?? '', 16);
   if ((flags & flagUp) === 0)
-    return [failure(code, `${name}, to be watched, is down`, `ip link set ${name} up`)];
+    return [failure(code, `${name}, to be watched, is down`, `ip link set dev ${name} up`)];
   return [fine(code, `${name}, to be watched, is up`), ...(await checkJoining(machine, name, snapBytes))];
 }
 

@@ -150,7 +150,7 @@ const cases: readonly (readonly [what: string, changes: Changes, text: string, c
     'what is to be watched is down',
     { '/sys/class/net/tap0': '', '/sys/class/net/tap0/flags': '0x1002\n' },
     'capture: { interfaces: [tap0] }',
-    /error capture-interface .*down ip link set tap0 up/,
+    /error capture-interface .*down ip link set dev tap0 up/,
   ],
   [
     'no directory for captures',

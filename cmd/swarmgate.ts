@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../lib/config/config.js';
 import { printableLines } from '../lib/report/escape.js';
-import { exitConfig, exitInternal, exitUsage, UserError } from './errors.js';
+import { exitConfig, exitInternal, exitUnavailable, exitUsage, UserError } from './errors.js';
 import { plainScan } from './plain-scan.js';
 import { runScan } from './scan.js';
 
@@ -31,6 +31,14 @@ function tell(error: unknown): void {
   if (error instanceof ConfigError) {
     for (const line of error.message.split('\n')) say(`swarmgate: ${line}`);
     process.exitCode = error.isUsage ? exitUsage : exitConfig;
+    return;
+  }
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    say(
+      `swarmgate: no file descriptor is left (${code}): raise the limit (ulimit -n, LimitNOFILE=) [descriptors]`,
+    );
+    process.exitCode = exitUnavailable;
     return;
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error));

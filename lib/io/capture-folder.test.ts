@@ -252,6 +252,30 @@ test('what is named like our files but is none of them is neither counted nor re
   assert.equal(readFileSync(elsewhere, 'utf8'), 'kept');
 });
 
+test('a file that was taken away while it was written is followed by another, a folder is missed', async () => {
+  const path = directory();
+  const told: string[] = [];
+  const folder = folderIn(path, { onTrouble: (message) => told.push(message) });
+  await save(folder, packet(1, 100));
+  folder.flush();
+  while (folder.packets < 1) await sleep(1);
+  rmSync(join(path, saved(path)[0]!));
+  await save(folder, packet(2, 100));
+  folder.flush();
+  while (folder.packets < 2) await sleep(1);
+  assert.equal(saved(path).length, 1);
+  assert.deepEqual(told, []);
+  rmSync(path, { recursive: true });
+  await save(folder, packet(3, 100));
+  folder.flush();
+  while (told.length === 0) await sleep(1);
+  assert.match(told[0]!, /ENOENT/);
+  mkdirSync(path);
+  while (folder.packets < 3) await sleep(1);
+  await folder.close();
+  assert.deepEqual([folder.dropped, saved(path).length], [0, 1]);
+});
+
 test('a disk that hangs does not hang the end: what is in no file is counted', async (t) => {
   const path = directory();
   const folder = folderIn(path);

@@ -176,6 +176,8 @@ export class CaptureFolder {
   async #writeBlock(series: Series): Promise<void> {
     series.isWriting = true;
     try {
+      // Whoever collects files may take away the one that is being written, or the folder.
+      if (series.file !== null && (await isUnlinked(series.file))) await this.#end(series);
       series.file ??= await this.#begin(series.linkType);
       await writeWhole(series.file, series.block.subarray(0, series.filled));
     } finally {
@@ -307,6 +309,10 @@ async function writeWhole(file: OpenFile, bytes: Uint8Array): Promise<void> {
     throw error;
   }
   file.bytes += bytes.length;
+}
+
+async function isUnlinked({ handle }: OpenFile): Promise<boolean> {
+  return (await handle.stat()).nlink === 0;
 }
 
 /** -1 for what is no file: a link, a folder, or what somebody removed meanwhile. */

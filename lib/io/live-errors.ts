@@ -14,7 +14,7 @@ export function interfaceMissing(name: string): LiveSourceError {
 export function interfaceDown(name: string): LiveSourceError {
   return new LiveSourceError(
     'interface-down',
-    `${name} is down: bring it up with \`ip link set ${name} up\``,
+    `${name} is down: bring it up with \`ip link set dev ${name} up\``,
   );
 }
 
@@ -27,6 +27,13 @@ export function interfaceRemoved(name: string): LiveSourceError {
   return new LiveSourceError(
     'interface-missing',
     `${name} was removed while it was watched: create it again, then watch it anew`,
+  );
+}
+
+export function interfaceRenamed(name: string, now: string): LiveSourceError {
+  return new LiveSourceError(
+    'interface-missing',
+    `${name} is called ${now} now: name that one, or bring ${name} back`,
   );
 }
 

@@ -51,6 +51,8 @@ export interface BlockingLiveSource extends LiveSourceCommon {
    * after 'interface-down' it may be called again and goes on when the interface is up again, else only `close` is left
    */
   receive(timeoutMillis: number): number;
+  /** @throws LiveSourceError 'interface-missing' when the interface has another name than it was opened by */
+  checkName(): void;
 }
 
 /** Calls back from the event loop of the thread that opened it: `cap` runs in a process of its own and sends. */

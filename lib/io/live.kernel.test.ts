@@ -173,7 +173,10 @@ import time; time.sleep(0.2)`;
       const long = 'an-interface-of-a-long-name';
       assert.match(await refusal({ interface: long }), /^interface-missing: .*an-interface-of/);
       wire.spaces.run('here', 'ip link add sleeping type veth peer name other');
-      assert.match(await refusal({ interface: 'sleeping' }), /^interface-down: .*ip link set sleeping up/);
+      assert.match(
+        await refusal({ interface: 'sleeping' }),
+        /^interface-down: .*ip link set dev sleeping up/,
+      );
       const bad = await refusal({ filter: 'tcp porst 80' });
       assert.match(bad, /^bad-filter: .*tcp porst 80.*syntax error.*pcap-filter/);
       const unprivileged = ['setpriv', '--bounding-set', '-net_raw', '--inh-caps', '-net_raw'];

@@ -10,11 +10,13 @@ import {
   type RingRefusal,
 } from '../native/ring.js';
 import { linkEthernet, linkRaw } from '../wire/link.js';
+import { interfaceIndex, interfaceIndexes } from './interfaces.js';
 import {
   descriptorsMissing,
   interfaceDown,
   interfaceMissing,
   interfaceRemoved,
+  interfaceRenamed,
   permissionMissing,
   unsupportedLink,
 } from './live-errors.js';
@@ -102,6 +104,13 @@ export class RingSource implements BlockingLiveSource {
       batch.frame[i] = this.#frame;
     }
     return count;
+  }
+
+  /** The socket goes by the number of the interface, whatever it is called: who named it is told when it is renamed. */
+  checkName(): void {
+    if (interfaceIndex(this.name) === this.index) return;
+    for (const [name, index] of interfaceIndexes())
+      if (index === this.index) throw interfaceRenamed(this.name, name);
   }
 
   close(): void {
