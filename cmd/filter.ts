@@ -74,10 +74,7 @@ export class Filter implements Intake {
     const { interfaces, pairs, leaveInterfaces } = this.#config.traffic;
     for (const name of new Set([...interfaces, ...pairs.flat(), ...leaveInterfaces])) {
       if (interfaceIndex(name) !== null) continue;
-      this.#log.warn(
-        `there is no interface ${name} now; its traffic is inspected when it comes`,
-        'no-interface',
-      );
+      this.#log.warn(`there is no interface ${name} now; the rules wait for it`, 'no-interface');
     }
   }
 
