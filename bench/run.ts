@@ -19,7 +19,7 @@ const usage = `usage: node --expose-gc dist/bench/run.js [options]
   --quick               a small mix, one run of each: does it still run?
   --size MB             size of the mix (1800)
   --large-size MB       size of the mix that shows the scan once compiled: ndpiReader needs as much memory, and more;
-                        0 leaves it out (5400; 0 with --quick, --size or --mix)
+                        0 leaves it out (8000; 0 with --quick, --size or --mix)
   --tshark-size MB      size of the mix that tshark reads, which takes it a minute per gigabyte (40)
   --mix FILE            use this mix, with FILE.json beside it, instead of building one
   --json FILE           write the result to FILE, and nothing to bench/results
@@ -63,7 +63,7 @@ function planOf(argv: readonly string[]): Plan | null {
   const plan = {
     sizeMegabytes: Number(values.size ?? (quick ? 60 : 1800)),
     largeMegabytes: Number(
-      values['large-size'] ?? (quick || values.size !== undefined || values.mix !== undefined ? 0 : 5400),
+      values['large-size'] ?? (quick || values.size !== undefined || values.mix !== undefined ? 0 : 8000),
     ),
     tsharkMegabytes: Number(values['tshark-size'] ?? (quick ? 10 : 40)),
     repeat: Number(values.repeat ?? (quick ? 1 : 3)),
