@@ -5,19 +5,9 @@ import { iptablesScript } from './iptables-text.js';
 import { MarkField, markMaskDefault } from './marks.js';
 import { freeMask, iptablesNeighbours, nftNeighbours } from './neighbours.js';
 import { nftScript } from './nft-text.js';
+import { ruleSet } from './testing.js';
 
-const rules = (instance: string, mask: number): RuleSet => ({
-  instance,
-  queueFirst: 9600,
-  queueCount: 2,
-  mark: new MarkField(mask),
-  forwarded: true,
-  local: false,
-  interfaces: [],
-  pairs: [],
-  leave: [],
-  enforce: true,
-});
+const rules = (instance: string, mask: number): RuleSet => ruleSet({ instance, mark: new MarkField(mask) });
 const listed = [rules('default', markMaskDefault), rules('node1', 0x0e00_0000), rules('a-d', 0x7)];
 const expected = [
   { instance: 'default', mask: 0x7000_0000 },

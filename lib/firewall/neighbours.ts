@@ -24,7 +24,7 @@ export function iptablesNeighbours(listing: string): Neighbour[] {
   });
 }
 
-/** @param listing of `nft list ruleset` */
+/** @param listing of nft's tables */
 export function nftNeighbours(listing: string): Neighbour[] {
   const found: Neighbour[] = [];
   let instance: string | null = null;
@@ -41,14 +41,10 @@ export function nftNeighbours(listing: string): Neighbour[] {
 
 /** The instances that have rules here, but for one. A tool that is not there lists none. */
 export async function neighboursOf(instance: string, tools = new Tools()): Promise<Neighbour[]> {
-  const text = async (program: string, ...words: string[]): Promise<string> => {
-    const result = await tools.run(program, words).catch(() => null);
-    return result?.status === 0 ? result.stdout : '';
-  };
   const found = [
-    ...iptablesNeighbours(await text('iptables-save', '-t', 'mangle')),
-    ...iptablesNeighbours(await text('ip6tables-save', '-t', 'mangle')),
-    ...nftNeighbours(await nftTables(text)),
+    ...iptablesNeighbours(await tools.text('iptables-save', '-t', 'mangle')),
+    ...iptablesNeighbours(await tools.text('ip6tables-save', '-t', 'mangle')),
+    ...nftNeighbours(await nftTables(tools)),
   ];
   return [...new Map(found.map((neighbour) => [neighbour.instance, neighbour])).values()].filter(
     (neighbour) => neighbour.instance !== instance,
@@ -56,10 +52,10 @@ export async function neighboursOf(instance: string, tools = new Tools()): Promi
 }
 
 /** Ours alone: others may have a hundred thousand rules. */
-async function nftTables(text: (program: string, ...words: string[]) => Promise<string>): Promise<string> {
-  const names = (await text('nft', 'list', 'tables')).matchAll(/^table inet (swarmgate\S*)$/gm);
+async function nftTables(tools: Tools): Promise<string> {
+  const names = (await tools.text('nft', 'list', 'tables')).matchAll(/^table inet (swarmgate\S*)$/gm);
   const listings: string[] = [];
-  for (const [, name] of names) listings.push(await text('nft', 'list', 'table', 'inet', name!));
+  for (const [, name] of names) listings.push(await tools.text('nft', 'list', 'table', 'inet', name!));
   return listings.join('\n');
 }
 

@@ -78,13 +78,9 @@ export function iptablesOffloads(
 
 /** Every offload on this machine; a tool that is missing or not permitted hides none that we could see. */
 export async function findOffloads(mark: MarkField, tools = new Tools()): Promise<Offload[]> {
-  const text = async (program: string, ...words: string[]): Promise<string> => {
-    const result = await tools.run(program, words).catch(() => null);
-    return result?.status === 0 ? result.stdout : '';
-  };
   return [
-    ...nftOffloads(await text('nft', '-a', 'list', 'ruleset'), mark),
-    ...iptablesOffloads(await text('iptables-save'), 'iptables', mark),
-    ...iptablesOffloads(await text('ip6tables-save'), 'ip6tables', mark),
+    ...nftOffloads(await tools.text('nft', '-a', 'list', 'ruleset'), mark),
+    ...iptablesOffloads(await tools.text('iptables-save'), 'iptables', mark),
+    ...iptablesOffloads(await tools.text('ip6tables-save'), 'ip6tables', mark),
   ];
 }

@@ -125,14 +125,10 @@ function sysctlFindings(rules: RuleSet, read: (path: string) => string | null, i
 }
 
 async function conflictFindings(rules: RuleSet, tools: Tools): Promise<Finding[]> {
-  const text = async (program: string, ...words: string[]): Promise<string> => {
-    const result = await tools.run(program, words).catch(() => null);
-    return result?.status === 0 ? result.stdout : '';
-  };
   return [
-    ...iptablesConflicts(rules, await text('iptables-save'), 'iptables'),
-    ...iptablesConflicts(rules, await text('ip6tables-save'), 'ip6tables'),
-    ...nftConflicts(rules, await text('nft', 'list', 'ruleset')),
+    ...iptablesConflicts(rules, await tools.text('iptables-save'), 'iptables'),
+    ...iptablesConflicts(rules, await tools.text('ip6tables-save'), 'ip6tables'),
+    ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset')),
     ...(await neighboursOf(rules.instance, tools))
       .filter(({ mask }) => (mask & rules.mark.mask) !== 0)
       .map((neighbour) => sharedMark(rules, neighbour)),

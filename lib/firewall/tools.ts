@@ -51,6 +51,12 @@ export class Tools {
     return result.stdout;
   }
 
+  /** What it prints; '' if it is not there or fails: for looking only. */
+  async text(program: string, ...words: string[]): Promise<string> {
+    const result = await this.run(program, words).catch(() => null);
+    return result?.status === 0 ? result.stdout : '';
+  }
+
   /** Whether the program can be started at all. */
   async has(program: string): Promise<boolean> {
     try {
