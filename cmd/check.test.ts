@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { filterProblem } from '../lib/native/ring.js';
 import { repositoryPath } from '../lib/testing.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-check-'));
@@ -60,4 +61,39 @@ test('the doctor answers in JSON, and looks at the machine though the configurat
   const codes = findings.map(({ code }) => code);
   for (const code of ['configuration', 'node', 'permission', 'kernel-queue', 'memory'])
     assert.ok(codes.includes(code), code);
+});
+
+test('a capture filter that libpcap cannot read is refused, one that it only may not know is a warning', (t) => {
+  if (filterProblem('and') === null) {
+    t.skip('no addon or no libpcap');
+    return;
+  }
+  const of = (filter: string): SpawnSyncReturns<string> =>
+    run('check', '--config', fileOf('filter.yaml', `mode: monitor\ncapture:\n  filter: '${filter}'\n`));
+  const wrong = of('port 80 and and');
+  assert.equal(wrong.status, 78);
+  assert.match(
+    wrong.stderr,
+    /filter\.yaml:3: capture\.filter: .*syntax error.* \(the language is that of pcap-filter/,
+  );
+  const unknown = of('port nonesuch');
+  assert.equal(unknown.status, 0);
+  assert.match(unknown.stderr, /^warning: .*filter\.yaml:3: capture\.filter: .*nonesuch/);
+  for (const right of ['not port 22', 'vlan and udp', 'inbound']) {
+    const { status, stderr } = of(right);
+    assert.deepEqual([status, stderr], [0, ''], right);
+  }
+});
+
+test('an event log in a folder that is not there is a warning', () => {
+  const { status, stderr } = run(
+    'check',
+    '--config',
+    fileOf('eve.yaml', 'eve: { file: /nonesuch/a/eve.json }\n'),
+  );
+  assert.equal(status, 0);
+  assert.match(
+    stderr,
+    /^warning: .*eve\.yaml:1: eve\.file: there is no folder \/nonesuch\/a on this machine\n$/,
+  );
 });

@@ -19,6 +19,7 @@ import { fullText, roomFor } from '../lib/report/tracking.js';
 import type { QueuePlan } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
 import type { Attempt, Intake, IntakeStatus } from './intake.js';
+import { leftRulesText, NeighbourWatch } from './neighbour-watch.js';
 import type { SwarmMemory } from './swarm-memory.js';
 
 const rulesCheckMillis = 2000;
@@ -30,6 +31,7 @@ export class Filter implements Intake {
   #config: Config;
   #firewall: Firewall | null = null;
   #watch: RulesWatch | null = null;
+  #neighbourWatch: NeighbourWatch | null = null;
   readonly #tracking = new TrackingWatch();
   #trackingTimer: NodeJS.Timeout | undefined;
   #rulesRestored = 0;
@@ -57,11 +59,12 @@ export class Filter implements Intake {
     // Whose bits are taken is told by the rules: who looks and who writes them come one after another.
     const turn = await takeTurn();
     try {
-      await this.#meetNeighbours();
+      const left = await this.#meetNeighbours();
       this.#isOurs = true;
       await this.#removeOthers(this.#firewall);
       await this.forget();
       await this.#firewall.install(ruleSetOf(this.#config));
+      this.#watchNeighbours(left);
     } finally {
       turn.release();
     }
@@ -78,18 +81,31 @@ export class Filter implements Intake {
     }
   }
 
-  /** @throws FirewallError 'mark-busy' */
-  async #meetNeighbours(): Promise<void> {
+  #watchNeighbours(told: readonly string[]): void {
+    const { instance } = this.#config;
+    this.#neighbourWatch = new NeighbourWatch(
+      {
+        neighbours: () => neighboursOf(instance),
+        runs: (other) => InstanceLock.holder(other) !== null,
+        onLeft: (other) => {
+          this.#log.warn(leftRulesText(other), 'rules-of-others');
+        },
+      },
+      told,
+    );
+    this.#neighbourWatch.start();
+  }
+
+  /** Instances of which only rules are here. @throws FirewallError 'mark-busy' */
+  async #meetNeighbours(): Promise<string[]> {
     const { instance, markMask } = this.#config;
     const neighbours = await neighboursOf(instance);
+    const left: string[] = [];
     for (const { instance: other, mask } of neighbours) {
       const process = InstanceLock.holder(other);
       if (process === null) {
-        this.#log.warn(
-          `rules of instance ${other} stand here, and no process of that name is seen; if it does not run, they keep ` +
-            `packets from this one: swarmgate firewall remove --instance ${other}`,
-          'rules-of-others',
-        );
+        this.#log.warn(leftRulesText(other), 'rules-of-others');
+        left.push(other);
       } else if ((mask & markMask) !== 0) {
         const free = freeMask([markMask, ...neighbours.map((each) => each.mask)]);
         throw new FirewallError(
@@ -100,6 +116,7 @@ export class Filter implements Intake {
         );
       }
     }
+    return left;
   }
 
   /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
@@ -164,6 +181,7 @@ export class Filter implements Intake {
 
   async cut(attempt: Attempt): Promise<void> {
     clearInterval(this.#trackingTimer);
+    await this.#neighbourWatch?.stop();
     await this.#stopWatch();
     await attempt('take the rules out', 'rules-left', () => this.#firewall?.drain(this.#config.instance));
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, type ConfigProblem } from './config.js';
+import { type Config, ConfigError, type ConfigProblem } from './config.js';
 import { thisMachine } from '../numa/workers.js';
 import { combine, loadConfig, readConfig, valueIn, workerCount, type Flags } from './load.js';
 import { environmentName, settings } from './schema.js';
@@ -87,6 +87,18 @@ test('flags win over the environment, the environment over the file', () => {
   assert.equal(config.mode, 'enforce');
   assert.deepEqual(origins.get('mode'), { source: 'file', line: 2 });
   assert.deepEqual(origins.get('batch'), { source: 'command line', line: null });
+});
+
+test('an empty value beside others is refused: it is a variable of a script that is not set', () => {
+  const given = (words: string[]): Config =>
+    combine(null, 'file', { env: {}, flags: new Map([['traffic.interfaces', words]]) }).config;
+  const problems = problemsOf(() => given(['', 'eth0']));
+  assert.deepEqual(
+    problems.map(({ path, message }) => `${path}: ${message}`),
+    ['traffic.interfaces: --interface: one of the values is empty'],
+  );
+  assert.deepEqual(given(['eth1', 'eth0']).traffic.interfaces, ['eth1', 'eth0']);
+  assert.deepEqual(given(['']).traffic.interfaces, []);
 });
 
 test('a later layer is no excuse for an earlier one, and all problems come at once', () => {

@@ -143,6 +143,11 @@ class Layers {
       this.#problem(commandLine, null, setting.path, `${name}given more than once`);
       return;
     }
+    // A variable of a script that is not set. Alone it empties the list that the file has.
+    if (words.length > 1 && words.some((word) => String(word).trim() === '')) {
+      this.#problem(commandLine, null, setting.path, `${name}one of the values is empty`);
+      return;
+    }
     const text = words.map(String).join(',');
     this.#take(setting, givenByText(text, setting), commandLine, name);
   }

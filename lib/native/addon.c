@@ -269,6 +269,7 @@ NAPI_MODULE_INIT() {
       {"setThreadName", addon_set_thread_name},
       {"notify", addon_notify},
       {"ringProbe", addon_ring_probe},
+      {"filterCheck", addon_filter_check},
       {"ringOpen", addon_ring_open},
       {"ringReceive", addon_ring_receive},
       {"ringClose", addon_ring_close},

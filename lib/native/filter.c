@@ -119,6 +119,28 @@ static int compile(const char *name, bool raw, uint32_t snap_bytes, const char *
   return result;
 }
 
+static int check(const char *expression, char said[RING_SAID_BYTES]) {
+  if (!load()) return -ENOSYS;
+  handle *dead = pcap.open_dead(DLT_ETHERNET, 65535);
+  if (dead == NULL) return -ENOMEM;
+  struct program program = {0};
+  int result = 0;
+  if (pcap.compile(dead, &program, expression, 1, 0) == 0) pcap.freecode(&program);
+  else {
+    say(said, pcap.geterr(dead));
+    result = -EINVAL;
+  }
+  pcap.close(dead);
+  return result;
+}
+
+int filter_check(const char *expression, char said[RING_SAID_BYTES]) {
+  pthread_mutex_lock(&lock);
+  const int result = check(expression, said);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
 int filter_compile(const char *name, bool raw, uint32_t snap_bytes, const char *expression, struct ring_filter *filter,
                    char said[RING_SAID_BYTES]) {
   pthread_mutex_lock(&lock);

@@ -212,3 +212,22 @@ napi_value addon_ring_probe(napi_env env, napi_callback_info info) {
   (void)info;
   return int_value(env, ring_probe());
 }
+
+napi_value addon_filter_check(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  size_t length = 0;
+  napi_value argument;
+  napi_value answer = NULL;
+  char said[RING_SAID_BYTES] = "";
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
+      napi_get_value_string_utf8(env, argument, NULL, 0, &length) != napi_ok || length >= EXPRESSION_BYTES_MAX)
+    return type_error(env, "filter");
+  char *expression = calloc(1, EXPRESSION_BYTES_MAX);
+  if (expression == NULL) return int_value(env, -ENOMEM);
+  napi_get_value_string_utf8(env, argument, expression, EXPRESSION_BYTES_MAX, &length);
+  const int result = strlen(expression) == length ? filter_check(expression, said) : -EINVAL;
+  free(expression);
+  if (result != 0 && said[0] == '\0') return int_value(env, result);
+  napi_create_string_utf8(env, said, NAPI_AUTO_LENGTH, &answer);
+  return answer;
+}

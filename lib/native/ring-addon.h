@@ -7,6 +7,9 @@
 /* ringProbe(): 0 or a negative errno. */
 napi_value addon_ring_probe(napi_env env, napi_callback_info info);
 
+/* filterCheck(expression): '' if libpcap compiles it for Ethernet, libpcap's words if not, or a negative errno. */
+napi_value addon_filter_check(napi_env env, napi_callback_info info);
+
 /* ringOpen(options, arrays, result): a handle and `result.memory`, or undefined with `result.error` and `result.step`. */
 napi_value addon_ring_open(napi_env env, napi_callback_info info);
 

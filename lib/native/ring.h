@@ -106,6 +106,12 @@ struct ring_filter {
 int filter_compile(const char *name, bool raw, uint32_t snap_bytes, const char *expression, struct ring_filter *filter,
                    char said[RING_SAID_BYTES]);
 
+/*
+ * The same for no interface, as if for Ethernet, and only whether it can be done. What asks for something that only an open
+ * capture has ("inbound") is refused here, though it is right.
+ */
+int filter_check(const char *expression, char said[RING_SAID_BYTES]);
+
 /* 0 or a negative errno: whether this kernel has TPACKET_V3. -EPERM when this process may not ask. */
 int ring_probe(void);
 

@@ -71,6 +71,8 @@ interface OpenResult {
 export interface RingCalls {
   /** 0, or a negative errno. */
   ringProbe(): number;
+  /** '' if libpcap compiles it for Ethernet, libpcap's words if not, or a negative errno. */
+  filterCheck(expression: string): string | number;
   ringOpen(options: RingOptions, arrays: RingArrays, result: OpenResult): RingHandle | undefined;
   /** Packets in the arrays, 0 after a time-out, or a negative errno. Packets are valid until the next call. */
   ringReceive(handle: RingHandle, timeoutMillis: number): number;
@@ -119,4 +121,14 @@ export function ringSupportProblem(): string | null {
   const { EPERM, EACCES } = constants.errno;
   if (error === 0 || error === EPERM || error === EACCES) return null;
   return 'this kernel has no packet sockets with TPACKET_V3: load them with `modprobe af_packet`, use Linux 3.2 or newer with CONFIG_PACKET, or capture with --source cap';
+}
+
+/**
+ * Why libpcap does not take the expression, or null if it does, or if that cannot be told here: without addon or libpcap,
+ * and of directions ("inbound"), which it only knows for an open capture.
+ */
+export function filterProblem(expression: string): string | null {
+  if (nativeProblem() !== null) return null;
+  const said = ringCalls().filterCheck(expression);
+  return typeof said === 'number' || said === '' || said.startsWith('inbound/outbound not') ? null : said;
 }

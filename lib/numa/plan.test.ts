@@ -120,6 +120,17 @@ test('uplinks on several nodes or on none: what a LAN sends by any of them is st
   }
 });
 
+test('a misspelt uplink is said, and so is one that comes later', () => {
+  const given = topology(2, [anInterface('lan0', 0), anInterface('up0', 1)]);
+  const { notes } = makePlan(given, { ...settings, uplinks: ['up0', 'pu0', 'ppp0'] });
+  assert.ok(notes.includes('not there now: pu0, ppp0 (uplinks)'), notes.join());
+  assert.ok(
+    !makePlan(given, { ...settings, uplinks: ['up0'] })
+      .notes.join()
+      .includes('not there'),
+  );
+});
+
 test('too many pairs: the later node has them all, and every packet still has one owner', () => {
   const many = Array.from({ length: 9 }, (_, i) => [anInterface(`a${i}`, 0), anInterface(`b${i}`, 1)]).flat();
   assert.ok(9 * 9 > pairsHighest);

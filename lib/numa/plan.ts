@@ -93,11 +93,15 @@ export function makePlan(topology: Topology, settings: PlanSettings): Plan {
 /** Those by which routed packets come: not the ports of bonds and bridges. */
 function usableInterfaces(
   { interfaces }: Topology,
-  { interfaces: named }: PlanSettings,
+  { interfaces: named, uplinks }: PlanSettings,
   notes: string[],
 ): NetworkInterface[] {
-  const missing = named.filter((name) => !interfaces.some((each) => each.name === name));
+  const missingOf = (names: readonly string[]): string[] =>
+    names.filter((name) => !interfaces.some((each) => each.name === name));
+  const missing = missingOf(named);
   if (missing.length > 0) notes.push(`not there now: ${missing.join(', ')} (traffic.interfaces)`);
+  const missingUplinks = missingOf(uplinks);
+  if (missingUplinks.length > 0) notes.push(`not there now: ${missingUplinks.join(', ')} (uplinks)`);
   return interfaces.filter(
     ({ name, portOf }) => portOf === null && (named.length === 0 || named.includes(name)),
   );

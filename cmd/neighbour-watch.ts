@@ -1,0 +1,76 @@
+/**
+ * Looks for rules of instances that do not run: a killed one's rules that stand before ours send packets to a queue that
+ * nobody reads, and from there they pass. What stands at the start is told then; this tells of what comes later.
+ */
+import type { Neighbour } from '../lib/firewall/neighbours.js';
+
+export interface NeighbourWatchOptions {
+  readonly neighbours: () => Promise<readonly Neighbour[]>;
+  /** Whether a process of that instance runs. */
+  readonly runs: (instance: string) => boolean;
+  readonly onLeft: (instance: string) => void;
+}
+
+export const neighbourCheckMillis = 60_000;
+/** Pause between two looks, in multiples of what the last one took: others may have a hundred thousand rules. */
+const lookShare = 100;
+
+/** What is said of rules that nobody reads the queues of. */
+export function leftRulesText(instance: string): string {
+  return (
+    `rules of instance ${instance} stand here, and no process of that name is seen; if it does not run, they keep ` +
+    `packets from this one: swarmgate firewall remove --instance ${instance}`
+  );
+}
+
+export class NeighbourWatch {
+  /** Instances told of, until their rules are gone or somebody runs them. */
+  #told: ReadonlySet<string>;
+  /** Seen once: one that starts or stops has rules and no process for a moment. */
+  #seen: ReadonlySet<string> = new Set();
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #looking: Promise<void> = Promise.resolve();
+
+  /** @param told those that were told of at the start */
+  constructor(
+    private readonly options: NeighbourWatchOptions,
+    told: readonly string[],
+  ) {
+    this.#told = new Set(told);
+  }
+
+  start(millis = neighbourCheckMillis): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      const began = performance.now();
+      this.#looking = this.look().then(() => {
+        this.start(Math.max(neighbourCheckMillis, lookShare * (performance.now() - began)));
+      });
+    }, millis);
+    this.#timer.unref();
+  }
+
+  /** Resolves when a look that is under way has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** One look. Never throws: what cannot be listed is told by others. */
+  async look(): Promise<void> {
+    let neighbours: readonly Neighbour[];
+    try {
+      neighbours = await this.options.neighbours();
+    } catch {
+      return;
+    }
+    if (this.#stopped) return;
+    const left = neighbours.map(({ instance }) => instance).filter((name) => !this.options.runs(name));
+    const told = left.filter((name) => this.#told.has(name) || this.#seen.has(name));
+    for (const name of told) if (!this.#told.has(name)) this.options.onLeft(name);
+    this.#told = new Set(told);
+    this.#seen = new Set(left);
+  }
+}
