@@ -16,7 +16,7 @@ import { hasProgram } from '../lib/firewall/testing.js';
 import { Namespaces } from '../lib/io/nfqueue-testing.js';
 import { capProblem, ringProblem } from '../lib/io/open-live.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 import { builtPath } from './nfqueue-consumers.js';
 import { buildPrograms } from './nfqueue-network.js';
 import { runFiles } from './nfqueue-run.js';
@@ -118,7 +118,6 @@ class Wire {
   }
 
   async start(watcher: Watcher): Promise<void> {
-    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     const argv =
       watcher === 'tcpdump'
         ? ['tcpdump', '-i', 'wire', '-n', '-s', `${snapBytes}`, '-B', `${bufferKiB}`, '-w', '/dev/null']

@@ -8,7 +8,7 @@ import { ask } from '../lib/control/client.js';
 import { MarkField, markAccept, markMaskDefault } from '../lib/firewall/marks.js';
 import { Namespaces } from '../lib/io/nfqueue-testing.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program, repositoryPath } from '../lib/testing.js';
 import { builtPath, type Consumer, queueNumber } from './nfqueue-consumers.js';
 
 export const sinkHost = '10.9.2.2';
@@ -145,7 +145,6 @@ export class BenchNetwork {
   }
 
   async #firewall(...words: string[]): Promise<void> {
-    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     await this.output('router', process.execPath, [program, 'firewall', ...words]);
   }
 

@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { type SpawnSyncReturns } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { filterProblem } from '../lib/native/ring.js';
-import { repositoryPath } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-check-'));
 after(() => {
   rmSync(folder, { recursive: true });
 });
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
-function run(...words: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 20_000 });
-}
+const run = (...words: string[]): SpawnSyncReturns<string> => swarmgate(words);
 
 function fileOf(name: string, text: string): string {
   const path = join(folder, name);

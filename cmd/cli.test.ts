@@ -1,6 +1,6 @@
 /** The command line as a user meets it: exit statuses, formats, refusals. Runs the built program in child processes. */
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -16,10 +16,10 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program, repositoryPath } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 import { parseFlow } from './explain.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-cli-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -27,14 +27,6 @@ after(() => {
 
 const torrent = join(capturesFolder, 'peer-aria2-downloads.pcap');
 const benign = join(capturesFolder, 'benign-dns.pcap');
-
-function swarmgate(words: string[], input?: Uint8Array): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-    ...(input === undefined ? {} : { input }),
-  });
-}
 
 function flowsOf(text: string): FlowReport[] {
   return text
@@ -75,7 +67,7 @@ describe('scan', () => {
 
   test('standard input, a gzip file and the plain file give the same flows', () => {
     const plain = flowsOf(swarmgate(['scan', '-f', 'jsonl', torrent]).stdout);
-    const piped = flowsOf(swarmgate(['scan', '-f', 'jsonl', '-'], readFileSync(torrent)).stdout);
+    const piped = flowsOf(swarmgate(['scan', '-f', 'jsonl', '-'], { input: readFileSync(torrent) }).stdout);
     assert.ok(plain.length > 0);
     assert.deepEqual(
       piped,

@@ -10,9 +10,8 @@ import { DecisionList, flowEndsOf } from '../lib/report/decision-list.js';
 import { fakeDecision, fakeDoubt, fakeStatus } from '../lib/report/status-testing.js';
 import type { DoubtReport } from '../lib/report/status.js';
 import { fakeNear } from '../lib/report/testing.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-live-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });

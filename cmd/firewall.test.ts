@@ -6,13 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { cannotMakeNamespaces } from '../lib/firewall/testing.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
-
-function firewall(...words: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, 'firewall', ...words], { encoding: 'utf8', timeout: 60_000 });
-}
+const firewall = (...words: string[]): SpawnSyncReturns<string> => swarmgate(['firewall', ...words]);
 
 describe('firewall', () => {
   test('wrong arguments are refused with status 2 before anything is tried', () => {

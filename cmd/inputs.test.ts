@@ -1,18 +1,18 @@
 /** What is read when files, folders, links and names of all sorts are given, and what is said about the rest. */
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { type SpawnSyncReturns } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import { memorySource } from '../lib/io/memory-source.js';
-import { fromHex, repositoryPath } from '../lib/testing.js';
+import { fromHex } from '../lib/testing.js';
+import { swarmgate as runSwarmgate } from './program-testing.js';
 import { listInputs, protectWords, unprotectWord, type Input } from './inputs.js';
 import { showsProgress } from './scan.js';
 import { Scanner } from './scanner.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const root = mkdtempSync(join(tmpdir(), 'swarmgate-inputs-'));
 chmodSync(root, 0o755);
 after(() => {
@@ -30,14 +30,8 @@ const capture = join(capturesFolder, 'benign-dns.pcap');
 const nobody = 65_534;
 const asUser = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
 
-function swarmgate(words: string[], options: object = {}): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], {
-    encoding: 'utf8',
-    cwd: folder,
-    timeout: 30_000,
-    ...options,
-  });
-}
+const swarmgate = (words: string[], options: object = {}): SpawnSyncReturns<string> =>
+  runSwarmgate(words, { cwd: folder, ...options });
 
 const skip =
   swarmgate(['--version'], asUser).status === 0 ? false : 'this checkout cannot be read by an ordinary user';

@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../lib/control/client.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const patienceMillis = 20_000;
 let made = 0;
 

@@ -1,6 +1,6 @@
 /** Names that the operator lists, from the command line and the configuration to what is found. */
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { type SpawnSyncReturns } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ import type { Config } from '../lib/config/config.js';
 import { combine } from '../lib/config/load.js';
 import { readConfigText } from '../lib/config/yaml-file.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { concat, repositoryPath } from '../lib/testing.js';
+import { concat } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 import { ipv4, realHello, tcp } from '../lib/wire/testing.js';
 import { plansOf } from './filter-plan.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-names-'));
 after(() => {
   rmSync(folder, { recursive: true });
@@ -37,9 +37,7 @@ before(async () => {
   writeFileSync(list, '# trackers\n*.fixture.example\n');
 });
 
-function run(...words: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 20_000 });
-}
+const run = (...words: string[]): SpawnSyncReturns<string> => swarmgate(words);
 
 function flowsOf(...words: string[]): FlowReport[] {
   const { status, stdout, stderr } = run('scan', '--format', 'jsonl', ...words);

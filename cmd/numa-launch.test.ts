@@ -18,10 +18,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { thisMachine } from '../lib/numa/workers.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program, repositoryPath } from '../lib/testing.js';
 
 const skip = process.getuid?.() !== 0 && 'launch.sh start needs root';
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 /** Checks as the real one; "# busy" in its configuration: another process has the name. */
 const player = `const { appendFileSync, readFileSync } = require('node:fs');

@@ -1,6 +1,6 @@
 /** `swarmgate numa`: golden plans of recorded machines, and what install and remove do to files. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -21,9 +21,9 @@ import { makePlan } from '../lib/numa/plan.js';
 import { fixtureText, machines, makeTree } from '../lib/numa/testing.js';
 import { readTopology } from '../lib/numa/topology.js';
 import { repositoryPath, verifyUnit } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 import { configOf, filesOf, isUntouched } from './numa-files.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const made: string[] = [];
 after(() => {
   for (const path of made) rmSync(path, { recursive: true });
@@ -36,9 +36,7 @@ function kept(path: string): string {
 
 const treeOf = (machine: string): string => kept(makeTree(fixtureText(machine)));
 
-function numa(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [program, 'numa', ...words], { encoding: 'utf8', timeout: 30_000 });
-}
+const numa = (...words: string[]): SpawnSyncReturns<string> => swarmgate(['numa', ...words]);
 
 /** A folder that stands for /, with a configuration that all instances share. */
 function makeRoot(text = 'mode: enforce\n'): string {

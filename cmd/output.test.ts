@@ -22,9 +22,9 @@ import { join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
+import { swarmgate as runSwarmgate } from './program-testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const root = mkdtempSync(join(tmpdir(), 'swarmgate-output-'));
 after(() => {
   rmSync(root, { recursive: true, force: true });
@@ -36,9 +36,7 @@ beforeEach(() => {
 
 const torrent = join(capturesFolder, 'peer-aria2-downloads.pcap');
 
-function swarmgate(words: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', cwd: folder });
-}
+const swarmgate = (words: string[]): SpawnSyncReturns<string> => runSwarmgate(words, { cwd: folder });
 
 /** A shell in which `"$NODE" "$PROGRAM"` is swarmgate and $T a capture. */
 function shell(command: string): SpawnSyncReturns<string> {

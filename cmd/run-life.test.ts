@@ -13,7 +13,7 @@ import { Tools } from '../lib/firewall/tools.js';
 import { nativeProblem } from '../lib/native/index.js';
 import { doubtfulSignature, signatures } from '../lib/report/eve.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 
 const skip =
   nativeProblem() ??
@@ -61,7 +61,6 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
   function launch(config: string, env: Record<string, string>): ChildProcess {
     said = '';
     writeFileSync(join(folder, 'config.yaml'), config);
-    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     const words = ['run', '--no-live', '--workers', '1', '--rules', 'iptables', '--config'];
     const socket = join(folder, 'control.sock');
     child = spawn(
@@ -163,7 +162,6 @@ describe('the life of a filter', { skip, timeout: 60_000 }, () => {
     inside('ip neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev out0');
     writeFileSync(join(folder, 'talk.cjs'), talk);
     inside(`${process.execPath} ${join(folder, 'talk.cjs')}`);
-    const program = repositoryPath('dist', 'program', 'swarmgate.js');
     const ask = (...words: string[]): string =>
       execFileSync(process.execPath, [program, ...words, '--socket', join(folder, 'control.sock')], {
         encoding: 'utf8',

@@ -18,14 +18,13 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cannotMakeNamespaces, hasProgram } from '../lib/firewall/testing.js';
 import { nativeProblem } from '../lib/native/index.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 
 const skip =
   nativeProblem() ??
   (cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed'));
 const namespace = `sgsur${process.pid}`;
 const inNamespace = ['netns', 'exec', namespace];
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 /** An instance and what it said on standard error. */
 class Run {

@@ -1,6 +1,6 @@
 /** `scan --workers` as a user meets it. Runs the built program in child processes. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
@@ -17,9 +17,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-workers-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -27,10 +27,6 @@ after(() => {
 
 const torrent = join(capturesFolder, 'peer-aria2-downloads.pcap');
 const benign = join(capturesFolder, 'benign-dns.pcap');
-
-function swarmgate(words: readonly string[], input = ''): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', maxBuffer: 1 << 28, input });
-}
 
 test('the report, the warnings and the status are those of one thread', () => {
   const broken = join(folder, 'broken');
@@ -82,8 +78,8 @@ test('bad numbers are refused with status 2 and the reason', () => {
 });
 
 test('how many threads there are: one for what is small, one recording or standard input', () => {
-  const threads = (words: readonly string[], input?: string): string =>
-    /(\d+) threads? for/.exec(swarmgate(['scan', '--log-level', 'debug', ...words], input).stderr)?.[1] ??
+  const threads = (words: readonly string[], input = ''): string =>
+    /(\d+) threads? for/.exec(swarmgate(['scan', '--log-level', 'debug', ...words], { input }).stderr)?.[1] ??
     'none';
   assert.equal(threads([capturesFolder]), '1');
   assert.equal(threads(['-j', '2', capturesFolder]), '2');

@@ -10,10 +10,8 @@ import { ControlServer } from '../lib/control/server.js';
 import type { StatusSum } from '../lib/report/status-sum.js';
 import { fakeStatus } from '../lib/report/status-testing.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 import type { SilentSocket } from './all-instances.js';
-
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 
 function swarmgate(...words: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {

@@ -18,18 +18,14 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
+import { swarmgate } from './program-testing.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const folder = mkdtempSync(join(tmpdir(), 'swarmgate-usage-'));
 after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 const torrent = join(capturesFolder, 'peer-aria2-downloads.pcap');
-
-function swarmgate(words: readonly string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 60_000 });
-}
 
 /** By a shell, for what only a shell can do: the words are its arguments, "$@". */
 function shell(script: string, ...words: string[]): SpawnSyncReturns<string> {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program } from '../lib/testing.js';
 import type { Host, Lab } from './lab.js';
 import type { Exit, Running } from './process.js';
 
@@ -28,7 +28,6 @@ export interface Sighting {
   readonly action: string;
 }
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const readySeconds = 20;
 let filterNumber = 0;
 const started: Filter[] = [];

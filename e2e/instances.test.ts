@@ -12,13 +12,12 @@ import { ask } from '../lib/control/client.js';
 import { makeTree } from '../lib/numa/testing.js';
 import type { StatusSum } from '../lib/report/status-sum.js';
 import type { StatusReport } from '../lib/report/status.js';
-import { repositoryPath } from '../lib/testing.js';
+import { program, repositoryPath } from '../lib/testing.js';
 import { first, hosts, second, treeText, type HostNumber } from './nodes.js';
 import { clientScript, handshake, request, serverScript } from './hello.js';
 import { Running } from './process.js';
 import { withoutFilter } from './requirements.js';
 
-const program = repositoryPath('dist', 'program', 'swarmgate.js');
 const launcher = repositoryPath('deploy', 'numa', 'launch.sh');
 const skip = withoutFilter !== false ? withoutFilter : second === undefined && 'needs two processors';
 

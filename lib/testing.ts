@@ -20,6 +20,9 @@ export function repositoryPath(...parts: string[]): string {
   return join(repositoryRoot(), ...parts);
 }
 
+/** The program as it is installed, in one piece; `make build` makes it. */
+export const program = repositoryPath('dist', 'program', 'swarmgate.js');
+
 /** The labelled corpus beside the checkout, or null on a machine that has none. */
 export function corpusFolder(): string | null {
   const folder = join(repositoryRoot(), '..', 'shared', 'corpus');
