@@ -8,12 +8,11 @@ import { workerCount } from '../lib/config/load.js';
 import { InstanceLock, takeTurn } from '../lib/control/instance-lock.js';
 import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
-import { forgetDecisions, forgettingProblem } from '../lib/firewall/connections.js';
 import { FirewallError, type Firewall } from '../lib/firewall/firewall.js';
-import { MarkField } from '../lib/firewall/marks.js';
 import { freeMask, neighboursOf } from '../lib/firewall/neighbours.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { interfaceIndex, InterfaceNames } from '../lib/io/interfaces.js';
+import { clearMarks } from '../lib/native/connections.js';
 import type { Log } from '../lib/report/log.js';
 import { fullText, roomFor } from '../lib/report/tracking.js';
 import type { QueuePlan } from './filter-settings.js';
@@ -130,9 +129,13 @@ export class Filter implements Intake {
 
   async forget(): Promise<void> {
     try {
-      await forgetDecisions(new MarkField(this.#config.markMask));
+      await clearMarks(this.#config.markMask);
     } catch (error) {
-      this.#log.warn(forgettingProblem(error), 'decisions-kept');
+      const why = error instanceof Error ? error.message : String(error);
+      this.#log.warn(
+        `connections that were decided before keep their decision until they end: ${why}`,
+        'decisions-kept',
+      );
     }
   }
 
@@ -181,7 +184,7 @@ export class Filter implements Intake {
 
   async cut(attempt: Attempt): Promise<void> {
     clearInterval(this.#trackingTimer);
-    await this.#neighbourWatch?.stop();
+    this.#neighbourWatch?.stop();
     await this.#stopWatch();
     await attempt('take the rules out', 'rules-left', () => this.#firewall?.drain(this.#config.instance));
   }

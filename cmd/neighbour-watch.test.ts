@@ -72,7 +72,7 @@ test('nothing is told once it was stopped', async () => {
   const { world, watch } = watchOver();
   world.rules = ['b'];
   await watch.look();
-  await watch.stop();
+  watch.stop();
   await watch.look();
   assert.deepEqual(world.said, []);
 });

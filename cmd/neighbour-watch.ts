@@ -30,7 +30,6 @@ export class NeighbourWatch {
   #seen: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
-  #looking: Promise<void> = Promise.resolve();
 
   /** @param told those that were told of at the start */
   constructor(
@@ -44,18 +43,17 @@ export class NeighbourWatch {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
       const began = performance.now();
-      this.#looking = this.look().then(() => {
+      void this.look().then(() => {
         this.start(Math.max(neighbourCheckMillis, lookShare * (performance.now() - began)));
       });
     }, millis);
     this.#timer.unref();
   }
 
-  /** Resolves when a look that is under way has ended. */
-  async stop(): Promise<void> {
+  /** A look that is under way changes nothing, and is not waited for. */
+  stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#looking;
   }
 
   /** One look. Never throws: what cannot be listed is told by others. */

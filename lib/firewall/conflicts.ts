@@ -22,15 +22,18 @@ export function iptablesConflicts(
   family: 'iptables' | 'ip6tables',
 ): Finding[] {
   const own = new Set(Object.values(chainNames(rules.instance)));
-  const chains = hooksOf(rules).map((hook) => hookChains[hook] as string);
+  const inHooks = hooksOf(rules).map((hook) => hookChains[hook] as string);
   return parseListing(listing).flatMap(({ name, rules: lines }) => {
     const others = lines.filter((line) => !own.has(chainOf(line)) && !own.has(targetOf(line) ?? ''));
     const where = `${family} ${name}`;
+    // This machine's own packets are looked at in the security table, see iptables-text.ts.
+    const queued = { mangle: inHooks.filter((chain) => chain !== 'OUTPUT'), security: ['OUTPUT'] }[name];
+    const chains = queued?.filter((chain) => inHooks.includes(chain)) ?? (name === 'filter' ? inHooks : []);
     return [
       ...others.filter((line) => takesQueue(rules, line)).map((line) => queueTaken(where, line)),
       ...others.filter((line) => usesMark(rules, line)).map((line) => markTaken(rules, where, line)),
-      ...(name === 'mangle' || name === 'filter' ? rulesBefore(rules, lines, chains, where) : []),
-      ...(name === 'mangle' ? rulesBehind(lines, chains, where) : []),
+      ...(chains.length > 0 ? rulesBefore(rules, lines, chains, where) : []),
+      ...(queued === undefined ? [] : rulesBehind(lines, chains, where)),
     ];
   });
 }

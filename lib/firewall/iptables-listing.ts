@@ -71,7 +71,7 @@ export function ownText(parts: readonly OwnPart[]): string {
 }
 
 const jumpOfSwarmgate =
-  /^-A \S+ (?:! -[io] lo )?(?:-m \w+ (?:! )?--mark \S+ )?-j SWARMGATE(?:-[a-z0-9][a-z0-9_-]{0,14})?(-E)?$/;
+  /^-A \S+ (?:! -[io] lo )?(?:-m \w+ (?:! )?--mark \S+ )?-j SWARMGATE(?:-[a-z0-9][a-z0-9_-]{0,14})?(?:-F|(-E))?$/;
 
 /** 'main' or 'end' for a jump of any instance, null for any other rule. */
 export function kindOfJump(rule: string): 'main' | 'end' | null {

@@ -1,7 +1,7 @@
 /**
  * The rules as input of iptables-restore, the same text for IPv4 and IPv6.
  *
- *     mangle FORWARD (INPUT, OUTPUT)
+ *     mangle FORWARD (INPUT)
  *       -> SWARMGATE      decided, or a packet that came back, or else
  *            -> SWARMGATE-D   decided: forget on SYN, and then like the others
  *            -> back          acknowledgements without payload (acknowledgements.ts)
@@ -9,6 +9,9 @@
  *                 -> SWARMGATE-Q   the queue
  *       -> SWARMGATE-E    packets that came back: saves a decision to the connection, clears our field of the packet
  *       ... the administrator's rules
+ *     security OUTPUT: the same, and what is blocked is dropped there, because the filter table was before
+ *     mangle OUTPUT
+ *       -> SWARMGATE-F    decided: forget on SYN
  *     filter FORWARD (INPUT, OUTPUT), enforce only
  *       -> SWARMGATE      blocked flows only: drop or reject by connection mark (REJECT works in the filter table only,
  *                         iptables-extensions(8))
@@ -21,6 +24,11 @@
  * instances and not in SWARMGATE itself: two instances that see the same packet would else send it to each other's
  * queue for ever, since each repetition begins at the first rule.
  *
+ * Packets of this machine are looked at in the security table, not in mangle, although mangle comes first: what comes back
+ * to mangle's OUTPUT has another mark than it leaves with, and is routed again (linux: ipt_mangle_out), for IPv4 without
+ * the user, the interface and the source that its socket asked for. Who sends some users' traffic into a VPN would see it
+ * leave in the clear. The security table only sets what SELinux asks for, and routes nothing.
+ *
  * A rule with `--queue-bypass` and nobody listening "behaves like ACCEPT instead, and the packet will move on to the
  * next table" (iptables-extensions(8), NFQUEUE): while Swarmgate is dead and its rules still stand, the administrator's
  * rules in mangle behind ours do not see undecided packets. The same holds for packets that a full queue lets pass.
@@ -30,7 +38,7 @@ import type { RuleSet } from './firewall.js';
 import { markBlocked, markDrop, markPass, markReject } from './marks.js';
 import { chainNames, hooksOf, icmpProtocols, queuedProtocols, type Hook } from './rules.js';
 
-export type TableName = 'mangle' | 'filter';
+export type TableName = 'mangle' | 'filter' | 'security';
 
 /** Whether acknowledgements are left to the kernel: not where it lacks the match `bpf` (module xt_bpf). */
 export type Acknowledgements = 'left' | 'queued';
@@ -59,8 +67,8 @@ const builtIn: Readonly<Record<Hook, { chain: string; match: string }>> = {
   output: { chain: 'OUTPUT', match: '! -o lo ' },
 };
 
-function jumps(rules: RuleSet, target: string, condition = ''): Jump[] {
-  return hooksOf(rules).map((hook) => ({
+function jumps(hooks: readonly Hook[], target: string, condition = ''): Jump[] {
+  return hooks.map((hook) => ({
     chain: builtIn[hook].chain,
     rule: `${builtIn[hook].match}${condition}-j ${target}`,
     target,
@@ -68,26 +76,54 @@ function jumps(rules: RuleSet, target: string, condition = ''): Jump[] {
 }
 
 export function tablePlans(rules: RuleSet, acknowledgements: Acknowledgements): TablePlan[] {
-  const mangle = manglePlan(rules, acknowledgements);
-  return rules.enforce ? [mangle, filterPlan(rules)] : [mangle];
+  return [
+    manglePlan(rules, acknowledgements),
+    ...(rules.local ? [securityPlan(rules, acknowledgements)] : []),
+    ...(rules.enforce ? [filterPlan(rules)] : []),
+  ];
+}
+
+/** What packets of undecided flows meet, wherever that is. */
+function inspection(rules: RuleSet, acknowledgements: Acknowledgements): string[] {
+  return [
+    ...mainRules(rules, acknowledgements),
+    ...decidedRules(rules),
+    ...selection(rules),
+    ...queueRules(rules),
+  ];
 }
 
 function manglePlan(rules: RuleSet, acknowledgements: Acknowledgements): TablePlan {
-  const { main, decided, undecided, queue, end, stamp } = chainNames(rules.instance);
+  const { main, decided, undecided, queue, end, forget, stamp } = chainNames(rules.instance);
+  const mask = rules.mark.maskText;
+  const hooks = hooksOf(rules).filter((hook) => hook !== 'output');
+  const forgetting = `-m connmark ! --mark 0x0/${mask} `;
   return {
     table: 'mangle',
-    chains: [main, decided, undecided, queue, end, stamp],
+    chains: [main, decided, undecided, queue, end, ...(rules.local ? [forget] : []), stamp],
     rules: [
-      ...mainRules(rules, acknowledgements),
-      ...decidedRules(rules),
-      ...selection(rules),
-      ...queueRules(rules),
-      ...endRules(rules),
+      ...inspection(rules, acknowledgements),
+      ...endRules(rules, false),
+      ...(rules.local ? [forgetRule(forget, rules)] : []),
     ],
-    first: jumps(rules, main),
-    last: jumps(rules, end, `-m mark ! --mark 0x0/${rules.mark.maskText} `),
+    first: [...jumps(hooks, main), ...(rules.local ? jumps(['output'], forget, forgetting) : [])],
+    last: jumps(hooks, end, cameBack(rules)),
   };
 }
+
+/** This machine's own packets. The filter table was before: what is blocked now is dropped here, and rejected from then on. */
+function securityPlan(rules: RuleSet, acknowledgements: Acknowledgements): TablePlan {
+  const { main, decided, undecided, queue, end } = chainNames(rules.instance);
+  return {
+    table: 'security',
+    chains: [main, decided, undecided, queue, end],
+    rules: [...inspection(rules, acknowledgements), ...endRules(rules, rules.enforce)],
+    first: jumps(['output'], main),
+    last: jumps(['output'], end, cameBack(rules)),
+  };
+}
+
+const cameBack = (rules: RuleSet): string => `-m mark ! --mark 0x0/${rules.mark.maskText} `;
 
 export function acknowledgementRule(chain: string): string {
   return `-A ${chain} -p tcp -m bpf --bytecode "${acknowledgementBytecode}" -j RETURN`;
@@ -107,11 +143,17 @@ function mainRules({ instance, mark }: RuleSet, acknowledgements: Acknowledgemen
 }
 
 /** A SYN begins a new flow, unless it is one that came back: its flow was decided while it was away. */
-function decidedRules({ instance, mark }: RuleSet): string[] {
-  const { decided, undecided } = chainNames(instance);
-  const mask = mark.maskText;
-  const syn = `-A ${decided} -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/${mask}`;
-  return [`${syn} -j CONNMARK --set-xmark 0x0/${mask}`, `${syn} -g ${undecided}`];
+function synOf(chain: string, { mark }: RuleSet): string {
+  return `-A ${chain} -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/${mark.maskText}`;
+}
+
+function forgetRule(chain: string, rules: RuleSet): string {
+  return `${synOf(chain, rules)} -j CONNMARK --set-xmark 0x0/${rules.mark.maskText}`;
+}
+
+function decidedRules(rules: RuleSet): string[] {
+  const { decided, undecided } = chainNames(rules.instance);
+  return [forgetRule(decided, rules), `${synOf(decided, rules)} -g ${undecided}`];
 }
 
 /** Which packets of undecided flows are this instance's. The first rule that fits counts. */
@@ -136,12 +178,21 @@ function queueRules({ instance, queueFirst, queueCount }: RuleSet): string[] {
   return queuedProtocols.map((protocol) => `-A ${queue} -p ${protocol} -j NFQUEUE ${to} --queue-bypass`);
 }
 
-/** For packets that came back. The last decision counts, also where an earlier one stands. */
-function endRules({ instance, mark }: RuleSet): string[] {
+/**
+ * For packets that came back. The last decision counts, also where an earlier one stands. Where no connection can keep it
+ * (NOTRACK, INVALID) nothing would ever be blocked by the filter table: user space is asked again with each packet, and
+ * what it blocks is dropped here.
+ * @param drops everything that is blocked is
+ */
+function endRules({ instance, mark, enforce }: RuleSet, drops: boolean): string[] {
   const { end } = chainNames(instance);
   const mask = mark.maskText;
+  const blocked = `-m mark --mark ${mark.text(markBlocked)}/${mark.text(markBlocked)} -j DROP`;
+  const untracked = `-m conntrack --ctstate INVALID,UNTRACKED ${blocked}`;
   return [
+    ...(enforce && !drops ? [`-A ${end} ${untracked}`] : []),
     `-A ${end} -m mark ! --mark ${mark.text(markPass)}/${mask} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
+    ...(drops ? [`-A ${end} ${blocked}`] : []),
     `-A ${end} -j MARK --set-xmark 0x0/${mask}`,
   ];
 }
@@ -165,7 +216,7 @@ function filterPlan(rules: RuleSet): TablePlan {
       ...icmpProtocols.map((protocol) => `-A ${main} -p ${protocol} -j RETURN`),
       `-A ${main} ${rejected} -j REJECT`,
     ],
-    first: jumps(rules, main, `-m connmark --mark ${blocked}/${blocked} `),
+    first: jumps(hooksOf(rules), main, `-m connmark --mark ${blocked}/${blocked} `),
     last: [],
   };
 }

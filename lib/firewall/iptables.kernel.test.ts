@@ -60,7 +60,9 @@ function rulesTests(frontEnd: FrontEnd): void {
     iptables('-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu');
     iptables('-t filter -A FORWARD -s 192.0.2.0/24 -m comment --comment -j_SWARMGATE -j DROP');
     // Tables that were never used are not listed: they are all used before the test looks.
-    for (const table of ['mangle', 'filter']) {
+    for (const table of ['mangle', 'security', 'filter']) {
+      iptables(`-t ${table} -A OUTPUT -p 253`);
+      iptables(`-t ${table} -D OUTPUT -p 253`);
       net.run(net.router, `ip6tables${frontEnd} -t ${table} -A FORWARD -j ACCEPT`);
       net.run(net.router, `ip6tables${frontEnd} -t ${table} -F FORWARD`);
     }
@@ -110,7 +112,7 @@ function rulesTests(frontEnd: FrontEnd): void {
     passing.times = 1;
     await new IptablesFirewall({ tools: passing, frontEnd }).install(rules);
     const found = tables();
-    assert.equal(found.split('-m bpf').length, 3, 'in both families');
+    assert.equal(found.split('-m bpf').length, 5, 'in both families, in mangle and security');
     const busy = lacking(/RETURN/);
     const failed = (pattern: RegExp) => (error: Error & { code?: string }) =>
       error.code === 'firewall-failed' && pattern.test(error.message);
@@ -131,7 +133,8 @@ function rulesTests(frontEnd: FrontEnd): void {
       ['-t mangle -F SWARMGATE'],
       ['-t mangle -D SWARMGATE-Q 1'],
       ['-t filter -D INPUT 1'],
-      ['-t mangle -D OUTPUT 2'],
+      ['-t mangle -D OUTPUT 1'],
+      ['-t security -D OUTPUT 2'],
       ['-t mangle -A SWARMGATE -j ACCEPT'],
     ];
     for (const damage of damages) {

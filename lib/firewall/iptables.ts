@@ -84,8 +84,11 @@ export class IptablesFirewall implements Firewall {
     requireInstance(instance);
     const { queue } = chainNames(instance);
     await forEach(this.#families, async (family) => {
-      const own = ownOf(ownParts(await this.#list(family), instance), 'mangle');
-      if (own?.chains.includes(queue) === true) await this.#restore(family, `*mangle\n-F ${queue}\nCOMMIT\n`);
+      const holding = ownParts(await this.#list(family), instance).filter(({ chains }) =>
+        chains.includes(queue),
+      );
+      if (holding.length === 0) return;
+      await this.#restore(family, holding.map(({ table }) => `*${table}\n-F ${queue}\nCOMMIT\n`).join(''));
     });
   }
 
@@ -143,7 +146,8 @@ export class IptablesFirewall implements Firewall {
     try {
       await this.#restore(family, input);
     } finally {
-      await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd);
+      const tables = [...input.matchAll(/^\*(\w+)$/gm)].map(([, table]) => table!);
+      await this.#run(family, 'restore', ['--noflush', '-w', `${lockSeconds}`], trialEnd(tables));
     }
   }
 
@@ -286,9 +290,8 @@ function shownText(parts: readonly OwnPart[]): string {
 
 /** Capitals: no instance can have this name. The process id keeps two doctors apart. */
 const trialChain = `SWARMGATE-TRY-${process.pid}`;
-const trialEnd = ['mangle', 'filter']
-  .map((table) => `*${table}\n:${trialChain} - [0:0]\n-X ${trialChain}\nCOMMIT\n`)
-  .join('');
+const trialEnd = (tables: readonly string[]): string =>
+  tables.map((table) => `*${table}\n:${trialChain} - [0:0]\n-X ${trialChain}\nCOMMIT\n`).join('');
 
 /** Rules in a chain that nothing jumps to. */
 function trial(table: string, rules: readonly string[]): string {

@@ -14,7 +14,7 @@
  */
 import { acknowledgementRules } from './acknowledgements.js';
 import type { RuleSet } from './firewall.js';
-import { markAccept, markDrop, markPass, markReject, type MarkValue } from './marks.js';
+import { markAccept, markBlocked, markDrop, markPass, markReject, type MarkValue } from './marks.js';
 import { hooksOf, icmpProtocols, queuedProtocols, tableName, type Hook } from './rules.js';
 
 const priority = -155;
@@ -122,12 +122,21 @@ function returnedChain(rules: RuleSet): string[] {
   return chain('returned', [
     '# Pass: this packet only, nothing is kept.',
     `${is('meta', rules, markPass)} ${clear('meta', rules)} accept`,
+    ...(rules.enforce ? untrackedRules(rules) : []),
     ...[markAccept, markDrop, markReject].map(
       (value) => `${is('meta', rules, value as MarkValue)} ${save(rules, value as MarkValue)}`,
     ),
     clear('meta', rules),
     'goto decided',
   ]);
+}
+
+function untrackedRules({ mark }: RuleSet): string[] {
+  const blocked = mark.text(markBlocked);
+  return [
+    '# No connection keeps a decision: user space is asked again with each packet.',
+    `meta mark and ${blocked} == ${blocked} ct state invalid,untracked drop`,
+  ];
 }
 
 function decidedChain(rules: RuleSet): string[] {

@@ -28,6 +28,7 @@ test('iptables: the whole text', () => {
 :SWARMGATE-U - [0:0]
 :SWARMGATE-Q - [0:0]
 :SWARMGATE-E - [0:0]
+:SWARMGATE-F - [0:0]
 :SWARMGATE-S - [0:0]
 -A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -g SWARMGATE-D
 -A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
@@ -42,13 +43,39 @@ test('iptables: the whole text', () => {
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-E -m conntrack --ctstate INVALID,UNTRACKED -m mark --mark 0x40000000/0x40000000 -j DROP
 -A SWARMGATE-E -m mark ! --mark 0x10000000/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
 -A SWARMGATE-E -j MARK --set-xmark 0x0/0x70000000
+-A SWARMGATE-F -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
 -I FORWARD 1 -j SWARMGATE
 -I INPUT 1 ! -i lo -j SWARMGATE
--I OUTPUT 1 ! -o lo -j SWARMGATE
+-I OUTPUT 1 ! -o lo -m connmark ! --mark 0x0/0x70000000 -j SWARMGATE-F
 -I FORWARD 2 -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
 -I INPUT 2 ! -i lo -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
+COMMIT
+*security
+:SWARMGATE - [0:0]
+:SWARMGATE-D - [0:0]
+:SWARMGATE-U - [0:0]
+:SWARMGATE-Q - [0:0]
+:SWARMGATE-E - [0:0]
+-A SWARMGATE -m connmark ! --mark 0x0/0x70000000 -g SWARMGATE-D
+-A SWARMGATE -m mark ! --mark 0x0/0x70000000 -j RETURN
+-A SWARMGATE -p tcp -m bpf --bytecode "30,48 0 0 0,116 0 0 4,21 0 13 4,177 0 0 0,40 0 0 6,69 23 0 16383,80 0 0 13,84 0 0 23,21 0 20 16,80 0 0 12,116 0 0 2,84 0 0 60,12 0 0 0,7 0 0 0,40 0 0 2,29 12 13 0,21 0 12 6,48 0 0 6,21 0 10 6,48 0 0 53,84 0 0 23,21 0 7 16,48 0 0 52,116 0 0 2,84 0 0 60,7 0 0 0,40 0 0 4,29 0 1 0,6 0 0 1,6 0 0 0" -j RETURN
+-A SWARMGATE -g SWARMGATE-U
+-A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
+-A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -g SWARMGATE-U
+-A SWARMGATE-U -i ppp0 -j SWARMGATE-Q
+-A SWARMGATE-U -o ppp0 -j SWARMGATE-Q
+-A SWARMGATE-Q -p 6 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 17 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
+-A SWARMGATE-E -m mark ! --mark 0x10000000/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
+-A SWARMGATE-E -m mark --mark 0x40000000/0x40000000 -j DROP
+-A SWARMGATE-E -j MARK --set-xmark 0x0/0x70000000
+-I OUTPUT 1 ! -o lo -j SWARMGATE
 -I OUTPUT 2 ! -o lo -m mark ! --mark 0x0/0x70000000 -j SWARMGATE-E
 COMMIT
 *filter
@@ -93,6 +120,8 @@ table inet swarmgate_node-1 {
 	chain returned {
 		# Pass: this packet only, nothing is kept.
 		meta mark and 0x700 == 0x100 meta mark set meta mark and 0xfffff8ff accept
+		# No connection keeps a decision: user space is asked again with each packet.
+		meta mark and 0x400 == 0x400 ct state invalid,untracked drop
 		meta mark and 0x700 == 0x200 ct mark set ct mark and 0xfffff8ff or 0x200
 		meta mark and 0x700 == 0x500 ct mark set ct mark and 0xfffff8ff or 0x500
 		meta mark and 0x700 == 0x400 ct mark set ct mark and 0xfffff8ff or 0x400
@@ -204,7 +233,7 @@ test('property: a text is refused, or holds only characters that mean what they 
       assert.match(iptables.render(rules), /^[A-Za-z0-9 \n#:,._/*![\]"-]*$/);
       for (const name of Object.values({ ...chainNames(rules.instance) })) assert.ok(name.length <= 28);
       for (const line of iptables.render(rules).split('\n'))
-        assert.match(line, /^(#.*|\*(mangle|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
+        assert.match(line, /^(#.*|\*(mangle|security|filter)|COMMIT|:SWARMGATE\S* - \[0:0\]|-[AI] .*|)$/);
     }),
   );
 });

@@ -66,6 +66,8 @@ export interface ChainNames {
   readonly queue: string;
   /** Clears the field of a packet that goes on. */
   readonly end: string;
+  /** Forgets decisions about connections that this machine begins anew. */
+  readonly forget: string;
   /** Never jumped to; holds the digest. */
   readonly stamp: string;
 }
@@ -75,7 +77,7 @@ export function chainNames(instance: string): ChainNames {
   const main = instance === 'default' ? 'SWARMGATE' : `SWARMGATE-${instance}`;
   return {
     ...{ main, decided: `${main}-D`, undecided: `${main}-U` },
-    ...{ queue: `${main}-Q`, end: `${main}-E`, stamp: `${main}-S` },
+    ...{ queue: `${main}-Q`, end: `${main}-E`, forget: `${main}-F`, stamp: `${main}-S` },
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the rules of each backend do to real packets: a client, a router with the rules and a consumer of the queue, a server. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import type { Firewall } from './firewall.js';
 import { IptablesFirewall } from './iptables.js';
 import { MarkField } from './marks.js';
@@ -168,13 +169,23 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     assert.equal(await net.ask('tcp', server), 'refused');
   });
 
-  test('packets without a connection (NOTRACK, INVALID) are never blocked', async () => {
+  test('packets without a connection (NOTRACK) are blocked one by one, as user space says', async () => {
     tables('-t raw -A PREROUTING -j CT --notrack');
     try {
       assert.equal(await net.ask('udp', server), 'ok', 'nobody listens');
       await consume(goOn);
       assert.equal(await net.ask('udp', server), 'ok');
       assert.equal(await net.ask('tcp', server), 'ok');
+      for (const verdict of ['drop', 'reject']) {
+        net.stopChildren();
+        await net.start(net.server, 'serve');
+        const seen = await consume(verdict);
+        assert.equal(await net.ask('udp', server), 'timeout');
+        assert.equal(await net.ask('tcp', server), 'timeout');
+        assert.ok(seen.length >= 2, seen.join());
+      }
+      await firewall.install(ruleSet({ enforce: false }));
+      assert.equal(await net.ask('udp', server), 'ok', 'monitor');
     } finally {
       tables('-t raw -F PREROUTING');
     }
@@ -185,8 +196,42 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     await consume('reject');
     const ask = (kind: string): string =>
       net.run(net.router, `python3 ${net.script} ${kind} ${server}`).trim();
-    assert.equal(ask('udp'), 'refused');
-    assert.equal(ask('tcp'), 'refused');
+    // By iptables the packet that decides is dropped, and those behind it are refused. A first one that is dropped takes
+    // the connection along, which would keep the decision.
+    assert.equal(ask('udp'), goOn === 'go' ? 'refused' : 'timeout');
+    net.stopChildren();
+    await net.start(net.server, 'serve');
+    await consume(goOn, goOn, 'reject');
+    assert.equal(ask('tcp'), 'reset');
+  });
+
+  test('packets of this machine leave where their user is routed to, whatever is decided', async () => {
+    const ip = family === 'iptables' ? 'ip' : 'ip -6';
+    await firewall.install(ruleSet({ local: true, forwarded: false }));
+    net.run(net.router, `${ip} rule add uidrange 65534-65534 lookup 100`);
+    net.run(net.router, `${ip} route add ${server} dev up1 table 100`);
+    for (const up of ['up1', 'up2']) tables(`-t mangle -A POSTROUTING -o ${up} -p udp --dport 5001`);
+    const left = (up: string): number => {
+      const lines = tables('-t mangle -L POSTROUTING -v -x -n').split('\n');
+      return Number(
+        lines
+          .find((line) => line.includes(` ${up} `))
+          ?.trim()
+          .split(/ +/)[0],
+      );
+    };
+    try {
+      for (const [index, verdict] of [goOn, 'accept'].entries()) {
+        await consume(verdict);
+        const words = ['--reuid', '65534', '--clear-groups', 'bash', '-c', `echo > /dev/udp/${server}/5001`];
+        await net.tools().must('setpriv', words);
+        for (let i = 0; i < 100 && left('up1') + left('up2') === index; i++) await setTimeout(20);
+        net.stopChildren();
+      }
+      assert.deepEqual([left('up1'), left('up2')], [2, 0]);
+    } finally {
+      net.run(net.router, `${ip} rule del uidrange 65534-65534 lookup 100`);
+    }
   });
 
   test('monitor: the same decisions, and nothing is blocked', async () => {

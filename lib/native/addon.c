@@ -3,6 +3,7 @@
  * no state shared between them. Calls on the packet's way take a handle and return a small integer.
  */
 #include "arguments.h"
+#include "connections-addon.h"
 #include "process.h"
 #include "queue.h"
 #include "ring-addon.h"
@@ -268,6 +269,7 @@ NAPI_MODULE_INIT() {
       {"getAffinity", addon_get_affinity},
       {"setThreadName", addon_set_thread_name},
       {"notify", addon_notify},
+      {"clearMarks", addon_clear_marks},
       {"ringProbe", addon_ring_probe},
       {"filterCheck", addon_filter_check},
       {"ringOpen", addon_ring_open},

@@ -17,7 +17,8 @@ export type NativeErrorCode =
   | 'queue-failed'
   | 'affinity-refused'
   | 'thread-name-refused'
-  | 'notify-failed';
+  | 'notify-failed'
+  | 'connections-failed';
 
 /** The world refused: kernel, permissions, installation. */
 export class NativeError extends Error {
@@ -116,7 +117,13 @@ interface OpenResult {
   portId: number;
 }
 
-interface Addon extends RingCalls {
+/** The part of the addon that concerns tracked connections. */
+export interface ConnectionCalls {
+  /** How many connections had any of the bits, or a negative errno. */
+  clearMarks(mask: number, millis: number): Promise<number>;
+}
+
+interface Addon extends RingCalls, ConnectionCalls {
   open(options: QueueOptions, arrays: QueueArrays, result: OpenResult): QueueHandle | undefined;
   /** Packets received, 0 after a time-out, or a negative errno. */
   receive(handle: QueueHandle): number;
@@ -190,6 +197,10 @@ export function workClock(): (to: Float64Array) => void {
 
 /** What ring.ts is the face of. @throws NativeError: native-missing */
 export function ringCalls(): RingCalls {
+  return addon();
+}
+
+export function connectionCalls(): ConnectionCalls {
   return addon();
 }
 
