@@ -22,7 +22,7 @@ build: node_modules/.installed ## compile to dist/
 	@deploy/build-native
 
 run: build ## check this machine and start the filter in monitor mode, with live status; Ctrl-C undoes it (needs root)
-	@deploy/install-packages iptables nftables iproute2 conntrack
+	@deploy/install-packages iptables nftables iproute2
 	@deploy/run-here
 
 scan: build ## scan the recorded captures in fixtures/ and print the report

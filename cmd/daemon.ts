@@ -23,6 +23,9 @@ const sameSignalMillis = 500;
 /** What a pipe that nobody reads has not taken this long after the stop is given up. */
 const lingerMillis = 2000;
 
+/** Ctrl-Z, and what a terminal sends to a process in the background. */
+const pauses = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
+
 export interface DaemonOptions {
   readonly command: Command;
   /** Reads the configuration. @throws ConfigError */
@@ -63,13 +66,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
 }
 
-/** Whether this process has a controlling terminal now. */
+/** Whether this process has a controlling terminal now; yes where that cannot be told, such as without descriptors. */
 function hasTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r'));
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // tty(4): ENXIO without one, EIO where the other end is gone. ENOENT: a container without the file.
+    return !['ENXIO', 'EIO', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '');
   }
 }
 
@@ -120,30 +124,46 @@ class Daemon {
     // Whoever read our words may go away; the rules are to be removed in order all the same.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
+    for (const signal of pauses) process.on(signal, this.#onPause);
     try {
       this.#instance = await Instance.start(
         this.#config,
         this.#log,
         (config, log) => (this.#intake = this.#options.makeIntake(config, log)),
+        () => this.#stopping,
       );
       if (this.#stopping) await this.#instance.stop();
       else {
         this.#ready();
         await this.#finished;
       }
+    } catch (error) {
+      if (!(error instanceof ControlError) || error.code !== 'stop-wanted') throw error;
+      this.#log.info(error.message);
+      return;
     } finally {
       await this.#instance?.stop();
       for (const timer of this.#timers) clearInterval(timer);
       process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
+      for (const signal of pauses) process.off(signal, this.#onPause);
+      forgetLostTerminals(terminals);
     }
     const { intake } = this.#instance;
     if (intake.rulesLeft) {
       this.#log.error(intake.stoppedText(), 'rules-left');
       process.exitCode = exitUnavailable;
     } else this.#log.info(intake.stoppedText());
-    forgetLostTerminals(terminals);
     setTimeout(() => process.exit(), lingerMillis).unref();
   }
+
+  /** A filter that stands still while its queue is bound holds packets up until the queue is full. */
+  readonly #onPause = (): void => {
+    this.#log.answer(
+      'warn',
+      'a filter cannot be paused: Ctrl-C ends it, and it goes on until then',
+      'pause-refused',
+    );
+  };
 
   #ready(): void {
     this.#log.info(`ready: ${this.#instance!.intake.readyText()}`);
@@ -182,8 +202,9 @@ class Daemon {
         colour: mayColour(),
       });
       const drawing = `\x1b[H\x1b[J${text}`;
-      if (terminal === null) process.stdout.write(drawing);
-      else terminal.write(drawing);
+      // What a pipe has not taken is not added to.
+      if (terminal === null && !process.stdout.writableNeedDrain) process.stdout.write(drawing);
+      else terminal?.write(drawing);
     };
     show();
     this.#timers.push(setInterval(show, drawMillis));

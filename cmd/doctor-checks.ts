@@ -174,8 +174,11 @@ function checkQueues(machine: Machine, config: Config): Finding[] {
   const port = used.get(taken[0]!)!;
   const holder = machine.read(`/proc/${port}/comm`)?.trim();
   const named = `queue ${taken.join(', ')} of ${range} is held by ${holder ?? 'netlink port'} ${port}`;
-  if (machine.exists(config.control.socket))
-    return [warning('queues', `${named}; a swarmgate of this instance seems to run already`, null)];
+  const running = machine.holder(config.instance);
+  if (running !== null) {
+    const who = `this instance runs already, as process ${running}`;
+    return [warning('queues', `${named}; ${who}`, null)];
+  }
   const free = firstFree(used, count);
   const mend = free === null ? null : `set queue.first: ${free} in the configuration`;
   return [failure('queues', named, mend)];

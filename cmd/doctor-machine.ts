@@ -1,6 +1,7 @@
 /** What the doctor looks at: files of the kernel and tools of the system, behind an interface that tests can stand in for. */
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { InstanceLock } from '../lib/control/instance-lock.js';
 
 /** One thing that was looked at. The same shape as the findings of lib/firewall. */
 export interface Finding {
@@ -33,6 +34,8 @@ export interface Machine {
   read(path: string): string | null;
   exists(path: string): boolean;
   writable(path: string): boolean;
+  /** The process that runs under this name, or null. */
+  holder(instance: string): number | null;
   /** Names in a folder; none if it is not there. */
   list(path: string): string[];
   /** What a tool prints; null if it is not there or fails. */
@@ -49,6 +52,14 @@ export class ThisMachine implements Machine {
   readonly nodeVersion = process.versions.node;
 
   constructor(readonly processors: number) {}
+
+  holder(instance: string): number | null {
+    try {
+      return InstanceLock.holder(instance);
+    } catch {
+      return null;
+    }
+  }
 
   read(path: string): string | null {
     try {

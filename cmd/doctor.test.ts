@@ -32,6 +32,7 @@ function machineWith(changes: Changes, readOnly: readonly string[] = []): Machin
     processors: 2,
     read: at,
     exists: (path) => at(path) !== null,
+    holder: (instance) => (at(`holder of ${instance}`) === null ? null : Number(at(`holder of ${instance}`))),
     writable: (path) => !readOnly.includes(path),
     list: (path) =>
       Object.keys(world)
@@ -116,10 +117,10 @@ const cases: readonly (readonly [what: string, changes: Changes, text: string, c
     'a queue of our own',
     {
       [queueFile]: ' 9600   77     0 2 512     0     0        0  1\n',
-      '/run/swarmgate/default.sock': '',
+      'holder of default': '4711',
     },
     '',
-    /warning queues .*seems to run already/,
+    /warning queues .*runs already, as process 4711/,
   ],
   ['an interface that is not there', {}, 'traffic: { interfaces: [lan0] }', /warning interface .*lan0/],
   [

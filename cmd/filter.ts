@@ -8,8 +8,9 @@ import { workerCount } from '../lib/config/load.js';
 import { InstanceLock, takeTurn } from '../lib/control/instance-lock.js';
 import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
-import { FirewallError, type Firewall } from '../lib/firewall/firewall.js';
-import { freeMask, neighboursOf } from '../lib/firewall/neighbours.js';
+import type { Firewall } from '../lib/firewall/firewall.js';
+import { neighboursOf } from '../lib/firewall/neighbours.js';
+import { markConflicts } from '../lib/firewall/probe.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { interfaceIndex, InterfaceNames } from '../lib/io/interfaces.js';
 import { clearMarks } from '../lib/native/connections.js';
@@ -18,11 +19,12 @@ import { fullText, roomFor } from '../lib/report/tracking.js';
 import type { QueuePlan } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
 import type { Attempt, Intake, IntakeStatus } from './intake.js';
-import { leftRulesText, NeighbourWatch } from './neighbour-watch.js';
+import { leftRulesText, meetNeighbours, NeighbourWatch } from './neighbour-watch.js';
 import type { SwarmMemory } from './swarm-memory.js';
 
 const rulesCheckMillis = 2000;
 const trackingCheckMillis = 5000;
+const conflictsToldMax = 3;
 
 export class Filter implements Intake {
   readonly #log: Log;
@@ -50,15 +52,17 @@ export class Filter implements Intake {
     return plansOf(config, this.#firewall?.pass ?? 'repeat', swarm, processors);
   }
 
-  async begin(): Promise<void> {
+  async begin(stopWanted: () => boolean): Promise<void> {
     this.#trackingTimer = setInterval(() => {
       this.#lookAtTracking();
     }, trackingCheckMillis).unref();
-    if (this.#firewall === null) return;
     // Whose bits are taken is told by the rules: who looks and who writes them come one after another.
-    const turn = await takeTurn();
+    const turn = await takeTurn(stopWanted);
     try {
-      const left = await this.#meetNeighbours();
+      const { instance, markMask } = this.#config;
+      const left = await meetNeighbours(instance, markMask);
+      for (const other of left) this.#log.warn(leftRulesText(other), 'rules-of-others');
+      if (this.#firewall === null) return;
       this.#isOurs = true;
       await this.#removeOthers(this.#firewall);
       await this.forget();
@@ -68,7 +72,19 @@ export class Filter implements Intake {
       turn.release();
     }
     this.#lookForInterfaces();
+    await this.#lookForConflicts();
     this.#startWatch();
+  }
+
+  /** What breaks in monitor mode too must not be left for the doctor to tell. */
+  async #lookForConflicts(): Promise<void> {
+    const found = await markConflicts(ruleSetOf(this.#config)).catch(() => []);
+    for (const { code, message } of found.slice(0, conflictsToldMax)) this.#log.warn(message, code);
+    if (found.length > conflictsToldMax)
+      this.#log.warn(
+        `${found.length - conflictsToldMax} more such rules: swarmgate doctor`,
+        'mark-conflicts',
+      );
   }
 
   /** Rules may wait for an interface that comes later, but a misspelt one never comes. */
@@ -93,29 +109,6 @@ export class Filter implements Intake {
       told,
     );
     this.#neighbourWatch.start();
-  }
-
-  /** Instances of which only rules are here. @throws FirewallError 'mark-busy' */
-  async #meetNeighbours(): Promise<string[]> {
-    const { instance, markMask } = this.#config;
-    const neighbours = await neighboursOf(instance);
-    const left: string[] = [];
-    for (const { instance: other, mask } of neighbours) {
-      const process = InstanceLock.holder(other);
-      if (process === null) {
-        this.#log.warn(leftRulesText(other), 'rules-of-others');
-        left.push(other);
-      } else if ((mask & markMask) !== 0) {
-        const free = freeMask([markMask, ...neighbours.map((each) => each.mask)]);
-        throw new FirewallError(
-          'mark-busy',
-          `instance ${other} (process ${process}) has the mark bits 0x${mask.toString(16)}, and each would take the ` +
-            `other's decisions for its own; give this one bits of its own` +
-            (free === null ? '' : ` (--mark-mask 0x${free.toString(16).padStart(8, '0')}, or mark_mask)`),
-        );
-      }
-    }
-    return left;
   }
 
   /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
@@ -195,7 +188,7 @@ export class Filter implements Intake {
       firewall?.remove(this.#config.instance),
     ));
     if (firewall !== null && this.#isOurs) await this.forget();
-    this.#firewall = null;
+    if (!this.rulesLeft) this.#firewall = null;
   }
 
   interfaceName(index: number): string | null {

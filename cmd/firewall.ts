@@ -2,7 +2,8 @@
 import type { Argv, CommandModule } from 'yargs';
 import { ConfigError, type Config } from '../lib/config/config.js';
 import { fileFrom } from '../lib/config/flags.js';
-import { InstanceLock } from '../lib/control/instance-lock.js';
+import { InstanceLock, takeTurn } from '../lib/control/instance-lock.js';
+import { ControlError } from '../lib/control/protocol.js';
 import {
   backend,
   chooseFirewall,
@@ -23,6 +24,7 @@ import {
 } from './errors.js';
 import { ruleSetOf } from './filter-plan.js';
 import { refuseRepeated } from './inputs.js';
+import { meetNeighbours } from './neighbour-watch.js';
 
 interface FirewallArguments {
   action: string;
@@ -177,9 +179,15 @@ async function areTheirs(words: FirewallArguments): Promise<boolean> {
 async function install(words: FirewallArguments): Promise<void> {
   const rules = await ruleSet(words);
   const firewall = await chooseFirewall(words.rules ?? 'auto');
-  // The other backend may hold rules of an earlier run: a packet would be queued twice.
-  await removeEverything(rules.instance, {}, firewall.name);
-  await firewall.install(rules);
+  const turn = await takeTurn();
+  try {
+    await meetNeighbours(rules.instance, rules.mark.mask);
+    // The other backend may hold rules of an earlier run: a packet would be queued twice.
+    await removeEverything(rules.instance, {}, firewall.name);
+    await firewall.install(rules);
+  } finally {
+    turn.release();
+  }
   const notes = firewall.notes.map((note) => `; ${note}`).join('');
   process.stdout.write(`installed with ${firewall.name}${notes}\n`);
 }
@@ -219,6 +227,12 @@ export const firewallCommand: CommandModule<object, FirewallArguments> = {
       await run(words);
     } catch (error) {
       if (error instanceof ConfigError) throw new UserError(error.code, error.message, exitConfig);
+      if (error instanceof ControlError)
+        throw new UserError(
+          error.code,
+          error.message,
+          error.code === 'control-permission' ? exitPermission : exitUnavailable,
+        );
       throw error instanceof FirewallError ? asUserError(error) : error;
     }
   },

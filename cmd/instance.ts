@@ -41,10 +41,15 @@ export class Instance {
   }
 
   /** @throws UserError, FirewallError, WorkerStartError or ControlError; nothing is left behind then */
-  static async start(config: Config, log: Log, makeIntake: MakeIntake): Promise<Instance> {
+  static async start(
+    config: Config,
+    log: Log,
+    makeIntake: MakeIntake,
+    stopWanted: () => boolean,
+  ): Promise<Instance> {
     const instance = new Instance(config, log, makeIntake);
     try {
-      await instance.#start();
+      await instance.#start(stopWanted);
     } catch (error) {
       await instance.stop();
       throw error;
@@ -52,7 +57,7 @@ export class Instance {
     return instance;
   }
 
-  async #start(): Promise<void> {
+  async #start(stopWanted: () => boolean): Promise<void> {
     const config = this.#config;
     this.#lock = InstanceLock.take(config.instance);
     this.#control = await ControlServer.listen(config.control.socket, this.#handlers());
@@ -61,7 +66,7 @@ export class Instance {
     this.#pool = new WorkerPool(plans, this.#events());
     await this.#pool.start();
     await this.#listen(config.metrics.listen);
-    await this.intake.begin();
+    await this.intake.begin(stopWanted);
   }
 
   /** @throws ControlError when the address cannot be had */
@@ -143,6 +148,8 @@ export class Instance {
     await this.#attempt('close the metrics', 'stop-failed', () => this.#metrics?.close());
     await this.#attempt('close the event log', 'stop-failed', () => this.#reports.close());
     await this.#attempt('close the control socket', 'stop-failed', () => this.#control?.close());
+    // Whoever asked held descriptors, without which no tool can be started.
+    if (this.intake.rulesLeft) await this.intake.end(this.#attempt);
     this.#lock?.release();
   }
 

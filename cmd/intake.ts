@@ -16,8 +16,11 @@ export interface Intake {
    * @param processors for threads of the data plane; null: as they come
    */
   plan(swarm: SwarmMemory, processors: readonly number[] | null): Promise<readonly WorkerPlan[]>;
-  /** The workers are ready: from now on packets come. @throws an error with a code */
-  begin(): Promise<void>;
+  /**
+   * The workers are ready: from now on packets come. @throws an error with a code
+   * @param stopWanted true once a signal came: what is waited for is given up, by a ControlError 'stop-wanted'
+   */
+  begin(stopWanted: () => boolean): Promise<void>;
   /** Takes a new configuration over, or throws and keeps the old one. */
   reload(config: Config): Promise<void>;
   /** What the kernel remembers of decisions is to be forgotten: they are taken anew. */

@@ -2,7 +2,9 @@
  * Looks for rules of instances that do not run: a killed one's rules that stand before ours send packets to a queue that
  * nobody reads, and from there they pass. What stands at the start is told then; this tells of what comes later.
  */
-import type { Neighbour } from '../lib/firewall/neighbours.js';
+import { InstanceLock } from '../lib/control/instance-lock.js';
+import { FirewallError } from '../lib/firewall/firewall.js';
+import { freeMask, neighboursOf, type Neighbour } from '../lib/firewall/neighbours.js';
 
 export interface NeighbourWatchOptions {
   readonly neighbours: () => Promise<readonly Neighbour[]>;
@@ -21,6 +23,30 @@ export function leftRulesText(instance: string): string {
     `rules of instance ${instance} stand here, and no process of that name is seen; if it does not run, they keep ` +
     `packets from this one: swarmgate firewall remove --instance ${instance}`
   );
+}
+
+/**
+ * Looks whose rules stand here, before others are written.
+ * @returns instances of which only rules are here
+ * @throws FirewallError 'mark-busy' if one that runs has some of the bits
+ */
+export async function meetNeighbours(instance: string, markMask: number): Promise<string[]> {
+  const neighbours = await neighboursOf(instance);
+  const left: string[] = [];
+  for (const { instance: other, mask } of neighbours) {
+    const process = InstanceLock.holder(other);
+    if (process === null) left.push(other);
+    else if ((mask & markMask) !== 0) {
+      const free = freeMask([markMask, ...neighbours.map((each) => each.mask)]);
+      throw new FirewallError(
+        'mark-busy',
+        `instance ${other} (process ${process}) has the mark bits 0x${mask.toString(16)}, and each would take the ` +
+          `other's decisions for its own; give this one bits of its own` +
+          (free === null ? '' : ` (--mark-mask 0x${free.toString(16).padStart(8, '0')}, or mark_mask)`),
+      );
+    }
+  }
+  return left;
 }
 
 export class NeighbourWatch {

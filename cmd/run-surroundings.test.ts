@@ -18,13 +18,20 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cannotMakeNamespaces, hasProgram } from '../lib/firewall/testing.js';
 import { nativeProblem } from '../lib/native/index.js';
-import { program } from '../lib/testing.js';
+import { program, repositoryPath } from '../lib/testing.js';
 
 const skip =
   nativeProblem() ??
   (cannotMakeNamespaces() || (hasProgram('iptables') ? false : 'iptables is not installed'));
 const namespace = `sgsur${process.pid}`;
 const inNamespace = ['netns', 'exec', namespace];
+
+const lockModule = JSON.stringify(repositoryPath('dist', 'lib', 'control', 'instance-lock.js'));
+const nameOfTurn = `import(${lockModule}).then(({ lockPath }) => console.log(lockPath('.start')))`;
+/** Holds the turn in which rules are written, and says so. */
+const holdTurn =
+  `import(${lockModule}).then(({ takeTurn }) => takeTurn(undefined, process.argv[1]))` +
+  `.then(() => { console.log('held'); setInterval(() => undefined, 1000); })`;
 
 /** An instance and what it said on standard error. */
 class Run {
@@ -99,6 +106,34 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     run.child.kill('SIGTERM');
     assert.deepEqual(await run.ended, [0, null], run.said);
     assert.doesNotMatch(rules(), /SWARMGATE/);
+  });
+
+  test('Ctrl-Z does not pause it, whoever sends it', async () => {
+    const run = await start();
+    for (const signal of ['SIGTSTP', 'SIGTTOU', 'SIGTTIN'] as const) run.child.kill(signal);
+    await run.heard(/cannot be paused.*\[pause-refused\]/, 3);
+    assert.match(swarmgate('status', ...socket('default')), /Blocking|Watching|blocks nothing|intact/);
+    run.child.kill('SIGTERM');
+    assert.deepEqual(await run.ended, [0, null], run.said);
+  });
+
+  test('a start that waits for another one hears SIGTERM', async () => {
+    const path = inside([process.execPath, '-e', nameOfTurn]).trim();
+    const holder = spawn('ip', [...inNamespace, process.execPath, '-e', holdTurn, path], { stdio: 'pipe' });
+    await once(holder.stdout, 'data');
+    try {
+      const run = launch([]);
+      await sleep(1500);
+      assert.doesNotMatch(run.said, /ready/);
+      run.child.kill('SIGTERM');
+      const began = Date.now();
+      assert.deepEqual(await run.ended, [0, null], run.said);
+      assert.ok(Date.now() - began < 10_000);
+      assert.doesNotMatch(rules(), /SWARMGATE/);
+    } finally {
+      holder.kill('SIGKILL');
+      rmSync(path, { force: true });
+    }
   });
 
   test('a pipe in place of the configuration is refused, and every answer is heard', async () => {

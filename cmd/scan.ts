@@ -203,6 +203,8 @@ class StandardInput {
 
   endSoon(log: Log): void {
     setTimeout(() => {
+      // The report may still wait for whoever reads it.
+      if (process.stdin.readableEnded || process.stdin.destroyed) return;
       this.wasCut = true;
       log.warn('interrupted: the report is about what had come until now', 'interrupted');
       process.stdin.destroy();

@@ -141,7 +141,10 @@ const client = (view: View): string => Buffer.from(view.client.subarray(0, view.
 test('a version is shown as letters and numbers, or as it stands', () => {
   const named = (v: string) =>
     client(inspect(`d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:v${v.length}:${v}1:y1:qe`).view);
-  assert.equal(named('LT\x02\x08'), 'LT 2.8');
+  assert.equal(named('LT\x02\x08'), 'LT 2.0.8');
+  assert.equal(named('LT\x01\x29'), 'LT 1.2.9');
+  assert.equal(named('LT\x02\x0e'), 'LT 2.0.14');
+  assert.equal(named('LT\x01\x01'), 'LT 1.1');
   assert.equal(named('LT\x00\xff'), 'LT 0.255');
   assert.equal(named('A2\x00\x03'), 'A2 0.3');
   assert.equal(named('UT\xb3\x1c'), 'UT 45852');

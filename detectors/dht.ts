@@ -112,6 +112,7 @@ const letterE = 0x65;
 const letterQ = 0x71;
 const letterR = 0x72;
 const letterU = 0x55;
+const letterL = 0x4c;
 const letterT = 0x54;
 const space = 0x20;
 const point = 0x2e;
@@ -406,8 +407,9 @@ function noteNodes(view: View, bytes: Uint8Array, key: number, end: number, unit
 }
 
 /**
- * `v` names the client: two letters and two numbers in most (LT 2.8, A2 0.3), the number of the build in uTorrent
- * (UT 45852); as it stands where it is something else.
+ * `v` names the client: two letters and two numbers in most (A2 0.3), the number of the build in uTorrent (UT 45852),
+ * three numbers in libtorrent since 1.2 (LT 2.0.8: the second byte has four bits for each of the last two, as its
+ * kademlia/node.cpp writes it); as it stands where it is something else.
  */
 function noteVersion(view: View, bytes: Uint8Array, end: number): void {
   const v = outer.values[keyV]!;
@@ -427,7 +429,14 @@ function noteVersion(view: View, bytes: Uint8Array, end: number): void {
   noteNumbers(view, bytes, from, isBuild);
 }
 
-/** Writes two letters and the two numbers behind them, or the one big-endian number that they are together. */
+/** libtorrent wrote its minor version as a whole byte up to 1.1. */
+function hasThreeNumbers(bytes: Uint8Array, from: number): boolean {
+  if (bytes[from] !== letterL || bytes[from + 1] !== letterT) return false;
+  const major = bytes[from + 2]!;
+  return major > 1 || (major === 1 && bytes[from + 3]! >= 0x20);
+}
+
+/** Writes two letters and the two or three numbers behind them, or the one big-endian number that they are together. */
 function noteNumbers(view: View, bytes: Uint8Array, from: number, together: boolean): void {
   const client = view.client;
   const high = bytes[from + 2]!;
@@ -441,5 +450,11 @@ function noteNumbers(view: View, bytes: Uint8Array, from: number, together: bool
   }
   const dot = writeDecimal(client, 3, high);
   client[dot] = point;
-  view.clientLength = writeDecimal(client, dot + 1, low);
+  if (!hasThreeNumbers(bytes, from)) {
+    view.clientLength = writeDecimal(client, dot + 1, low);
+    return;
+  }
+  const last = writeDecimal(client, dot + 1, low >> 4);
+  client[last] = point;
+  view.clientLength = writeDecimal(client, last + 1, low & 15);
 }

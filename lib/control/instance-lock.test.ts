@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { InstanceLock, lockPath } from './instance-lock.js';
+import { InstanceLock, lockPath, takeTurn } from './instance-lock.js';
 
 function withFolder(run: (path: string) => void): void {
   const folder = mkdtempSync(join(tmpdir(), 'swarmgate-lock-'));
@@ -55,4 +55,29 @@ test('a folder that cannot be made is told, and the path names the network names
     (error) => (error as { code: string }).code === 'instance-lock',
   );
   assert.match(lockPath('a'), /^\/run\/swarmgate\/a\.\d+\.pid$/);
+});
+
+test('a start waits for its turn, ends when a stop is wanted, and takes over what was forgotten', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmgate-turn-'));
+  const path = join(folder, 'start.pid');
+  try {
+    const first = await takeTurn(undefined, path);
+    let asked = 0;
+    await assert.rejects(
+      takeTurn(() => ++asked > 2, path),
+      (error) => (error as { code: string }).code === 'stop-wanted',
+    );
+    setTimeout(() => {
+      first.release();
+    }, 100);
+    const second = await takeTurn(undefined, path);
+    const longAgo = Date.now() / 1000 - 3600;
+    utimesSync(path, longAgo, longAgo);
+    const third = await takeTurn(undefined, path);
+    third.release();
+    second.release();
+    assert.equal(existsSync(path), false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -8,6 +8,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -147,20 +148,51 @@ function lockError(path: string, code: string): ControlError {
 
 const turnMillis = 50;
 const turnMillisMax = 60_000;
+/** Longer than any start writes its rules. */
+const turnStaleMillis = 600_000;
 
 /**
  * Waits until no other process of this network namespace writes its rules, and keeps others waiting until it is released.
- * @throws ControlError 'instance-busy' after a minute; 'control-permission', 'instance-lock'
+ * @param stopWanted asked while it waits; true ends the waiting
+ * @throws ControlError 'stop-wanted'; 'start-busy' after a minute; 'control-permission', 'instance-lock'
  */
-export async function takeTurn(path = lockPath('.start')): Promise<InstanceLock> {
+export async function takeTurn(
+  stopWanted: () => boolean = () => false,
+  path = lockPath('.start'),
+): Promise<InstanceLock> {
   const began = performance.now();
   for (;;) {
     try {
       return InstanceLock.take('.start', path);
     } catch (error) {
-      const waits = error instanceof ControlError && error.code === 'instance-busy';
-      if (!waits || performance.now() - began > turnMillisMax) throw error;
+      // 'instance-lock': several starts took a stale file away at once.
+      const code = error instanceof ControlError ? error.code : '';
+      const isOver = performance.now() - began > turnMillisMax;
+      if (code !== 'instance-busy' && (code !== 'instance-lock' || isOver || textOf(path) === null))
+        throw error;
+      if (isOver) throw turnError(path);
     }
+    if (stopWanted()) throw new ControlError('stop-wanted', 'stopped before its rules were written');
+    removeForgotten(path);
     await setTimeout(turnMillis);
+  }
+}
+
+function turnError(path: string): ControlError {
+  const pid = holder(textOf(path) ?? '');
+  const who = pid === null ? 'another start' : `process ${pid}`;
+  return new ControlError(
+    'start-busy',
+    `${who} has been writing its rules for a minute; try again when it is through`,
+  );
+}
+
+/** A file that nobody will remove: its process lives, but released it in the moment in which another looked at it. */
+function removeForgotten(path: string): void {
+  try {
+    const text = readFileSync(path, 'utf8');
+    if (Date.now() - statSync(path).mtimeMs > turnStaleMillis) removeStale(path, text);
+  } catch {
+    // It is gone.
   }
 }

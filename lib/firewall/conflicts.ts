@@ -31,7 +31,14 @@ export function iptablesConflicts(
     const chains = queued?.filter((chain) => inHooks.includes(chain)) ?? (name === 'filter' ? inHooks : []);
     return [
       ...others.filter((line) => takesQueue(rules, line)).map((line) => queueTaken(where, line)),
-      ...others.filter((line) => usesMark(rules, line)).map((line) => markTaken(rules, where, line)),
+      ...others.flatMap((line) => {
+        const bits = bitsWritten(line);
+        return (bits & rules.mark.mask) === 0 ? [] : [markTaken(rules, where, line, bits)];
+      }),
+      ...others.filter((line) => comparesMark(rules, line)).map((line) => markCompared(rules, where, line)),
+      ...others
+        .filter((line) => !rules.local && / -j (?:TPROXY|REDIRECT)\b/.test(line))
+        .map((line) => proxied(where, line)),
       ...(chains.length > 0 ? rulesBefore(rules, lines, chains, where) : []),
       ...(queued === undefined ? [] : rulesBehind(lines, chains, where)),
     ];
@@ -58,25 +65,83 @@ function queueTaken(where: string, line: string): Finding {
   };
 }
 
-/** Masks of what a rule writes to the packet or connection mark: whole marks unless it says otherwise. */
-function usesMark({ mark }: RuleSet, line: string): boolean {
-  if (!/ -j (?:CONN)?MARK /.test(line) || /-A SWARMGATE|-j SWARMGATE/.test(line)) return false;
+const everyBit = 0xffff_ffff;
+
+/** Bits of the packet or connection mark that a rule writes: all of them unless it says otherwise; 0 if it writes none. */
+function bitsWritten(line: string): number {
+  if (!/ -j (?:CONN)?MARK /.test(line) || /-A SWARMGATE|-j SWARMGATE/.test(line)) return 0;
   const masks = [...line.matchAll(/--(?:nf|ct)mask (0x[0-9a-f]+)/g)].map((match) => Number(match[1]));
   const xmark = /--set-xmark 0x[0-9a-f]+(?:\/(0x[0-9a-f]+))?/.exec(line);
-  if (xmark !== null) masks.push(Number(xmark[1] ?? 0xffff_ffff));
+  if (xmark !== null) masks.push(Number(xmark[1] ?? everyBit));
   const either = / --(?:or|xor)-mark (0x[0-9a-f]+)/.exec(line);
   if (either !== null) masks.push(Number(either[1]));
-  return masks.length === 0 || masks.some((mask) => (mask & mark.mask) !== 0);
+  return masks.length === 0 ? everyBit : masks.reduce((all, mask) => (all | mask) >>> 0, 0);
 }
 
-function markTaken({ mark }: RuleSet, where: string, line: string): Finding {
+/** The usual form of policy routing: what a connection was decided is then on its packets, and they go another way. */
+const restores = (line: string): boolean =>
+  / -j CONNMARK .*--restore-mark|\bmeta mark set ct mark\b/.test(line);
+
+function markTaken({ mark }: RuleSet, where: string, line: string, bits: number): Finding {
+  const others = `0x${(~mark.mask >>> 0).toString(16)}`;
+  if (restores(line))
+    return {
+      code: 'mark-restored',
+      level: 'warning',
+      message:
+        `${where} copies our decisions from connections to packets: ${line}; where such packets are then routed or ` +
+        'filtered by their whole mark (ip rule fwmark, -m mark), decided connections break, also in monitor mode; give ' +
+        `it masks without our bits: --nfmask ${others} --ctmask ${others} (nft: meta mark set ct mark & ${others})`,
+      mend: null,
+    };
   return {
     code: 'mark-taken',
     level: 'warning',
     message:
       `${where} writes bits of our mark field ${mark.maskText}: ${line}; give that rule a mask without them ` +
-      '(--set-xmark VALUE/MASK, --nfmask MASK --ctmask MASK), or choose another mark_mask',
+      '(--set-xmark VALUE/MASK, --nfmask MASK --ctmask MASK)' +
+      (bits === everyBit ? '' : ', or choose another mark_mask'),
     mend: null,
+  };
+}
+
+/** Whether a rule compares bits of ours when it asks for the connection's mark. */
+function comparesMark({ mark }: RuleSet, line: string): boolean {
+  if (/-A SWARMGATE|-j SWARMGATE/.test(line)) return false;
+  return [...line.matchAll(/-m connmark (?:! )?--mark 0x[0-9a-f]+(?:\/(0x[0-9a-f]+))?/g)].some(
+    ([, mask]) => (Number(mask ?? everyBit) & mark.mask) !== 0,
+  );
+}
+
+/** "ct mark 0x2" compares all bits, "ct mark & 0xff == 0x2" some. */
+function nftComparesMark({ mark }: RuleSet, line: string): boolean {
+  const found = /\bct mark (?!set)(?:(?:&|and) (0x[0-9a-f]+) )?(?:== |!= )?(?:0x|\{)/.exec(
+    line.replace(/\b(?:ct|meta) mark set .*/, ''),
+  );
+  return found !== null && (Number(found[1] ?? everyBit) & mark.mask) !== 0;
+}
+
+function markCompared({ mark }: RuleSet, where: string, line: string): Finding {
+  const others = `0x${(~mark.mask >>> 0).toString(16)}`;
+  return {
+    code: 'mark-compared',
+    level: 'warning',
+    message:
+      `${where} compares connection marks with our bits in them: ${line}; it fits no more once a connection is decided; ` +
+      `give it a mask without them: --mark VALUE/${others} (nft: ct mark & ${others} == VALUE)`,
+    mend: null,
+  };
+}
+
+/** A proxy on this machine: what goes through it is not forwarded. */
+function proxied(where: string, line: string): Finding {
+  return {
+    code: 'proxied',
+    level: 'warning',
+    message:
+      `${where} leads packets to a program on this machine: ${line}; they are not forwarded, so they are looked at only ` +
+      'with traffic.local',
+    mend: 'swarmgate run --local',
   };
 }
 
@@ -129,7 +194,10 @@ export function nftConflicts(rules: RuleSet, listing: string): Finding[] {
     if (table.startsWith('inet swarmgate') || /^ip6? (?:mangle|filter|nat|raw|security)$/.test(table))
       continue;
     if (nftTakesQueue(rules, line)) findings.push(queueTaken(`nft ${table}`, line.trim()));
-    if (nftUsesMark(rules, line)) findings.push(markTaken(rules, `nft ${table}`, line.trim()));
+    if (nftUsesMark(rules, line)) findings.push(markTaken(rules, `nft ${table}`, line.trim(), everyBit));
+    if (nftComparesMark(rules, line)) findings.push(markCompared(rules, `nft ${table}`, line.trim()));
+    if (!rules.local && /\b(?:tproxy|redirect)(?: ip6?)? to\b/.test(line))
+      findings.push(proxied(`nft ${table}`, line.trim()));
   }
   return findings;
 }

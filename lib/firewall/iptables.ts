@@ -131,8 +131,11 @@ export class IptablesFirewall implements Firewall {
 
   /** @throws FirewallError unless this kernel takes the rules; a chain is made for the question and removed. */
   async tryOut(rules: RuleSet): Promise<void> {
-    for (const family of this.#families)
+    for (const family of this.#families) {
+      // Native tables of nft can have the names of ours and hold what iptables cannot show.
+      await this.#list(family);
       await this.#try(family, trialInput(rules, await this.#acknowledgements(family)));
+    }
   }
 
   /** 'left' if both families leave them to the kernel; asked in the same way. @throws FirewallError */
@@ -180,8 +183,11 @@ export class IptablesFirewall implements Firewall {
 
   async #list(family: Family): Promise<ListedTable[]> {
     const result = await this.#run(family, 'save', []);
-    if (result.status !== 0) throw toolError(`${family}-save`, result);
-    return parseListing(result.stdout);
+    if (result.status === 0) return parseListing(result.stdout);
+    const { code, message } = toolError(`${family}${this.#frontEnd}-save`, result);
+    const hint =
+      "; if nft has a table of its own with the name of one of iptables' (nft list tables), rename it";
+    throw new FirewallError(code, code === 'firewall-failed' ? message + hint : message);
   }
 
   async #restore(family: Family, input: string): Promise<void> {

@@ -17,10 +17,36 @@ test('queues and mark bits that others use', () => {
   assert.deepEqual(codesOf('-A X -j MARK --set-xmark 0x5/0xffffffff'), ['mark-taken']);
   assert.deepEqual(codesOf('-A X -j MARK --set-xmark 0x40000/0xff0000'), []);
   assert.deepEqual(codesOf('-A X -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff'), [
-    'mark-taken',
+    'mark-restored',
   ]);
+  assert.deepEqual(codesOf('-A X -j CONNMARK --restore-mark --nfmask 0x8fffffff --ctmask 0x8fffffff'), []);
+  assert.deepEqual(codesOf('-A X -m connmark --mark 0x2 -j ACCEPT'), ['mark-compared']);
+  assert.deepEqual(codesOf('-A X -m connmark ! --mark 0x0/0xf0000000 -j ACCEPT'), ['mark-compared']);
+  assert.deepEqual(codesOf('-A X -m connmark --mark 0x2/0xff -j ACCEPT'), []);
+  assert.deepEqual(codesOf('-A X -m mark --mark 0x2 -j ACCEPT'), []);
   assert.deepEqual(codesOf('-A X -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff'), []);
   assert.deepEqual(codesOf('-A X -j DROP'), []);
+});
+
+test('a proxy on this machine is told of where its packets are not looked at', () => {
+  const lines = [
+    '-A PREROUTING -p tcp -m tcp --dport 80 -j TPROXY --on-port 3129 --on-ip 0.0.0.0 --tproxy-mark 0x1/0x1',
+    '-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128',
+  ];
+  for (const line of lines) {
+    const listing = `*mangle\n${line}\nCOMMIT\n`;
+    assert.deepEqual(
+      iptablesConflicts(ruleSet(), listing, 'iptables').map(({ code, mend }) => [code, mend]),
+      [['proxied', 'swarmgate run --local']],
+    );
+    assert.deepEqual(iptablesConflicts(ruleSet({ local: true }), listing, 'iptables'), []);
+  }
+  const native =
+    'table inet p {\n\tchain c {\n\t\ttcp dport 80 tproxy to :3129\n\t\tredirect to :53\n\t}\n}\n';
+  assert.deepEqual(
+    nftConflicts(ruleSet(), native).map(({ code }) => code),
+    ['proxied', 'proxied'],
+  );
 });
 
 test('rules before and behind ours', () => {
@@ -42,6 +68,8 @@ test('nft: queues and marks, but not those of our own tables', () => {
 		meta mark set 0x00000001
 		ct mark set ct mark & 0xffffff00 | 0x00000001
 		meta mark set ct mark
+		ct mark 0x00000002 accept
+		ct mark & 0x000000ff == 0x00000002 accept
 	}
 }
 table inet swarmgate {
@@ -57,7 +85,8 @@ table inet swarmgate {
     [
       'queue-taken meta l4proto tcp queue flags bypass to 0-3',
       'mark-taken meta mark set 0x00000001',
-      'mark-taken meta mark set ct mark',
+      'mark-restored meta mark set ct mark',
+      'mark-compared ct mark 0x00000002 accept',
     ],
   );
 });

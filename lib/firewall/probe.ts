@@ -85,8 +85,10 @@ async function frontEndFindings(tools: Tools): Promise<Finding[]> {
     {
       code: 'two-front-ends',
       level: 'warning',
-      message: 'rules stand in both iptables-legacy and iptables-nft; keep them in one',
-      mend: 'iptables-legacy-save',
+      message:
+        'rules stand in both iptables-legacy and iptables-nft; keep them in one (iptables-legacy-save and ' +
+        'iptables-nft-save print them)',
+      mend: null,
     },
   ];
 }
@@ -133,6 +135,16 @@ async function conflictFindings(rules: RuleSet, tools: Tools): Promise<Finding[]
       .filter(({ mask }) => (mask & rules.mark.mask) !== 0)
       .map((neighbour) => sharedMark(rules, neighbour)),
   ];
+}
+
+/** Rules of others that our marks on connections and packets break, or that break them. */
+export async function markConflicts(rules: RuleSet, tools = new Tools()): Promise<Finding[]> {
+  const found = [
+    ...iptablesConflicts(rules, await tools.text('iptables-save'), 'iptables'),
+    ...iptablesConflicts(rules, await tools.text('ip6tables-save'), 'ip6tables'),
+    ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset')),
+  ];
+  return found.filter(({ code }) => code === 'mark-restored' || code === 'mark-compared');
 }
 
 function sharedMark({ mark }: RuleSet, { instance, mask }: Neighbour): Finding {

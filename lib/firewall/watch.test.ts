@@ -79,3 +79,42 @@ test('an error is told and the watch goes on', async () => {
   assert.equal(codes.length, count);
   assert.equal(codes[0], 'firewall-failed');
 });
+
+test('what was listed and is gone when it is to be replaced is listed again at once', async () => {
+  const told: string[] = [];
+  const firewall = fake(() => damaged);
+  firewall.install = function install() {
+    return ++this.installs === 1 ? Promise.reject(new Error('line 8 failed')) : Promise.resolve();
+  };
+  const options = {
+    intervalMillis: 1000,
+    onRestored: () => told.push('restored'),
+    onProblem: (error: FirewallError) => told.push(error.code),
+  };
+  const watch = new RulesWatch(firewall, ruleSet(), options);
+  await watch.look();
+  await watch.stop();
+  assert.deepEqual([told, watch.state, firewall.installs], [['restored'], 'intact', 2]);
+});
+
+test('the pause is told by how long looking took, not by mending, and has an end', async () => {
+  let now = 0;
+  let looking = 300;
+  const firewall = fake(() => {
+    now += looking;
+    return damaged;
+  });
+  firewall.install = () => {
+    now += 60_000;
+    return Promise.resolve();
+  };
+  const nothing = (): undefined => undefined;
+  const options = { intervalMillis: 2000, onRestored: nothing, onProblem: nothing };
+  const watch = new RulesWatch(firewall, ruleSet(), options, () => now);
+  await watch.look();
+  assert.equal(watch.pauseMillis, 3000);
+  looking = 8000;
+  await watch.look();
+  assert.equal(watch.pauseMillis, 20_000);
+  await watch.stop();
+});

@@ -14,8 +14,9 @@ export interface WatchOptions {
   readonly onProblem: (error: FirewallError) => void;
 }
 
-/** Pause between two looks, in multiples of what the last one took. */
-const lookShare = 20;
+/** Pause between two looks, in multiples of what the last one took: listing a hundred thousand rules of others takes seconds. */
+const lookShare = 10;
+const lookPauseMillisMax = 20_000;
 export const watchPauseMillisMax = 300_000;
 /** Rules that stood this long are at peace: the next damage is mended at once again. */
 export const watchPeaceMillis = 900_000;
@@ -51,8 +52,8 @@ export class RulesWatch {
 
   /** Pause before the next look. */
   get pauseMillis(): number {
-    // Listing a hundred thousand rules of others takes seconds: at most a twentieth of the time is spent on looking.
-    return Math.max(this.options.intervalMillis, lookShare * this.#lookMillis);
+    const pause = Math.min(lookPauseMillisMax, lookShare * this.#lookMillis);
+    return Math.max(this.options.intervalMillis, pause);
   }
 
   /** Pause after the last damage before the rules are written again. */
@@ -64,13 +65,9 @@ export class RulesWatch {
   /** One look, and what follows from it. Never throws. */
   async look(): Promise<void> {
     const began = this.now();
-    await this.#look();
-    this.#lookMillis = this.now() - began;
-  }
-
-  async #look(): Promise<void> {
     try {
       const { state, problems } = await this.firewall.examine(this.rules);
+      this.#lookMillis = this.now() - began;
       if (this.#isStopped()) return;
       this.state = state;
       if (state !== 'intact') {
@@ -86,7 +83,7 @@ export class RulesWatch {
   }
 
   async #restore(problems: readonly string[]): Promise<void> {
-    await this.firewall.install(this.rules);
+    await this.#install();
     this.state = 'intact';
     this.#restorations++;
     this.#lastDamage = this.now();
@@ -99,6 +96,15 @@ export class RulesWatch {
           'find it, or use --rules none and let it write them (swarmgate firewall show --planned)',
       ),
     );
+  }
+
+  /** A firewall's restart comes in several steps: what was listed may be gone when it is to be replaced. */
+  async #install(): Promise<void> {
+    try {
+      await this.firewall.install(this.rules);
+    } catch {
+      await this.firewall.install(this.rules);
+    }
   }
 
   /** Read through a method: the compiler does not know that awaiting can change it. */

@@ -5,6 +5,7 @@
  * is well. A line is written whole or not at all, over errors and rotation.
  */
 import { close, constants, fstatSync, openSync, readSync, write } from 'node:fs';
+import { isatty } from 'node:tty';
 import { doubtLine, eveLine } from './eve-live.js';
 import type { DecisionReport, DoubtReport } from './status.js';
 
@@ -252,15 +253,15 @@ export class EveLog {
 
 /**
  * Not over a symbolic link: the daemon is root, and a link may point anywhere. Not blocking: a FIFO without a reader
- * must not hold the daemon. Standard output is opened anew for that, because its other users share the flag.
+ * and a stopped terminal must not hold the daemon. Standard output is opened anew for that, because its other users share the flag.
  */
 function openForAppending(path: string): number {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
   if (path !== '-')
     return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o640);
-  if (!fstatSync(1).isFIFO()) return 1;
+  if (!fstatSync(1).isFIFO() && !isatty(1)) return 1;
   try {
-    return openSync('/proc/self/fd/1', O_WRONLY | O_APPEND | O_NONBLOCK);
+    return openSync('/proc/self/fd/1', O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
   } catch {
     return 1;
   }
