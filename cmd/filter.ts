@@ -10,7 +10,9 @@ import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
 import { neighboursOf } from '../lib/firewall/neighbours.js';
+import { MarkField } from '../lib/firewall/marks.js';
 import { markConflicts } from '../lib/firewall/probe.js';
+import { installUnmark, removeUnmark, unmarkTable } from '../lib/firewall/unmark.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { interfaceIndex, InterfaceNames } from '../lib/io/interfaces.js';
 import { clearMarks } from '../lib/native/connections.js';
@@ -20,11 +22,12 @@ import type { QueuePlan } from './filter-settings.js';
 import { plansOf, ruleSetOf } from './filter-plan.js';
 import type { Attempt, Intake, IntakeStatus } from './intake.js';
 import { leftRulesText, meetNeighbours, NeighbourWatch } from './neighbour-watch.js';
+import { MarkGuard } from './mark-guard.js';
+import { SlowWatch } from './slow-watch.js';
 import type { SwarmMemory } from './swarm-memory.js';
 
 const rulesCheckMillis = 2000;
 const trackingCheckMillis = 5000;
-const conflictsToldMax = 3;
 
 export class Filter implements Intake {
   readonly #log: Log;
@@ -32,6 +35,7 @@ export class Filter implements Intake {
   #config: Config;
   #firewall: Firewall | null = null;
   #watch: RulesWatch | null = null;
+  #slowWatch: SlowWatch | null = null;
   #neighbourWatch: NeighbourWatch | null = null;
   readonly #tracking = new TrackingWatch();
   #trackingTimer: NodeJS.Timeout | undefined;
@@ -40,6 +44,8 @@ export class Filter implements Intake {
   rulesLeft = false;
   /** No other instance that runs has our mark bits: what they say on connections is ours to clear. */
   #isOurs = false;
+  /** The chain that takes our bits off packets may stand. */
+  #unmarks = false;
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -66,25 +72,13 @@ export class Filter implements Intake {
       this.#isOurs = true;
       await this.#removeOthers(this.#firewall);
       await this.forget();
+      await this.#lookAround(left);
       await this.#firewall.install(ruleSetOf(this.#config));
-      this.#watchNeighbours(left);
     } finally {
       turn.release();
     }
     this.#lookForInterfaces();
-    await this.#lookForConflicts();
     this.#startWatch();
-  }
-
-  /** What breaks in monitor mode too must not be left for the doctor to tell. */
-  async #lookForConflicts(): Promise<void> {
-    const found = await markConflicts(ruleSetOf(this.#config)).catch(() => []);
-    for (const { code, message } of found.slice(0, conflictsToldMax)) this.#log.warn(message, code);
-    if (found.length > conflictsToldMax)
-      this.#log.warn(
-        `${found.length - conflictsToldMax} more such rules: swarmgate doctor`,
-        'mark-conflicts',
-      );
   }
 
   /** Rules may wait for an interface that comes later, but a misspelt one never comes. */
@@ -96,9 +90,22 @@ export class Filter implements Intake {
     }
   }
 
-  #watchNeighbours(told: readonly string[]): void {
+  /** Now and once a minute. */
+  async #lookAround(left: readonly string[]): Promise<void> {
+    const neighbours = this.#makeNeighbourWatch(left);
+    const guard = this.#makeMarkGuard();
+    this.#neighbourWatch = neighbours;
+    this.#slowWatch = new SlowWatch(async () => {
+      await neighbours.look();
+      await guard.look();
+    });
+    await guard.look();
+    this.#slowWatch.start();
+  }
+
+  #makeNeighbourWatch(told: readonly string[]): NeighbourWatch {
     const { instance } = this.#config;
-    this.#neighbourWatch = new NeighbourWatch(
+    return new NeighbourWatch(
       {
         neighbours: () => neighboursOf(instance),
         runs: (other) => InstanceLock.holder(other) !== null,
@@ -108,7 +115,21 @@ export class Filter implements Intake {
       },
       told,
     );
-    this.#neighbourWatch.start();
+  }
+
+  #makeMarkGuard(): MarkGuard {
+    const { instance, markMask } = this.#config;
+    return new MarkGuard({
+      conflicts: () => markConflicts(ruleSetOf(this.#config)),
+      unmark: async () => {
+        this.#unmarks = true;
+        await installUnmark(instance, new MarkField(markMask));
+      },
+      place: `nft's table inet ${unmarkTable(instance)}`,
+      onFinding: (code, message) => {
+        this.#log.warn(message, code);
+      },
+    });
   }
 
   /** Rules that an earlier run left in another backend or front end would block what this one only watches. */
@@ -178,17 +199,25 @@ export class Filter implements Intake {
   async cut(attempt: Attempt): Promise<void> {
     clearInterval(this.#trackingTimer);
     this.#neighbourWatch?.stop();
+    // A look changes nothing that matters now: it is waited for when the rules are gone.
+    void this.#slowWatch?.stop();
     await this.#stopWatch();
     await attempt('take the rules out', 'rules-left', () => this.#firewall?.drain(this.#config.instance));
   }
 
   async end(attempt: Attempt): Promise<void> {
     const firewall = this.#firewall;
-    this.rulesLeft = !(await attempt('remove the rules', 'rules-left', () =>
-      firewall?.remove(this.#config.instance),
-    ));
+    this.rulesLeft = !(await attempt('remove the rules', 'rules-left', () => this.#removeRules(firewall)));
     if (firewall !== null && this.#isOurs) await this.forget();
     if (!this.rulesLeft) this.#firewall = null;
+  }
+
+  async #removeRules(firewall: Firewall | null): Promise<void> {
+    if (firewall === null) return;
+    const { instance } = this.#config;
+    await firewall.remove(instance);
+    await this.#slowWatch?.stop();
+    if (this.#unmarks) await removeUnmark(instance);
   }
 
   interfaceName(index: number): string | null {

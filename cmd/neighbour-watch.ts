@@ -13,10 +13,6 @@ export interface NeighbourWatchOptions {
   readonly onLeft: (instance: string) => void;
 }
 
-export const neighbourCheckMillis = 60_000;
-/** Pause between two looks, in multiples of what the last one took: others may have a hundred thousand rules. */
-const lookShare = 100;
-
 /** What is said of rules that nobody reads the queues of. */
 export function leftRulesText(instance: string): string {
   return (
@@ -54,7 +50,6 @@ export class NeighbourWatch {
   #told: ReadonlySet<string>;
   /** Seen once: one that starts or stops has rules and no process for a moment. */
   #seen: ReadonlySet<string> = new Set();
-  #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
   /** @param told those that were told of at the start */
@@ -65,21 +60,9 @@ export class NeighbourWatch {
     this.#told = new Set(told);
   }
 
-  start(millis = neighbourCheckMillis): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      const began = performance.now();
-      void this.look().then(() => {
-        this.start(Math.max(neighbourCheckMillis, lookShare * (performance.now() - began)));
-      });
-    }, millis);
-    this.#timer.unref();
-  }
-
-  /** A look that is under way changes nothing, and is not waited for. */
+  /** Nothing is told after this. */
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
   }
 
   /** One look. Never throws: what cannot be listed is told by others. */

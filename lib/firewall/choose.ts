@@ -6,6 +6,7 @@ import { MarkField, markMaskDefault } from './marks.js';
 import { NftFirewall, tryNft } from './nft.js';
 import { requireInstance } from './rules.js';
 import { Tools } from './tools.js';
+import { removeUnmark, showUnmark } from './unmark.js';
 
 export type BackendChoice = 'auto' | BackendName;
 
@@ -113,6 +114,9 @@ export async function removeEverything(
   const ends = keep === 'iptables' ? await otherFrontEnds(tools) : frontEnds;
   for (const frontEnd of ends)
     await attempt(`iptables${frontEnd}-save`, new IptablesFirewall({ tools, frontEnd, hasIpv6 }));
+  // Last: with its hook the kernel drops what is still queued.
+  if (await tools.has('nft'))
+    await removeUnmark(instance, tools).catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw errors[0];
 }
 
@@ -130,5 +134,6 @@ export async function showEverything(instance: string, options: ChooseOptions = 
   await add('nft', new NftFirewall(tools));
   for (const frontEnd of frontEnds)
     await add(`iptables${frontEnd}-save`, new IptablesFirewall({ tools, frontEnd, hasIpv6 }));
+  if (await tools.has('nft')) texts.push(await showUnmark(instance, tools));
   return texts.join('');
 }

@@ -89,9 +89,10 @@ function markTaken({ mark }: RuleSet, where: string, line: string, bits: number)
       code: 'mark-restored',
       level: 'warning',
       message:
-        `${where} copies our decisions from connections to packets: ${line}; where such packets are then routed or ` +
-        'filtered by their whole mark (ip rule fwmark, -m mark), decided connections break, also in monitor mode; give ' +
-        `it masks without our bits: --nfmask ${others} --ctmask ${others} (nft: meta mark set ct mark & ${others})`,
+        `${where} copies our decisions from connections to packets: ${line}; run takes them off again before routing if ` +
+        'there is nft, and without that connections break that are routed or filtered by whole marks (ip rule fwmark, ' +
+        `-m mark), also in monitor mode; give it masks without our bits: --nfmask ${others} --ctmask ${others} (nft: ` +
+        `meta mark set ct mark & ${others})`,
       mend: null,
     };
   return {

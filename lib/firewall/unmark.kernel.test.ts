@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { removeEverything, showEverything } from './choose.js';
+import { MarkField, markMaskDefault } from './marks.js';
+import { cannotMakeNamespaces, hasProgram, Network } from './testing.js';
+import { installUnmark, removeUnmark, showUnmark } from './unmark.js';
+
+const skip: string | false =
+  cannotMakeNamespaces() || (['nft', 'iptables', 'python3'].find((name) => !hasProgram(name)) ?? false);
+const mark = new MarkField(markMaskDefault);
+
+describe('our bits are taken off packets before routing', { skip, timeout: 60_000 }, () => {
+  let net: Network;
+  before(async () => {
+    net = new Network();
+    await net.start(net.server, 'serve');
+    // What another program copies to packets: its own mark, by which it routes, and a decision of ours.
+    for (const [ip, tables] of [
+      ['ip', 'iptables'],
+      ['ip -6', 'ip6tables'],
+    ] as const) {
+      net.run(net.router, `${tables} -t mangle -A PREROUTING -j MARK --set-mark 0xa0000002`);
+      net.run(net.router, `${tables} -t mangle -A PREROUTING -j ACCEPT`);
+      net.run(net.router, `${ip} rule add fwmark 0x80000002 lookup 102`);
+      net.run(net.router, `${ip} route add unreachable default table 102`);
+    }
+  });
+  after(() => {
+    net.close();
+  });
+  const asked = async (): Promise<string[]> => [
+    await net.ask('udp', '10.2.0.2'),
+    await net.ask('udp', 'fd02::2'),
+  ];
+
+  test('packets go where the bits of others lead them, and no longer once it is removed', async () => {
+    const tools = net.tools();
+    assert.deepEqual(await asked(), ['ok', 'ok'], 'the mark fits no rule');
+    for (const name of ['default', 'node-1']) {
+      await installUnmark(name, mark, tools);
+      await installUnmark(name, mark, tools);
+      assert.deepEqual(await asked(), ['timeout', 'timeout'], 'routed by 0x80000002');
+      assert.match(await showEverything(name, { tools }), /table inet swarmgate-unmark/);
+      await removeUnmark(name, tools);
+      await removeUnmark(name, tools);
+      assert.equal(await showUnmark(name, tools), '');
+      assert.deepEqual(await asked(), ['ok', 'ok']);
+    }
+  });
+
+  test('emptied by another program it is written again; it goes with everything else', async () => {
+    const tools = net.tools();
+    await installUnmark('default', mark, tools);
+    await tools.must('nft', ['flush', 'chain', 'inet', 'swarmgate-unmark', 'prerouting']);
+    await installUnmark('default', mark, tools);
+    assert.match(await showUnmark('default', tools), /meta mark set/);
+    await removeEverything('default', { tools });
+    assert.equal(await showUnmark('default', tools), '');
+  });
+});

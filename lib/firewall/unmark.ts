@@ -1,0 +1,56 @@
+/**
+ * A chain of nft that takes our bits off packets before they are routed, for machines on which another program copies whole
+ * connection marks to packets (`CONNMARK --restore-mark` without masks: multi-WAN, wg-quick): an `ip rule fwmark`, and rules
+ * that compare whole marks, would no longer fit packets of decided connections.
+ *
+ * Priority -149: behind mangle (-150), where that is written, and before routing. iptables has no place for it: such
+ * recipes end their chain with ACCEPT. Nothing but our bits is changed, and our own rules ask for the connection's mark.
+ *
+ * To take the chain away drops what is queued at that moment, as with every hook (linux: nf_queue_nf_hook_drop), so it
+ * goes when the queues are gone.
+ */
+import type { MarkField } from './marks.js';
+import { requireInstance, tableName } from './rules.js';
+import { toolError, Tools } from './tools.js';
+
+/** "swarmgate-unmark", "swarmgate-unmark_NAME": no instance's own table has such a name. */
+export function unmarkTable(instance: string): string {
+  return tableName(instance).replace(/^swarmgate/, 'swarmgate-unmark');
+}
+
+export function unmarkScript(instance: string, { mask }: MarkField): string {
+  const ours = `0x${mask.toString(16)}`;
+  const others = `0x${(~mask >>> 0).toString(16)}`;
+  const table = `table inet ${unmarkTable(instance)}`;
+  return `add ${table}
+delete ${table}
+${table} {
+	chain prerouting {
+		type filter hook prerouting priority -149; policy accept;
+		meta mark and ${ours} != 0x0 meta mark set meta mark and ${others}
+	}
+}
+`;
+}
+
+/** The listing, '' if it is not there. @throws FirewallError */
+export async function showUnmark(instance: string, tools = new Tools()): Promise<string> {
+  requireInstance(instance);
+  const result = await tools.run('nft', ['-s', 'list', 'table', 'inet', unmarkTable(instance)]);
+  if (result.status === 0) return result.stdout;
+  if (result.stderr.includes('No such file or directory')) return '';
+  throw toolError('nft', result);
+}
+
+/** Writes it where it does not stand; whoever emptied it left the table or nothing. @throws FirewallError */
+export async function installUnmark(instance: string, mark: MarkField, tools = new Tools()): Promise<void> {
+  if ((await showUnmark(instance, tools)).includes('meta mark set')) return;
+  await tools.must('nft', ['-f', '-'], unmarkScript(instance, mark));
+}
+
+/** Idempotent. @throws FirewallError */
+export async function removeUnmark(instance: string, tools = new Tools()): Promise<void> {
+  if ((await showUnmark(instance, tools)) === '') return;
+  const table = `table inet ${unmarkTable(instance)}`;
+  await tools.must('nft', ['-f', '-'], `add ${table}\ndelete ${table}\n`);
+}
