@@ -18,6 +18,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cannotMakeNamespaces, hasProgram } from '../lib/firewall/testing.js';
 import { nativeProblem } from '../lib/native/index.js';
+import type { StatusReport } from '../lib/report/status.js';
 import { program, repositoryPath } from '../lib/testing.js';
 
 const skip =
@@ -237,6 +238,46 @@ describe('a filter and its surroundings', { skip, timeout: 120_000 }, () => {
     });
   }
 
+  test(
+    'an event log to a terminal that is stopped does not keep it from ending',
+    { skip: noPython },
+    async () => {
+      inside(['ip', 'link', 'add', 'net0', 'type', 'veth', 'peer', 'name', 'net1']);
+      inside(['ip', 'address', 'add', '10.77.0.1/24', 'dev', 'net0']);
+      for (const end of ['net0', 'net1']) inside(['ip', 'link', 'set', end, 'up']);
+      inside(['ip', 'neighbour', 'add', '10.77.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'net0']);
+      const words = ['run', '--no-live', '--local', '--eve', '-', '--workers', '1', ...socket('default')];
+      const terminal = spawn('python3', [
+        '-c',
+        onStoppedTerminal,
+        'ip',
+        ...inNamespace,
+        process.execPath,
+        program,
+        ...words,
+      ]);
+      let said = '';
+      terminal.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+      const ended = once(terminal, 'close');
+      try {
+        for (let i = 0; i < 500 && !said.includes('stopped'); i++) await sleep(20);
+        const query = `d1:ad2:id20:${'i'.repeat(20)}e1:q4:ping1:t2:aa1:y1:qe`;
+        inside(['bash', '-c', `for i in $(seq 30); do printf %s '${query}' > /dev/udp/10.77.0.2/6881; done`]);
+        const decided = (): number =>
+          (JSON.parse(swarmgate('status', '--json', ...socket('default'))) as StatusReport).decisions.length;
+        for (let i = 0; i < 50 && decided() === 0; i++) await sleep(100);
+        assert.ok(decided() > 0);
+        terminal.stdin.write('end\n');
+        await ended;
+        assert.match(said, /stopped\n0\n$/);
+        assert.doesNotMatch(rules(), /SWARMGATE/);
+      } finally {
+        terminal.kill('SIGKILL');
+        inside(['ip', 'link', 'delete', 'net0']);
+      }
+    },
+  );
+
   test('a pipe that nobody reads, and that is full, does not keep it from ending', async () => {
     const fifo = join(folder, 'full');
     execFileSync('mkfifo', [fifo]);
@@ -318,6 +359,22 @@ else:
     time.sleep(0.02)
     os.close(master)
     if what == 'lost-without-control': child.send_signal(signal.SIGTERM)
+try: print(child.wait(20))
+except subprocess.TimeoutExpired: child.kill(); print('hangs')
+`;
+
+/** The same, stopped once it is ready, and ended when something comes on standard input. */
+const onStoppedTerminal = `
+import fcntl, os, pty, signal, subprocess, sys, termios
+master, slave = pty.openpty()
+child = subprocess.Popen(sys.argv[1:], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+seen = b''
+while b'info: ready' not in seen: seen += os.read(master, 65536)
+termios.tcflow(slave, termios.TCOOFF)
+print('stopped', flush=True)
+sys.stdin.readline()
+child.send_signal(signal.SIGTERM)
 try: print(child.wait(20))
 except subprocess.TimeoutExpired: child.kill(); print('hangs')
 `;
