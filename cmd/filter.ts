@@ -54,7 +54,8 @@ export class Filter implements Intake {
 
   async plan(swarm: SwarmMemory, processors: readonly number[] | null): Promise<readonly QueuePlan[]> {
     const config = this.#config;
-    if (config.rules !== 'none') this.#firewall = await chooseFirewall(config.rules);
+    if (config.rules !== 'none')
+      this.#firewall = await chooseFirewall(config.rules, { local: config.traffic.local });
     return plansOf(config, this.#firewall?.pass ?? 'repeat', swarm, processors);
   }
 

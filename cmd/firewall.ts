@@ -178,7 +178,7 @@ async function areTheirs(words: FirewallArguments): Promise<boolean> {
 
 async function install(words: FirewallArguments): Promise<void> {
   const rules = await ruleSet(words);
-  const firewall = await chooseFirewall(words.rules ?? 'auto');
+  const firewall = await chooseFirewall(words.rules ?? 'auto', { local: rules.local });
   const turn = await takeTurn();
   try {
     await meetNeighbours(rules.instance, rules.mark.mask);

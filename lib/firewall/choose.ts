@@ -10,14 +10,14 @@ import { removeUnmark, showUnmark } from './unmark.js';
 
 export type BackendChoice = 'auto' | BackendName;
 
-/** Every kind of rule that an instance may need. */
-const everything: RuleSet = {
+/** Every kind of rule that an instance may need, but those for this machine's own packets. */
+const forwarding: RuleSet = {
   instance: 'try',
   queueFirst: 0,
   queueCount: 2,
   mark: new MarkField(markMaskDefault),
   forwarded: true,
-  local: true,
+  local: false,
   interfaces: ['lo'],
   pairs: [['lo', 'eth0']],
   leave: ['eth1'],
@@ -27,6 +27,8 @@ const everything: RuleSet = {
 export interface ChooseOptions {
   readonly tools?: Tools;
   readonly hasIpv6?: () => boolean;
+  /** Whether this machine's own packets are to be looked at: iptables needs another table for these. */
+  readonly local?: boolean;
 }
 
 /** Whether a backend works on this machine; null, or the reason why not. Leaves nothing behind. */
@@ -34,14 +36,20 @@ export async function tryBackend(
   name: BackendName,
   options: ChooseOptions = {},
 ): Promise<FirewallError | null> {
-  const { tools = new Tools(), hasIpv6 = kernelHasIpv6 } = options;
+  const { tools = new Tools(), hasIpv6 = kernelHasIpv6, local = false } = options;
+  const rules = { ...forwarding, local };
   try {
-    if (name === 'nft') await tryNft(everything, tools);
-    else await new IptablesFirewall({ tools, hasIpv6 }).tryOut(everything);
+    if (name === 'nft') await tryNft(rules, tools);
+    else await new IptablesFirewall({ tools, hasIpv6 }).tryOut(rules);
     return null;
   } catch (error) {
-    if (error instanceof FirewallError) return error;
-    throw error;
+    if (!(error instanceof FirewallError)) throw error;
+    if (name === 'nft' || !local || (await tryBackend(name, { tools, hasIpv6 })) !== null) return error;
+    return new FirewallError(
+      'firewall-no-security',
+      "for this machine's own packets iptables needs the table `security`, which this kernel has not: " +
+        `modprobe -a iptable_security ip6table_security, or use iptables-nft (${error.message})`,
+    );
   }
 }
 
@@ -63,7 +71,8 @@ export async function chooseFirewall(choice: BackendChoice, options: ChooseOptio
     if (reason === null) return backend(name, options);
     reasons.push(reason);
   }
-  if (reasons.length === 1) throw reasons[0]!;
+  const noSecurity = reasons.find(({ code }) => code === 'firewall-no-security');
+  if (reasons.length === 1 || noSecurity !== undefined) throw noSecurity ?? reasons[0]!;
   throw noBackend(reasons);
 }
 

@@ -243,4 +243,16 @@ COMMIT
     assert.equal(tables(), untouched);
     assert.doesNotMatch(net.run(net.router, 'nft list tables'), /swarmgate/);
   });
+
+  test('a kernel without the security table can do all but look at its own packets, which is said', async () => {
+    const tools = lacking(/\*security/);
+    assert.equal(await tryBackend('iptables', { tools }), null);
+    const reason = await tryBackend('iptables', { tools, local: true });
+    assert.equal(reason?.code, 'firewall-no-security');
+    assert.match(reason.message, /modprobe -a iptable_security/);
+    await assert.rejects(chooseFirewall('iptables', { tools, local: true }), {
+      code: 'firewall-no-security',
+    });
+    assert.equal(await tryBackend('iptables', { tools: net.tools(), local: true }), null);
+  });
 }

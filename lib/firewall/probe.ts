@@ -29,7 +29,7 @@ function readText(path: string): string | null {
 export async function probeFirewall(rules: RuleSet, options: ProbeOptions = {}): Promise<Finding[]> {
   const { tools = new Tools(), hasIpv6 = kernelHasIpv6, read = readText } = options;
   return [
-    ...(await backendFindings({ tools, hasIpv6 })),
+    ...(await backendFindings({ tools, hasIpv6, local: rules.local })),
     ...(hasIpv6() ? [] : [ok('no-ipv6', 'this kernel has no IPv6: rules for IPv4 only')]),
     ...(await frontEndFindings(tools)),
     ...sysctlFindings(rules, read, hasIpv6()),
@@ -67,6 +67,7 @@ async function backendFindings(options: ChooseOptions): Promise<Finding[]> {
 function mendOf(name: string, reason: Error & { code?: string }): string | null {
   if (reason.code === 'firewall-tool-missing')
     return name === 'nft' ? 'apt-get install nftables' : 'apt-get install iptables';
+  if (reason.code === 'firewall-no-security') return 'modprobe -a iptable_security ip6table_security';
   if (reason.code !== 'firewall-failed') return null;
   return name === 'nft'
     ? 'modprobe -a nf_tables nft_queue nft_ct nft_reject_inet'
