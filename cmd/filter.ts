@@ -10,9 +10,9 @@ import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
 import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
 import { neighboursOf } from '../lib/firewall/neighbours.js';
-import { MarkField } from '../lib/firewall/marks.js';
 import { markConflicts } from '../lib/firewall/probe.js';
 import { installUnmark, removeUnmark, unmarkTable } from '../lib/firewall/unmark.js';
+import { Tools } from '../lib/firewall/tools.js';
 import { RulesWatch } from '../lib/firewall/watch.js';
 import { interfaceIndex, InterfaceNames } from '../lib/io/interfaces.js';
 import { clearMarks } from '../lib/native/connections.js';
@@ -44,8 +44,6 @@ export class Filter implements Intake {
   rulesLeft = false;
   /** No other instance that runs has our mark bits: what they say on connections is ours to clear. */
   #isOurs = false;
-  /** The chain that takes our bits off packets may stand. */
-  #unmarks = false;
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -119,13 +117,10 @@ export class Filter implements Intake {
   }
 
   #makeMarkGuard(): MarkGuard {
-    const { instance, markMask } = this.#config;
+    const { instance } = this.#config;
     return new MarkGuard({
       conflicts: () => markConflicts(ruleSetOf(this.#config)),
-      unmark: async () => {
-        this.#unmarks = true;
-        await installUnmark(instance, new MarkField(markMask));
-      },
+      unmark: () => installUnmark(ruleSetOf(this.#config)),
       place: `nft's table inet ${unmarkTable(instance)}`,
       onFinding: (code, message) => {
         this.#log.warn(message, code);
@@ -218,7 +213,8 @@ export class Filter implements Intake {
     const { instance } = this.#config;
     await firewall.remove(instance);
     await this.#slowWatch?.stop();
-    if (this.#unmarks) await removeUnmark(instance);
+    // Also one that an earlier run left; without nft there is none.
+    if (await new Tools().has('nft')) await removeUnmark(instance);
   }
 
   interfaceName(index: number): string | null {

@@ -168,8 +168,8 @@ export async function takeTurn(
       // 'instance-lock': several starts took a stale file away at once.
       const code = error instanceof ControlError ? error.code : '';
       const isOver = performance.now() - began > turnMillisMax;
-      if (code !== 'instance-busy' && (code !== 'instance-lock' || isOver || textOf(path) === null))
-        throw error;
+      const raced = code === 'instance-lock' && (error as Error).message.includes('EEXIST');
+      if (code !== 'instance-busy' && !raced) throw error;
       if (isOver) throw turnError(path);
     }
     if (stopWanted()) throw new ControlError('stop-wanted', 'stopped before its rules were written');

@@ -123,8 +123,8 @@ export async function removeEverything(
   const ends = keep === 'iptables' ? await otherFrontEnds(tools) : frontEnds;
   for (const frontEnd of ends)
     await attempt(`iptables${frontEnd}-save`, new IptablesFirewall({ tools, frontEnd, hasIpv6 }));
-  // Last: with its hook the kernel drops what is still queued.
-  if (await tools.has('nft'))
+  // Last: with its hook the kernel drops what is still queued. Where rules stay it may belong to them.
+  if (keep === undefined && (await tools.has('nft')))
     await removeUnmark(instance, tools).catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw errors[0];
 }

@@ -24,7 +24,9 @@ export function iptablesConflicts(
   const own = new Set(Object.values(chainNames(rules.instance)));
   const inHooks = hooksOf(rules).map((hook) => hookChains[hook] as string);
   return parseListing(listing).flatMap(({ name, rules: lines }) => {
-    const others = lines.filter((line) => !own.has(chainOf(line)) && !own.has(targetOf(line) ?? ''));
+    const others = lines
+      .filter((line) => !own.has(chainOf(line)) && !own.has(targetOf(line) ?? ''))
+      .map(withoutQuotes);
     const where = `${family} ${name}`;
     // This machine's own packets are looked at in the security table, see iptables-text.ts.
     const queued = { mangle: inHooks.filter((chain) => chain !== 'OUTPUT'), security: ['OUTPUT'] }[name];
@@ -33,11 +35,13 @@ export function iptablesConflicts(
       ...others.filter((line) => takesQueue(rules, line)).map((line) => queueTaken(where, line)),
       ...others.flatMap((line) => {
         const bits = bitsWritten(line);
-        return (bits & rules.mark.mask) === 0 ? [] : [markTaken(rules, where, line, bits)];
+        return (bits & rules.mark.mask) === 0 ? [] : [markTaken(rules, where, line, bits, chainOf(line))];
       }),
       ...others.filter((line) => comparesMark(rules, line)).map((line) => markCompared(rules, where, line)),
       ...others
-        .filter((line) => !rules.local && / -j (?:TPROXY|REDIRECT)\b/.test(line))
+        .filter(
+          (line) => !rules.local && chainOf(line) !== 'OUTPUT' && / -j (?:TPROXY|REDIRECT)\b/.test(line),
+        )
         .map((line) => proxied(where, line)),
       ...(chains.length > 0 ? rulesBefore(rules, lines, chains, where) : []),
       ...(queued === undefined ? [] : rulesBehind(lines, chains, where)),
@@ -82,8 +86,24 @@ function bitsWritten(line: string): number {
 const restores = (line: string): boolean =>
   / -j CONNMARK .*--restore-mark|\bmeta mark set ct mark\b/.test(line);
 
-function markTaken({ mark }: RuleSet, where: string, line: string, bits: number): Finding {
+/** Hooks behind routing, by iptables' names: what is copied there is not taken off again (unmark.ts). */
+const lateHooks = ['INPUT', 'FORWARD', 'POSTROUTING'];
+
+/** What a rule says apart from its comments. */
+const withoutQuotes = (line: string): string => line.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+
+function markTaken({ mark }: RuleSet, where: string, line: string, bits: number, hook: string): Finding {
   const others = `0x${(~mark.mask >>> 0).toString(16)}`;
+  if (restores(line) && lateHooks.includes(hook))
+    return {
+      code: 'mark-restored-late',
+      level: 'warning',
+      message:
+        `${where} copies our decisions from connections to packets behind routing: ${line}; what asks for whole marks ` +
+        `after that (tc, -m mark) fits no more; give it masks without our bits: --nfmask ${others} --ctmask ${others} ` +
+        `(nft: meta mark set ct mark & ${others})`,
+      mend: null,
+    };
   if (restores(line))
     return {
       code: 'mark-restored',
@@ -116,7 +136,7 @@ function comparesMark({ mark }: RuleSet, line: string): boolean {
 
 /** "ct mark 0x2" compares all bits, "ct mark & 0xff == 0x2" some. */
 function nftComparesMark({ mark }: RuleSet, line: string): boolean {
-  const found = /\bct mark (?!set)(?:(?:&|and) (0x[0-9a-f]+) )?(?:== |!= )?(?:0x|\{)/.exec(
+  const found = /\bct mark (?!set)(?:(?:&|and) (0x[0-9a-f]+) )?(?:== |!= )?(?:0x|\{|vmap|@|map)/.exec(
     line.replace(/\b(?:ct|meta) mark set .*/, ''),
   );
   return found !== null && (Number(found[1] ?? everyBit) & mark.mask) !== 0;
@@ -185,22 +205,37 @@ function rulesBehind(lines: readonly string[], chains: readonly string[], where:
   ];
 }
 
-/** @param listing of `nft list ruleset` */
-export function nftConflicts(rules: RuleSet, listing: string): Finding[] {
+/**
+ * @param listing of `nft list ruleset`
+ * @param shown tables that iptables shows, and that were looked at so: "ip mangle"
+ */
+export function nftConflicts(
+  rules: RuleSet,
+  listing: string,
+  shown: ReadonlySet<string> = new Set(),
+): Finding[] {
   let table = '';
+  let hook = '';
   const findings: Finding[] = [];
-  for (const line of listing.split('\n')) {
+  for (const whole of listing.split('\n')) {
+    const line = withoutQuotes(whole);
     table = /^table (.+) \{/.exec(line)?.[1] ?? table;
-    // The tables of iptables-nft are looked at as iptables shows them.
-    if (table.startsWith('inet swarmgate') || /^ip6? (?:mangle|filter|nat|raw|security)$/.test(table))
-      continue;
-    if (nftTakesQueue(rules, line)) findings.push(queueTaken(`nft ${table}`, line.trim()));
-    if (nftUsesMark(rules, line)) findings.push(markTaken(rules, `nft ${table}`, line.trim(), everyBit));
-    if (nftComparesMark(rules, line)) findings.push(markCompared(rules, `nft ${table}`, line.trim()));
-    if (!rules.local && /\b(?:tproxy|redirect)(?: ip6?)? to\b/.test(line))
-      findings.push(proxied(`nft ${table}`, line.trim()));
+    if (line.startsWith("\tchain ")) hook = '';
+    hook = /^\t\ttype \w+ hook (\w+)/.exec(line)?.[1]?.toUpperCase() ?? hook;
+    if (table.startsWith('inet swarmgate') || shown.has(table)) continue;
+    const where = `nft ${table}`;
+    if (nftTakesQueue(rules, line)) findings.push(queueTaken(where, line.trim()));
+    if (nftUsesMark(rules, line)) findings.push(markTaken(rules, where, line.trim(), everyBit, hook));
+    if (nftComparesMark(rules, line)) findings.push(markCompared(rules, where, line.trim()));
+    if (!rules.local && hook !== 'OUTPUT' && /\btproxy\b|\bredirect(?: to\b|\s*$)/.test(line))
+      findings.push(proxied(where, line.trim()));
   }
   return findings;
+}
+
+/** The names that nft has for tables that a listing of iptables-save holds. */
+export function shownTables(listing: string, family: 'ip' | 'ip6'): string[] {
+  return parseListing(listing).map(({ name }) => `${family} ${name}`);
 }
 
 function nftTakesQueue({ queueFirst, queueCount }: RuleSet, line: string): boolean {
@@ -210,10 +245,13 @@ function nftTakesQueue({ queueFirst, queueCount }: RuleSet, line: string): boole
   return first < queueFirst + queueCount && Number(match[2] ?? first) >= queueFirst;
 }
 
-/** A constant or copied mark touches all bits, unless the others are kept: `mark & KEPT`. */
+/** A constant touches all bits. Of the mark itself ours must be kept: `mark & KEPT`; of the other mark they must not come. */
 function nftUsesMark({ mark }: RuleSet, line: string): boolean {
-  const match = /\b(?:meta|ct) mark set (.*)/.exec(line);
+  const match = /\b(meta|ct) mark set (.*)/.exec(line);
   if (match === null) return false;
-  const kept = /mark (?:&|and) (0x[0-9a-f]+)/.exec(match[1]!);
-  return kept === null || (Number(kept[1]) & mark.mask) >>> 0 !== mark.mask;
+  const [, to, value] = match;
+  const kept = /\b(meta|ct) mark (?:&|and) (0x[0-9a-f]+)/.exec(value!);
+  if (kept === null) return true;
+  const bits = (Number(kept[2]) & mark.mask) >>> 0;
+  return kept[1] === to ? bits !== mark.mask : bits !== 0;
 }

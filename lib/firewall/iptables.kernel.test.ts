@@ -244,6 +244,42 @@ COMMIT
     assert.doesNotMatch(net.run(net.router, 'nft list tables'), /swarmgate/);
   });
 
+  test(
+    'a table of native nft that hides ours is named, and stands in nobody’s way who has no rules there',
+    {
+      skip: frontEnd === '-legacy',
+    },
+    async () => {
+      const hidden =
+        'table ip security { chain OUTPUT { type filter hook output priority 150; meta mark set ct mark; }; }';
+      net.run(net.router, 'nft delete table ip security');
+      await net.tools().must('nft', ['-f', '-'], hidden);
+      try {
+        await assert.rejects(firewall.install(rules), /cannot show its table security/);
+        await assert.rejects(firewall.examine(rules), /cannot show its table security/);
+        assert.match(
+          (await tryBackend('iptables', { tools: net.tools(), local: true }))?.message ?? '',
+          /table ip security/,
+        );
+        await firewall.install(ruleSet());
+        assert.equal(await firewall.check(ruleSet()), 'intact');
+        await firewall.remove('default');
+        await net.tools().must('nft', ['-f', '-'], 'add chain ip security SWARMGATE\n');
+        await assert.rejects(firewall.remove('default'), /cannot show its table security/);
+      } finally {
+        net.run(net.router, 'nft delete table ip security');
+      }
+    },
+  );
+
+  test('chains that other settings needed go with them', async () => {
+    await firewall.install(rules);
+    assert.match(tables(), /:SWARMGATE-F /);
+    await firewall.install(ruleSet());
+    assert.doesNotMatch(tables(), /:SWARMGATE-F /);
+    assert.equal(await firewall.check(ruleSet()), 'intact');
+  });
+
   test('a kernel without the security table can do all but look at its own packets, which is said', async () => {
     const tools = lacking(/\*security/);
     assert.equal(await tryBackend('iptables', { tools }), null);

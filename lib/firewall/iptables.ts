@@ -70,8 +70,8 @@ export class IptablesFirewall implements Firewall {
     requireSound(rules);
     for (const family of this.#families) {
       const used = await this.#acknowledgements(family);
-      await this.#restore(family, installation(rules, await this.#list(family), used));
-      const listed = digest(ownText(ownParts(await this.#list(family), rules.instance)));
+      await this.#restore(family, installation(rules, await this.#list(family, rules), used));
+      const listed = digest(ownText(ownParts(await this.#list(family, rules), rules.instance)));
       await this.#restore(family, stampInput(rules.instance, digest(iptablesScript(rules, used)), listed));
     }
   }
@@ -110,7 +110,7 @@ export class IptablesFirewall implements Firewall {
     const problems: string[] = [];
     let found = false;
     for (const family of this.#families) {
-      const tables = await this.#list(family);
+      const tables = await this.#list(family, rules);
       const parts = ownParts(tables, rules.instance);
       found ||= parts.length > 0;
       problems.push(...problemsOf(rules, tables, parts, expected).map((words) => `${family}: ${words}`));
@@ -133,7 +133,7 @@ export class IptablesFirewall implements Firewall {
   async tryOut(rules: RuleSet): Promise<void> {
     for (const family of this.#families) {
       // Native tables of nft can have the names of ours and hold what iptables cannot show.
-      await this.#list(family);
+      await this.#list(family, rules);
       await this.#try(family, trialInput(rules, await this.#acknowledgements(family)));
     }
   }
@@ -181,13 +181,23 @@ export class IptablesFirewall implements Firewall {
     return this.#tools.run(`${family}${this.#frontEnd}-${tool}`, words, input);
   }
 
-  async #list(family: Family): Promise<ListedTable[]> {
+  /**
+   * @param planned rules that are to stand: a table of native nft with the name of one of theirs cannot be shown, though it
+   *   takes rules. Without it such a table matters only if it holds rules of ours.
+   */
+  async #list(family: Family, planned: RuleSet | null = null): Promise<ListedTable[]> {
     const result = await this.#run(family, 'save', []);
-    if (result.status === 0) return parseListing(result.stdout);
-    const { code, message } = toolError(`${family}${this.#frontEnd}-save`, result);
-    const hint =
-      "; if nft has a table of its own with the name of one of iptables' (nft list tables), rename it";
-    throw new FirewallError(code, code === 'firewall-failed' ? message + hint : message);
+    if (result.status !== 0) throw toolError(`${family}${this.#frontEnd}-save`, result);
+    const hidden = [...result.stdout.matchAll(/^# Table `(\w+)' is incompatible/gm)].map(([, name]) => name!);
+    const needed = planned === null ? [] : tablePlans(planned, 'left').map(({ table }) => table as string);
+    for (const name of hidden)
+      if (needed.includes(name) || (await this.#holdsOurs(family, name))) throw hiddenTable(family, name);
+    return parseListing(result.stdout);
+  }
+
+  async #holdsOurs(family: Family, table: string): Promise<boolean> {
+    const nftFamily = family === 'iptables' ? 'ip' : 'ip6';
+    return (await this.#tools.text('nft', 'list', 'table', nftFamily, table)).includes('SWARMGATE');
   }
 
   async #restore(family: Family, input: string): Promise<void> {
@@ -202,6 +212,15 @@ const ways = ['left', 'queued'] as const;
 /** Without IPv6 (not built, or ipv6.disable=1) this file is not there. */
 export function kernelHasIpv6(): boolean {
   return existsSync('/proc/net/if_inet6');
+}
+
+function hiddenTable(family: Family, name: string): FirewallError {
+  const table = `${family === 'iptables' ? 'ip' : 'ip6'} ${name}`;
+  return new FirewallError(
+    'firewall-failed',
+    `${family} cannot show its table ${name}, because nft has a table of its own of that name: rename it ` +
+      `(nft list table ${table})`,
+  );
 }
 
 function ownOf(parts: readonly OwnPart[], table: string): OwnPart | undefined {
@@ -227,11 +246,13 @@ function tableInstallation(
   parts: readonly OwnPart[],
   tables: readonly ListedTable[],
 ): string {
-  const references = ownOf(parts, plan.table)?.references ?? [];
+  const own = ownOf(parts, plan.table);
+  const references = own?.references ?? [];
+  const stale = own?.chains.filter((name) => !plan.chains.includes(name)) ?? [];
   const listed = tables.find(({ name }) => name === plan.table)?.rules ?? [];
   const others = listed.filter((rule) => !references.includes(rule));
   return section(plan, {
-    deletions: references.map(deletion),
+    deletions: [...references.map(deletion), ...stale.flatMap((name) => [`-F ${name}`, `-X ${name}`])],
     leading: (chain) => leadingJumps(others, chain).length,
   });
 }

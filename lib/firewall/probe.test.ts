@@ -49,6 +49,28 @@ test('a proxy on this machine is told of where its packets are not looked at', (
   );
 });
 
+test('copies behind routing are told apart, comments are not read, and the advised masks are taken', () => {
+  const restore = '-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff';
+  assert.deepEqual(codesOf(`-A PREROUTING ${restore}`), ['mark-restored']);
+  assert.deepEqual(codesOf(`-A OUTPUT ${restore}`), ['mark-restored']);
+  assert.deepEqual(codesOf(`-A POSTROUTING ${restore}`), ['mark-restored-late']);
+  assert.deepEqual(codesOf(`-A FORWARD -m comment --comment "x ${restore}" -j ACCEPT`), []);
+  const inHook = (hook: string, rule: string): string[] =>
+    nftConflicts(
+      ruleSet(),
+      `table ip mangle {\n\tchain c {\n\t\ttype filter hook ${hook} priority mangle; policy accept;\n\t\t${rule}\n\t}\n}\n`,
+    ).map(({ code }) => code);
+  assert.deepEqual(inHook('prerouting', 'meta mark set ct mark'), ['mark-restored']);
+  assert.deepEqual(inHook('postrouting', 'meta mark set ct mark'), ['mark-restored-late']);
+  assert.deepEqual(inHook('prerouting', 'meta mark set ct mark & 0x8fffffff'), []);
+  assert.deepEqual(inHook('prerouting', 'meta mark set ct mark & 0x0000ff00'), []);
+  assert.deepEqual(inHook('prerouting', 'meta mark set meta mark & 0x0000ff00'), ['mark-taken']);
+  assert.deepEqual(inHook('prerouting', 'ct mark vmap { 0x00000001 : accept }'), ['mark-compared']);
+  assert.deepEqual(inHook('prerouting', 'tcp dport 80 redirect'), ['proxied']);
+  const listing = 'table ip mangle {\n\tchain c {\n\t\tmeta mark set ct mark\n\t}\n}\n';
+  assert.deepEqual(nftConflicts(ruleSet(), listing, new Set(['ip mangle'])), []);
+});
+
 test('rules before and behind ours', () => {
   const listing =
     '*mangle\n-A FORWARD -s 192.0.2.1/32 -j ACCEPT\n-A FORWARD -j SWARMGATE\n-A FORWARD -j SWARMGATE-E\n';

@@ -1,7 +1,7 @@
 /** What `swarmgate doctor` asks about the kernel's rules: which backend works, what is missing, what is in the way. */
 import { existsSync, readFileSync } from 'node:fs';
 import { iptablesAcknowledgements, tryBackend, type ChooseOptions } from './choose.js';
-import { iptablesConflicts, nftConflicts, type Finding } from './conflicts.js';
+import { iptablesConflicts, nftConflicts, shownTables, type Finding } from './conflicts.js';
 import type { RuleSet } from './firewall.js';
 import { kernelHasIpv6 } from './iptables.js';
 import { freeMask, neighboursOf, type Neighbour } from './neighbours.js';
@@ -129,23 +129,38 @@ function sysctlFindings(rules: RuleSet, read: (path: string) => string | null, i
 
 async function conflictFindings(rules: RuleSet, tools: Tools): Promise<Finding[]> {
   return [
-    ...iptablesConflicts(rules, await tools.text('iptables-save'), 'iptables'),
-    ...iptablesConflicts(rules, await tools.text('ip6tables-save'), 'ip6tables'),
-    ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset')),
+    ...(await ruleConflicts(rules, tools)),
     ...(await neighboursOf(rules.instance, tools))
       .filter(({ mask }) => (mask & rules.mark.mask) !== 0)
       .map((neighbour) => sharedMark(rules, neighbour)),
   ];
 }
 
+/** Of both front ends of iptables, each listing once, and of nft what these do not show. */
+async function ruleConflicts(rules: RuleSet, tools: Tools): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const shown = new Set<string>();
+  for (const [family, name] of [
+    ['ip', 'iptables'],
+    ['ip6', 'ip6tables'],
+  ] as const) {
+    const seen = new Set<string>();
+    for (const end of ['', '-legacy', '-nft']) {
+      const listing = await tools.text(`${name}${end}-save`);
+      const text = listing.replace(/^#.*$/gm, '').replace(/\[\d+:\d+\]/g, '');
+      if (seen.has(text)) continue;
+      seen.add(text);
+      findings.push(...iptablesConflicts(rules, listing, name));
+      for (const table of shownTables(listing, family)) shown.add(table);
+    }
+  }
+  return [...findings, ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset'), shown)];
+}
+
 /** Rules of others that our marks on connections and packets break, or that break them. */
 export async function markConflicts(rules: RuleSet, tools = new Tools()): Promise<Finding[]> {
-  const found = [
-    ...iptablesConflicts(rules, await tools.text('iptables-save'), 'iptables'),
-    ...iptablesConflicts(rules, await tools.text('ip6tables-save'), 'ip6tables'),
-    ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset')),
-  ];
-  return found.filter(({ code }) => code === 'mark-restored' || code === 'mark-compared');
+  const told = ['mark-restored', 'mark-restored-late', 'mark-compared'];
+  return (await ruleConflicts(rules, tools)).filter(({ code }) => told.includes(code));
 }
 
 function sharedMark({ mark }: RuleSet, { instance, mask }: Neighbour): Finding {

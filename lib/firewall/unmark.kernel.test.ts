@@ -37,8 +37,8 @@ describe('our bits are taken off packets before routing', { skip, timeout: 60_00
     const tools = net.tools();
     assert.deepEqual(await asked(), ['ok', 'ok'], 'the mark fits no rule');
     for (const name of ['default', 'node-1']) {
-      await installUnmark(name, mark, tools);
-      await installUnmark(name, mark, tools);
+      await installUnmark({ instance: name, mark, local: false }, tools);
+      await installUnmark({ instance: name, mark, local: false }, tools);
       assert.deepEqual(await asked(), ['timeout', 'timeout'], 'routed by 0x80000002');
       assert.match(await showEverything(name, { tools }), /table inet swarmgate-unmark/);
       await removeUnmark(name, tools);
@@ -50,10 +50,12 @@ describe('our bits are taken off packets before routing', { skip, timeout: 60_00
 
   test('emptied by another program it is written again; it goes with everything else', async () => {
     const tools = net.tools();
-    await installUnmark('default', mark, tools);
-    await tools.must('nft', ['flush', 'chain', 'inet', 'swarmgate-unmark', 'prerouting']);
-    await installUnmark('default', mark, tools);
-    assert.match(await showUnmark('default', tools), /meta mark set/);
+    await installUnmark({ instance: 'default', mark, local: true }, tools);
+    await tools.must('nft', ['flush', 'chain', 'inet', 'swarmgate-unmark', 'output']);
+    await installUnmark({ instance: 'default', mark, local: true }, tools);
+    const shown = await showUnmark('default', tools);
+    assert.equal(shown.split('meta mark set').length, 3, shown);
+    assert.match(shown, /type route hook output/);
     await removeEverything('default', { tools });
     assert.equal(await showUnmark('default', tools), '');
   });

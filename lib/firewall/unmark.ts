@@ -6,9 +6,13 @@
  * Priority -149: behind mangle (-150), where that is written, and before routing. iptables has no place for it: such
  * recipes end their chain with ACCEPT. Nothing but our bits is changed, and our own rules ask for the connection's mark.
  *
+ * Own packets were routed again by mangle's OUTPUT when their mark changed there; a chain of type route routes them once
+ * more, with what others marked alone.
+ *
  * To take the chain away drops what is queued at that moment, as with every hook (linux: nf_queue_nf_hook_drop), so it
  * goes when the queues are gone.
  */
+import type { RuleSet } from './firewall.js';
 import type { MarkField } from './marks.js';
 import { requireInstance, tableName } from './rules.js';
 import { toolError, Tools } from './tools.js';
@@ -18,18 +22,26 @@ export function unmarkTable(instance: string): string {
   return tableName(instance).replace(/^swarmgate/, 'swarmgate-unmark');
 }
 
-export function unmarkScript(instance: string, { mask }: MarkField): string {
+/** @param local own packets too: they are routed anew, with the mark that others gave them */
+export function unmarkScript(instance: string, { mask }: MarkField, local: boolean): string {
   const ours = `0x${mask.toString(16)}`;
   const others = `0x${(~mask >>> 0).toString(16)}`;
   const table = `table inet ${unmarkTable(instance)}`;
+  const rule = `meta mark and ${ours} != 0x0 meta mark set meta mark and ${others}`;
+  const output = `
+	chain output {
+		type route hook output priority -149; policy accept;
+		${rule}
+	}
+`;
   return `add ${table}
 delete ${table}
 ${table} {
 	chain prerouting {
 		type filter hook prerouting priority -149; policy accept;
-		meta mark and ${ours} != 0x0 meta mark set meta mark and ${others}
+		${rule}
 	}
-}
+${local ? output : ''}}
 `;
 }
 
@@ -43,9 +55,14 @@ export async function showUnmark(instance: string, tools = new Tools()): Promise
 }
 
 /** Writes it where it does not stand; whoever emptied it left the table or nothing. @throws FirewallError */
-export async function installUnmark(instance: string, mark: MarkField, tools = new Tools()): Promise<void> {
-  if ((await showUnmark(instance, tools)).includes('meta mark set')) return;
-  await tools.must('nft', ['-f', '-'], unmarkScript(instance, mark));
+export async function installUnmark(
+  { instance, mark, local }: Pick<RuleSet, 'instance' | 'mark' | 'local'>,
+  tools = new Tools(),
+): Promise<void> {
+  const standing = (await showUnmark(instance, tools)).split('meta mark set').length - 1;
+  // More than is needed does no harm, and to take a chain away does.
+  if (standing >= (local ? 2 : 1)) return;
+  await tools.must('nft', ['-f', '-'], unmarkScript(instance, mark, local));
 }
 
 /** Idempotent. @throws FirewallError */
