@@ -220,7 +220,7 @@ export function nftConflicts(
   for (const whole of listing.split('\n')) {
     const line = withoutQuotes(whole);
     table = /^table (.+) \{/.exec(line)?.[1] ?? table;
-    if (line.startsWith("\tchain ")) hook = '';
+    if (line.startsWith('\tchain ')) hook = '';
     hook = /^\t\ttype \w+ hook (\w+)/.exec(line)?.[1]?.toUpperCase() ?? hook;
     if (table.startsWith('inet swarmgate') || shown.has(table)) continue;
     const where = `nft ${table}`;
