@@ -187,12 +187,12 @@ function queueRules({ instance, queueFirst, queueCount }: RuleSet): string[] {
 function endRules({ instance, mark, enforce }: RuleSet, drops: boolean): string[] {
   const { end } = chainNames(instance);
   const mask = mark.maskText;
-  const blocked = `-m mark --mark ${mark.text(markBlocked)}/${mark.text(markBlocked)} -j DROP`;
-  const untracked = `-m conntrack --ctstate INVALID,UNTRACKED ${blocked}`;
+  const blocked = `-m mark --mark ${mark.text(markBlocked)}/${mark.text(markBlocked)}`;
+  const untracked = `${blocked} -m conntrack --ctstate INVALID,UNTRACKED`;
   return [
-    ...(enforce && !drops ? [`-A ${end} ${untracked}`] : []),
+    ...(enforce && !drops ? [`-A ${end} ${untracked} -j DROP`] : []),
     `-A ${end} -m mark ! --mark ${mark.text(markPass)}/${mask} -j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`,
-    ...(drops ? [`-A ${end} ${blocked}`] : []),
+    ...(drops ? [`-A ${end} ${blocked} -j DROP`] : []),
     `-A ${end} -j MARK --set-xmark 0x0/${mask}`,
   ];
 }

@@ -43,7 +43,7 @@ test('iptables: the whole text', () => {
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 41 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 47 -j NFQUEUE --queue-balance 0:3 --queue-bypass
--A SWARMGATE-E -m conntrack --ctstate INVALID,UNTRACKED -m mark --mark 0x40000000/0x40000000 -j DROP
+-A SWARMGATE-E -m mark --mark 0x40000000/0x40000000 -m conntrack --ctstate INVALID,UNTRACKED -j DROP
 -A SWARMGATE-E -m mark ! --mark 0x10000000/0x70000000 -j CONNMARK --save-mark --nfmask 0x70000000 --ctmask 0x70000000
 -A SWARMGATE-E -j MARK --set-xmark 0x0/0x70000000
 -A SWARMGATE-F -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -j CONNMARK --set-xmark 0x0/0x70000000
