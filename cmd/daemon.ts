@@ -7,7 +7,7 @@ import type { Command } from '../lib/config/schema.js';
 import { ControlError } from '../lib/control/protocol.js';
 import { FirewallError } from '../lib/firewall/firewall.js';
 import { LiveSourceError } from '../lib/io/live-source.js';
-import { NativeError, notify } from '../lib/native/index.js';
+import { ignoreTerminalStops, NativeError, nativeProblem, notify } from '../lib/native/index.js';
 import { Log } from '../lib/report/log.js';
 import { renderStatus } from '../lib/report/status-view.js';
 import { Terminal } from '../lib/report/terminal.js';
@@ -22,9 +22,6 @@ const drawMillis = 1000;
 const sameSignalMillis = 500;
 /** What a pipe that nobody reads has not taken this long after the stop is given up. */
 const lingerMillis = 2000;
-
-/** Ctrl-Z, and what a terminal sends to a process in the background. */
-const pauses = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 
 export interface DaemonOptions {
   readonly command: Command;
@@ -124,7 +121,8 @@ class Daemon {
     // Whoever read our words may go away; the rules are to be removed in order all the same.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
-    for (const signal of pauses) process.on(signal, this.#onPause);
+    process.on('SIGTSTP', this.#onPause);
+    if (nativeProblem() === null) ignoreTerminalStops();
     try {
       this.#instance = await Instance.start(
         this.#config,
@@ -145,7 +143,7 @@ class Daemon {
       await this.#instance?.stop();
       for (const timer of this.#timers) clearInterval(timer);
       process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
-      for (const signal of pauses) process.off(signal, this.#onPause);
+      process.off('SIGTSTP', this.#onPause);
       forgetLostTerminals(terminals);
     }
     const { intake } = this.#instance;

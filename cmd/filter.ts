@@ -168,6 +168,7 @@ export class Filter implements Intake {
           `another program changed our rules (${problems.join('; ')}): restored`,
           'rules-restored',
         );
+        this.#slowWatch?.soon();
       },
       onProblem: ({ code, message }) => {
         this.#rulesProblem = message;

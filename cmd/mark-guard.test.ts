@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Finding } from '../lib/firewall/conflicts.js';
 import { MarkGuard } from './mark-guard.js';
+import { SlowWatch, slowWatchMillis } from './slow-watch.js';
 
 const finding = (code: string, message: string): Finding => ({ code, level: 'warning', message, mend: null });
 
@@ -64,4 +65,31 @@ test('a listing that fails is no reason to end', async () => {
     onFinding: () => assert.fail(),
   });
   await guard.look();
+});
+
+test('a slow watch looks each minute, and soon where something has changed', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let looks = 0;
+  const watch = new SlowWatch(() => {
+    looks++;
+    return Promise.resolve();
+  });
+  watch.soon();
+  t.mock.timers.tick(slowWatchMillis);
+  assert.equal(looks, 0, 'not before its start');
+  const tick = async (millis: number): Promise<number> => {
+    t.mock.timers.tick(millis);
+    await new Promise(setImmediate);
+    return looks;
+  };
+  watch.start();
+  assert.equal(await tick(slowWatchMillis - 1), 0);
+  assert.equal(await tick(1), 1);
+  watch.soon();
+  assert.equal(await tick(2000), 2);
+  assert.equal(await tick(slowWatchMillis - 1), 2, 'then as before');
+  assert.equal(await tick(1), 3);
+  await watch.stop();
+  watch.soon();
+  assert.equal(await tick(2 * slowWatchMillis), 3);
 });

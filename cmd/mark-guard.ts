@@ -8,7 +8,7 @@ import type { Finding } from '../lib/firewall/conflicts.js';
 const toldMax = 3;
 
 export interface MarkGuardOptions {
-  /** Findings 'mark-restored', 'mark-restored-late' and 'mark-compared'. */
+  /** Findings 'mark-restored', 'mark-restored-late', 'mark-compared' and 'own-rerouted'. */
   readonly conflicts: () => Promise<readonly Finding[]>;
   /** Has our bits taken off packets; does nothing where that is done already. */
   readonly unmark: () => Promise<void>;

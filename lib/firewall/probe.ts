@@ -154,12 +154,12 @@ async function ruleConflicts(rules: RuleSet, tools: Tools): Promise<Finding[]> {
       for (const table of shownTables(listing, family)) shown.add(table);
     }
   }
-  return [...findings, ...nftConflicts(rules, await tools.text('nft', 'list', 'ruleset'), shown)];
+  return [...findings, ...nftConflicts(rules, await tools.text('nft', '-s', 'list', 'ruleset'), shown)];
 }
 
 /** Rules of others that our marks on connections and packets break, or that break them. */
 export async function markConflicts(rules: RuleSet, tools = new Tools()): Promise<Finding[]> {
-  const told = ['mark-restored', 'mark-restored-late', 'mark-compared'];
+  const told = ['mark-restored', 'mark-restored-late', 'mark-compared', 'own-rerouted'];
   return (await ruleConflicts(rules, tools)).filter(({ code }) => told.includes(code));
 }
 

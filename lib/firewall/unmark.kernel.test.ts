@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { removeEverything, showEverything } from './choose.js';
 import { MarkField, markMaskDefault } from './marks.js';
-import { cannotMakeNamespaces, hasProgram, Network } from './testing.js';
+import { markConflicts } from './probe.js';
+import { cannotMakeNamespaces, hasProgram, Network, ruleSet } from './testing.js';
 import { installUnmark, removeUnmark, showUnmark } from './unmark.js';
 
 const skip: string | false =
@@ -48,13 +49,41 @@ describe('our bits are taken off packets before routing', { skip, timeout: 60_00
     }
   });
 
+  test('copied by nft behind mangle they are taken off too, and by the mask of this run', async () => {
+    const tools = net.tools();
+    await installUnmark({ instance: 'default', mark: new MarkField(0x7000), local: false }, tools);
+    await installUnmark({ instance: 'default', mark, local: false }, tools);
+    for (const priority of ['mangle', 'dstnat', 'filter', '300']) {
+      const chain = `type filter hook prerouting priority ${priority}; policy accept;`;
+      const rule = 'meta mark set 0xd0000002';
+      await tools.must('nft', ['-f', '-'], `table inet w {\nchain c {\n${chain}\n${rule}\n}\n}\n`);
+      assert.equal(await net.ask('udp', '10.2.0.2'), 'timeout', priority);
+      await tools.must('nft', ['delete', 'table', 'inet', 'w']);
+    }
+    await removeUnmark('default', tools);
+  });
+
+  test('a rule that counts packets is the same rule at the next look', async () => {
+    const tools = net.tools();
+    const chain = 'type filter hook prerouting priority 0; policy accept;';
+    const text = `table inet w {\nchain c {\n${chain}\nct mark 0x2 counter\ncounter meta mark set ct mark\n}\n}\n`;
+    await tools.must('nft', ['-f', '-'], text);
+    const look = async (): Promise<string[]> =>
+      (await markConflicts(ruleSet({ mark }), tools)).map(({ message }) => message);
+    const first = await look();
+    assert.equal(first.filter((message) => message.startsWith('nft inet w')).length, 2, first.join('\n'));
+    await asked();
+    assert.deepEqual(await look(), first);
+    await tools.must('nft', ['delete', 'table', 'inet', 'w']);
+  });
+
   test('emptied by another program it is written again; it goes with everything else', async () => {
     const tools = net.tools();
     await installUnmark({ instance: 'default', mark, local: true }, tools);
     await tools.must('nft', ['flush', 'chain', 'inet', 'swarmgate-unmark', 'output']);
     await installUnmark({ instance: 'default', mark, local: true }, tools);
     const shown = await showUnmark('default', tools);
-    assert.equal(shown.split('meta mark set').length, 3, shown);
+    assert.equal(shown.split('meta mark set').length, 5, shown);
     assert.match(shown, /type route hook output/);
     await removeEverything('default', { tools });
     assert.equal(await showUnmark('default', tools), '');

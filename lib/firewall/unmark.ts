@@ -3,11 +3,12 @@
  * connection marks to packets (`CONNMARK --restore-mark` without masks: multi-WAN, wg-quick): an `ip rule fwmark`, and rules
  * that compare whole marks, would no longer fit packets of decided connections.
  *
- * Priority -149: behind mangle (-150), where that is written, and before routing. iptables has no place for it: such
- * recipes end their chain with ACCEPT. Nothing but our bits is changed, and our own rules ask for the connection's mark.
+ * Priority -149: behind mangle (-150), where that is usually written, and before address translation, whose rules may ask
+ * for marks; 1000: behind other places where nft may write it, and before routing. iptables has no place for it: such recipes
+ * end their chain with ACCEPT. Nothing but our bits is changed, and our own rules ask for the connection's mark.
  *
- * Own packets were routed again by mangle's OUTPUT when their mark changed there; a chain of type route routes them once
- * more, with what others marked alone.
+ * Own packets were routed again by mangle's OUTPUT when their mark changed there; chains of type route route them once
+ * more, with what others marked alone. Neither asks who sent them: see 'own-rerouted' in conflicts.ts.
  *
  * To take the chain away drops what is queued at that moment, as with every hook (linux: nf_queue_nf_hook_drop), so it
  * goes when the queues are gone.
@@ -16,6 +17,8 @@ import type { RuleSet } from './firewall.js';
 import type { MarkField } from './marks.js';
 import { requireInstance, tableName } from './rules.js';
 import { toolError, Tools } from './tools.js';
+
+const priorities = [-149, 1000];
 
 /** "swarmgate-unmark", "swarmgate-unmark_NAME": no instance's own table has such a name. */
 export function unmarkTable(instance: string): string {
@@ -28,21 +31,26 @@ export function unmarkScript(instance: string, { mask }: MarkField, local: boole
   const others = `0x${(~mask >>> 0).toString(16)}`;
   const table = `table inet ${unmarkTable(instance)}`;
   const rule = `meta mark and ${ours} != 0x0 meta mark set meta mark and ${others}`;
-  const output = `
-	chain output {
-		type route hook output priority -149; policy accept;
+  const chains = priorities.flatMap((priority, index) =>
+    (local ? (['prerouting', 'output'] as const) : (['prerouting'] as const)).map(
+      (hook) => `	chain ${hook}${index === 0 ? '' : '_late'} {
+		type ${hook === 'output' ? 'route' : 'filter'} hook ${hook} priority ${priority}; policy accept;
 		${rule}
 	}
-`;
+`,
+    ),
+  );
   return `add ${table}
 delete ${table}
 ${table} {
-	chain prerouting {
-		type filter hook prerouting priority -149; policy accept;
-		${rule}
-	}
-${local ? output : ''}}
+${chains.join('')}}
 `;
+}
+
+/** Chains of the table that hold the rule for this mark. */
+function standing(listing: string, { mask }: MarkField): number {
+  const others = (~mask >>> 0).toString(16);
+  return [...listing.matchAll(new RegExp(`meta mark set .*\\b0x0*${others}\\b`, 'g'))].length;
 }
 
 /** The listing, '' if it is not there. @throws FirewallError */
@@ -59,9 +67,9 @@ export async function installUnmark(
   { instance, mark, local }: Pick<RuleSet, 'instance' | 'mark' | 'local'>,
   tools = new Tools(),
 ): Promise<void> {
-  const standing = (await showUnmark(instance, tools)).split('meta mark set').length - 1;
   // More than is needed does no harm, and to take a chain away does.
-  if (standing >= (local ? 2 : 1)) return;
+  const needed = priorities.length * (local ? 2 : 1);
+  if (standing(await showUnmark(instance, tools), mark) >= needed) return;
   await tools.must('nft', ['-f', '-'], unmarkScript(instance, mark, local));
 }
 

@@ -238,6 +238,12 @@ static napi_value addon_set_thread_name(napi_env env, napi_callback_info info) {
   return int_value(env, process_set_thread_name(name));
 }
 
+/* ignoreTerminalStops(): 0 or a negative errno. */
+static napi_value addon_ignore_terminal_stops(napi_env env, napi_callback_info info) {
+  (void)info;
+  return int_value(env, process_ignore_terminal_stops());
+}
+
 /* notify(path, text): 0 or a negative errno. */
 static napi_value addon_notify(napi_env env, napi_callback_info info) {
   size_t count = 2;
@@ -268,6 +274,7 @@ NAPI_MODULE_INIT() {
       {"setAffinity", addon_set_affinity},
       {"getAffinity", addon_get_affinity},
       {"setThreadName", addon_set_thread_name},
+      {"ignoreTerminalStops", addon_ignore_terminal_stops},
       {"notify", addon_notify},
       {"clearMarks", addon_clear_marks},
       {"ringProbe", addon_ring_probe},

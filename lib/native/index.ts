@@ -17,6 +17,7 @@ export type NativeErrorCode =
   | 'queue-failed'
   | 'affinity-refused'
   | 'thread-name-refused'
+  | 'signal-refused'
   | 'notify-failed'
   | 'connections-failed';
 
@@ -136,6 +137,7 @@ interface Addon extends RingCalls, ConnectionCalls {
   setAffinity(processors: Uint32Array): number;
   getAffinity(): number[] | number;
   setThreadName(name: string): number;
+  ignoreTerminalStops(): number;
   notify(path: string, text: string): number;
 }
 
@@ -366,6 +368,15 @@ export function getAffinity(): number[] {
     'affinity-refused',
     `asking for the processors failed with ${errnoName(-processors)}`,
   );
+}
+
+/**
+ * From here on a terminal does not stop this process for writing to it from the background (SIGTTOU, SIGTTIN are ignored).
+ * A handler would not do: the kernel begins such a write again after it, for ever. Programs started later are as usual.
+ */
+export function ignoreTerminalStops(): void {
+  const error = -addon().ignoreTerminalStops();
+  if (error !== 0) throw new NativeError('signal-refused', `SIGTTOU: ${errnoName(error)}`);
 }
 
 /** Name of the calling thread in `ps -L` and `top -H`; the kernel keeps the first 15 bytes. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -48,6 +49,11 @@ int process_get_affinity(uint32_t *processors) {
 int process_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 int process_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0) == 0 ? 0 : -errno; }
+
+int process_ignore_terminal_stops(void) {
+  const struct sigaction ignore = {.sa_handler = SIG_IGN};
+  return sigaction(SIGTTOU, &ignore, NULL) == 0 && sigaction(SIGTTIN, &ignore, NULL) == 0 ? 0 : -errno;
+}
 
 static int send_to(const struct sockaddr_un *address, socklen_t length, const char *text, size_t text_length) {
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
