@@ -20,6 +20,8 @@ export interface ChildPlan {
   readonly wait?: boolean;
   /** Leave the first batch unsettled and wait for the end of the input. */
   readonly hold?: boolean;
+  /** Hold the first batch behind so many packets instead. */
+  readonly holdFrom?: number;
   /** Keep each batch in hand for so long. */
   readonly pauseMillis?: number;
   readonly copyBytesLater?: number;
@@ -109,7 +111,7 @@ async function serve(plan: ChildPlan): Promise<ChildReport> {
     const count = queue.receive();
     if (count === 0 && ended) idle++;
     for (let i = 0; i < count && packets.length < packetsKept; i++) packets.push(seen(queue.batch, i));
-    if (plan.hold && count > 0) {
+    if (plan.hold && count > 0 && total >= (plan.holdFrom ?? 0)) {
       tell({ holding: count });
       await inputEnd;
       break;

@@ -197,6 +197,29 @@ test('close lets the packets pass that the kernel still holds', { skip }, async 
   assert.equal(net.counted('one', 'delivered'), 10);
 });
 
+test('so it does when packets that did not fit left a gap in the batch in hand', { skip }, async (t) => {
+  const net = single(t);
+  const options = { queue: 7, receiveBufferBytes: 20_000 };
+  const trial = await net.start('one', { options, wait: true });
+  net.run('one', udp('127.0.0.1', port, 1000));
+  const fit = 1000 - net.counted('one', 'delivered');
+  await trial.finish();
+  // The first batch leaves a third of them, and makes room for packets behind the gap.
+  const batchPackets = Math.ceil((fit * 2) / 3);
+  const plan = { options: { ...options, batchPackets }, wait: true, hold: true, holdFrom: batchPackets };
+  const child = await net.start('one', { ...plan, pauseMillis: 1500 });
+  net.run('one', udp('127.0.0.1', port, 1000));
+  child.go();
+  await sleep(300);
+  net.run('one', udp('127.0.0.1', port, 17));
+  assert.ok((await child.next()).holding! > 0);
+  const { packets } = await child.finish();
+  const ids = packets.slice(batchPackets).map(({ id }) => id);
+  const seen = `${fit} fit; in hand ${ids.join(' ')}`;
+  assert.ok(Math.max(...ids) - Math.min(...ids) > 500, seen);
+  assert.equal(net.counted('one', 'delivered'), 2017, seen);
+});
+
 test('a killed consumer: the rule’s bypass lets the next packets pass', { skip }, async (t) => {
   const net = single(t);
   const child = await net.start('one', { options: { queue: 7 }, verdict: nfDrop });

@@ -154,13 +154,15 @@ int queue_copy_range(struct queue *queue, uint32_t copy_bytes) {
 
 /*
  * The kernel drops what a queue holds when it is unbound. A stop is no reason to lose packets: in the same send, and
- * before the unbind, one verdict accepts everything up to the highest id that counts as later than those received.
+ * before the unbind, one verdict accepts everything up to an id that counts as later than those held: the kernel asks for
+ * the sign of the difference (linux: nfq_id_after), and packets that did not fit leave gaps, so half the range lies on
+ * either side.
  */
 void queue_close(struct queue *queue) {
   if (queue->fd < 0) return;
   char buffer[256];
   struct nlmsghdr *verdict = nfq_nlmsg_put(buffer, NFQNL_MSG_VERDICT_BATCH, queue->number);
-  nfq_nlmsg_verdict_put(verdict, (int)(queue->last_id + INT32_MAX - BATCH_PACKETS_MAX), NF_ACCEPT);
+  nfq_nlmsg_verdict_put(verdict, (int)(queue->last_id + INT32_MAX / 2), NF_ACCEPT);
   struct nlmsghdr *unbind = nfq_nlmsg_put(buffer + verdict->nlmsg_len, NFQNL_MSG_CONFIG, queue->number);
   nfq_nlmsg_cfg_put_cmd(unbind, AF_UNSPEC, NFQNL_CFG_CMD_UNBIND);
   /* If the send fails, closing the socket still unbinds. */
