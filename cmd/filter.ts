@@ -7,7 +7,7 @@ import type { Config } from '../lib/config/config.js';
 import { workerCount } from '../lib/config/load.js';
 import { InstanceLock, takeTurn } from '../lib/control/instance-lock.js';
 import { readTracking, TrackingWatch } from '../lib/control/tracking.js';
-import { chooseFirewall, removeEverything } from '../lib/firewall/choose.js';
+import { chooseFirewall, removeEverything, tryBackend } from '../lib/firewall/choose.js';
 import type { Firewall } from '../lib/firewall/firewall.js';
 import { neighboursOf } from '../lib/firewall/neighbours.js';
 import { markConflicts } from '../lib/firewall/probe.js';
@@ -185,12 +185,20 @@ export class Filter implements Intake {
   async reload(config: Config): Promise<void> {
     await this.#stopWatch();
     try {
+      await this.#tryLocal(config);
       await this.#firewall?.install(ruleSetOf(config));
       this.#config = config;
       if (this.#firewall !== null) this.#lookForInterfaces();
     } finally {
       this.#startWatch();
     }
+  }
+
+  /** Own packets may need what forwarded ones did not. @throws FirewallError before anything is written */
+  async #tryLocal({ traffic }: Config): Promise<void> {
+    if (this.#firewall === null || !traffic.local || this.#config.traffic.local) return;
+    const reason = await tryBackend(this.#firewall.name, { local: true });
+    if (reason !== null) throw reason;
   }
 
   async cut(attempt: Attempt): Promise<void> {

@@ -1,8 +1,11 @@
 /**
  * Runs nft, iptables and their relatives: no shell, arguments as a list, rules on standard input, a time limit, words
- * in English whatever the locale, and /usr/sbin found whatever the caller's PATH.
+ * in English whatever the locale, and /usr/sbin found whatever the caller's PATH. In a session of their own: Ctrl-Z and
+ * Ctrl-C on the daemon's terminal are for the daemon, and no tool is to stand still, or end, with the kernel's lock in hand.
  */
-import { execFile } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { FirewallError } from './firewall.js';
 
 export interface ToolResult {
@@ -14,7 +17,7 @@ export interface ToolResult {
 
 /** Long enough for a rule set of a hundred thousand rules on a slow router. */
 const timeoutMillis = 30_000;
-const outputBytesMax = 256 * 1024 * 1024;
+const outputLengthMax = 256 * 1024 * 1024;
 
 const searchPath = [
   ...new Set([...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin', '/bin']),
@@ -32,16 +35,13 @@ export class Tools {
    */
   run(program: string, words: readonly string[], input = ''): Promise<ToolResult> {
     const [file, ...rest] = [...this.prefix, program, ...words] as [string, ...string[]];
-    return new Promise((resolve, reject) => {
-      const child = execFile(file, rest, options(), (error, stdout, stderr) => {
-        const status = error === null ? 0 : error.code;
-        if (typeof status === 'number') resolve({ status, stdout, stderr });
-        else reject(failure(program, error));
-      });
-      // A tool that ends before it read everything says why on its standard error.
-      child.stdin?.on('error', () => undefined);
-      child.stdin?.end(input);
-    });
+    const env = { PATH: searchPath, LC_ALL: 'C', LANG: 'C' };
+    // execFile does not know `detached`.
+    const child: ChildProcess = spawn(file, rest, { env, stdio: 'pipe', detached: true });
+    // A tool that ends before it read everything says why on its standard error. Without free descriptors there are no pipes.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input);
+    return new Running(program, child).end();
   }
 
   /** As `run`, and anything but exit status 0 is an error. @throws FirewallError */
@@ -69,32 +69,64 @@ export class Tools {
   }
 }
 
-function options(): {
-  encoding: 'utf8';
-  timeout: number;
-  killSignal: 'SIGKILL';
-  maxBuffer: number;
-  env: NodeJS.ProcessEnv;
-} {
-  const env = { PATH: searchPath, LC_ALL: 'C', LANG: 'C' };
-  return { encoding: 'utf8', timeout: timeoutMillis, killSignal: 'SIGKILL', maxBuffer: outputBytesMax, env };
+/** A tool that runs: what it prints, and its end, which comes at the latest when it takes too long or says too much. */
+class Running {
+  /** Why it was ended, if it was. */
+  #ended: string | null = null;
+
+  constructor(
+    private readonly program: string,
+    private readonly child: ChildProcess,
+  ) {}
+
+  async end(): Promise<ToolResult> {
+    const timer = setTimeout(() => {
+      this.#kill(`did not end within ${timeoutMillis / 1000} seconds`);
+    }, timeoutMillis);
+    try {
+      const texts = [this.#textOf(this.child.stdout), this.#textOf(this.child.stderr)] as const;
+      const [status, signal] = await this.#close();
+      if (status !== null) return { status, stdout: texts[0](), stderr: texts[1]() };
+      const how = this.#ended ?? `was ended by ${signal ?? 'a signal'}`;
+      throw new FirewallError('firewall-failed', `${this.program} ${how}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #close(): Promise<[number | null, NodeJS.Signals | null]> {
+    try {
+      return (await once(this.child, 'close')) as [number | null, NodeJS.Signals | null];
+    } catch (error) {
+      throw notStarted(this.program, error as NodeJS.ErrnoException);
+    }
+  }
+
+  #kill(why: string): void {
+    this.#ended ??= why;
+    this.child.kill('SIGKILL');
+  }
+
+  #textOf(stream: Readable | null): () => string {
+    const parts: string[] = [];
+    let length = 0;
+    stream?.on('error', () => undefined);
+    stream?.setEncoding('utf8').on('data', (part: string) => {
+      length += part.length;
+      if (length > outputLengthMax) this.#kill('printed more than anybody could read');
+      else parts.push(part);
+    });
+    return () => parts.join('');
+  }
 }
 
-function failure(
-  program: string,
-  error: (Error & { code?: unknown; killed?: boolean }) | null,
-): FirewallError {
-  if (error?.code === 'ENOENT')
-    return new FirewallError(
-      'firewall-tool-missing',
-      `${program} is not installed; install the package that holds it`,
-    );
-  if (error?.killed === true)
-    return new FirewallError(
-      'firewall-failed',
-      `${program} did not end within ${timeoutMillis / 1000} seconds`,
-    );
-  return new FirewallError('firewall-failed', `${program}: ${error?.message ?? 'failed'}`);
+function notStarted(program: string, { code, message }: NodeJS.ErrnoException): FirewallError {
+  return code === 'ENOENT'
+    ? new FirewallError(
+        'firewall-tool-missing',
+        `${program} is not installed; install the package that holds it`,
+      )
+    : new FirewallError('firewall-failed', `${program}: ${message}`);
 }
 
 /** What a tool said, as an error with the code that fits. */

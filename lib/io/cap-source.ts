@@ -171,6 +171,8 @@ async function startChild(plan: CapPlan): Promise<{ child: ChildProcess; words: 
   const child = fork(program, [JSON.stringify(plan)], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'],
     execArgv: [],
+    // Ctrl-Z on our terminal is answered by us, and is not to halt the capture.
+    detached: true,
   });
   // Where descriptors ran out there are no pipes to look at.
   if (child.pid === undefined) throw await notStarted(child, plan.interface);

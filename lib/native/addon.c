@@ -277,6 +277,7 @@ NAPI_MODULE_INIT() {
       {"ignoreTerminalStops", addon_ignore_terminal_stops},
       {"notify", addon_notify},
       {"clearMarks", addon_clear_marks},
+      {"stopClearing", addon_stop_clearing},
       {"ringProbe", addon_ring_probe},
       {"filterCheck", addon_filter_check},
       {"ringOpen", addon_ring_open},

@@ -54,3 +54,10 @@ napi_value addon_clear_marks(napi_env env, napi_callback_info info) {
   free(job);
   return type_error(env, "Node could not begin");
 }
+
+napi_value addon_stop_clearing(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+  connections_stop();
+  return NULL;
+}

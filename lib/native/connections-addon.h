@@ -7,4 +7,7 @@
 /* clearMarks(mask, millis): a promise of how many connections there were, or of a negative errno. */
 napi_value addon_clear_marks(napi_env env, napi_callback_info info);
 
+/* stopClearing(): for a process that ends, which would wait for the thread. */
+napi_value addon_stop_clearing(napi_env env, napi_callback_info info);
+
 #endif

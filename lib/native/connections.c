@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,10 @@ struct clearing {
   size_t length;
   uint8_t pending[UPDATES_BYTES] __attribute__((aligned(8)));
 };
+
+static atomic_bool stopped;
+
+void connections_stop(void) { atomic_store(&stopped, true); }
 
 static struct mnl_socket *open_socket(void) {
   struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
@@ -139,6 +144,7 @@ static int read_listing(struct clearing *clearing, uint32_t millis) {
   struct nlmsghdr *request = put_header(buffer, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, AF_UNSPEC);
   if (mnl_socket_sendto(clearing->listing, request, request->nlmsg_len) < 0) return errno;
   for (;;) {
+    if (atomic_load(&stopped)) return ECANCELED;
     const ssize_t got = mnl_socket_recvfrom(clearing->listing, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno == EAGAIN ? ETIMEDOUT : errno;

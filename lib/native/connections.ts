@@ -16,7 +16,13 @@ const patienceMillis = 15_000;
  * @throws NativeError: native-missing, connections-failed
  */
 export async function clearMarks(mask: number): Promise<number> {
-  const result = await connectionCalls().clearMarks(mask, patienceMillis);
+  const calls = connectionCalls();
+  // Node waits for its threads before it ends: who is in a hurry leaves the rest.
+  const onExit = (): void => {
+    calls.stopClearing();
+  };
+  process.once('exit', onExit);
+  const result = await calls.clearMarks(mask, patienceMillis).finally(() => process.off('exit', onExit));
   if (result >= 0) return result;
   throw new NativeError('connections-failed', refusal(-result));
 }

@@ -122,6 +122,7 @@ interface OpenResult {
 export interface ConnectionCalls {
   /** How many connections had any of the bits, or a negative errno. */
   clearMarks(mask: number, millis: number): Promise<number>;
+  stopClearing(): void;
 }
 
 interface Addon extends RingCalls, ConnectionCalls {
