@@ -449,6 +449,8 @@ describe('poisoning', () => {
       dial: () => 0,
       cut: () => undefined,
       wasCut: () => false,
+      begin: () => undefined,
+      beganSo: () => false,
       isUnlike: () => false,
       key: () => false,
     };

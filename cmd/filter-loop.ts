@@ -78,6 +78,8 @@ const atDoubtsLeftOut = at('doubtsLeftOut');
 const atBusy = at('busySeconds');
 const atHeartbeat = at('heartbeat');
 
+/** A clock that went back by more was set back; by less, and flows age so much later. Rings may come that much late. */
+const clockBackMicros = 60e6;
 /** Sweeps of the flow table in a turn without packets, so that an idle filter forgets its flows within a minute. */
 const idleSweeps = 16;
 
@@ -113,6 +115,8 @@ export class FilterLoop {
   readonly #fragments: FragmentTable;
   readonly #view: EndedFlowView;
   /** Position in the batch of the packet being judged. */
+  /** Time of the last batch. */
+  #newestMicros = 0;
   #position = 0;
 
   constructor(options: FilterLoopOptions) {
@@ -154,6 +158,7 @@ export class FilterLoop {
       this.#idle();
       return 0;
     }
+    this.#followClock();
     for (let i = 0; i < count; i++) {
       this.#position = i;
       this.#take(i);
@@ -162,6 +167,13 @@ export class FilterLoop {
     this.engine.flows.age(this.#packet);
     this.#count(count);
     return count;
+  }
+
+  /** Flows of a clock that was ahead would not age until it is there again. */
+  #followClock(): void {
+    const now = this.#batch.timeMicros[0]!;
+    if (now < this.#newestMicros - clockBackMicros) this.forget();
+    this.#newestMicros = now;
   }
 
   /** Ends all flows: each begins anew with its next packet. */

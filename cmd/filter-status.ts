@@ -57,6 +57,7 @@ export class StatusMaker {
       ...statusParts(sum),
       ...this.#rates,
       swarm: swarm.report(),
+      events: sources.reports.events,
       workers: workerReports(states, counts),
       hosts: hosts.top(all ? liveHostsMax : hostsShown),
       decisions: decisions.newest(all ? decisionsMax : decisionsShown),

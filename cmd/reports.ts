@@ -10,7 +10,7 @@ import { timeText } from '../lib/report/ended-flow.js';
 import { LiveHosts } from '../lib/report/host-table.js';
 import type { Log } from '../lib/report/log.js';
 import type { FlowReport } from '../lib/report/report.js';
-import type { DecisionReport, DoubtReport } from '../lib/report/status.js';
+import type { DecisionReport, DoubtReport, EventLogReport } from '../lib/report/status.js';
 import { exitUnavailable, UserError } from './errors.js';
 import type { DecisionMessage, ToWorker } from './filter-settings.js';
 import { flowId, FlowSearch } from './flow-search.js';
@@ -56,6 +56,14 @@ export class Reports {
   /** From now on decisions are told as this configuration has it. */
   configure(config: Config): void {
     this.#config = config;
+    if (this.#eve !== null) this.#eve.perSecond = config.eve.perSecond;
+  }
+
+  /** What became of records; null: there is no event log. */
+  get events(): EventLogReport | null {
+    const eve = this.#eve;
+    if (eve === null) return null;
+    return { records: eve.lines, lost: eve.dropped, problem: eve.trouble?.message ?? null };
   }
 
   /** @throws UserError when the new file cannot be written; nothing has changed then */
@@ -90,6 +98,13 @@ export class Reports {
     if (file === null) return null;
     let isOpen = false;
     const eve = EveLog.open(file, {
+      perSecond: this.#config.eve.perSecond,
+      onLost: (dropped) => {
+        this.#log.warn(
+          `${dropped} records are not in the event log: more came than eve.per_second, or than the disk took`,
+          'eve-lost',
+        );
+      },
       onTrouble: ({ message }) => {
         if (isOpen) this.#log.warn(message, 'eve-log');
       },

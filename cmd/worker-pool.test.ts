@@ -25,6 +25,20 @@ const late = (deaf: boolean): string => `
   }, 50));
   setInterval(() => { if (control[0] !== 0) process.exit(0); }, 10);`;
 
+/** One that reports as much as it has room for, as one does that is flooded with flows worth a report. */
+const talkative = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const control = new Int32Array(workerData.control);
+  parentPort.postMessage({ kind: 'ready', threadId: 1 });
+  let made = 0;
+  while (control[0] === 0) {
+    if (Atomics.load(control, 2) >= 100 || made >= 100_000) continue;
+    Atomics.add(control, 2, 1);
+    made++;
+    parentPort.postMessage({ kind: 'decisions', decisions: [{}] });
+  }
+  process.exit(0);`;
+
 const quiet = {
   onDecisions: () => undefined,
   onFound: () => undefined,
@@ -78,4 +92,29 @@ test('a worker that no thread can be had for is tried again, and nothing is thro
   assert.deepEqual(lost, ['crash', 'ERR_WORKER_INIT_FAILED: EAGAIN']);
   assert.equal(attempts, 3);
   await pool.stop(false);
+});
+
+test('one turn of the main thread sees no more reports than there is room for, however many come', async () => {
+  const [plan] = plansOf(loadConfig({ file: null, env: {}, flags: new Map() }), 'accept');
+  let turn = 0;
+  let most = 0;
+  let all = 0;
+  const onDecisions = (): void => {
+    most = Math.max(most, ++turn);
+    all++;
+    // As long as it takes the worker to fill its room again.
+    for (const until = performance.now() + 0.02; performance.now() < until;);
+  };
+  const pool = new WorkerPool(
+    [plan!],
+    { ...quiet, onDecisions },
+    (settings) => new Worker(talkative, { eval: true, workerData: settings }),
+  );
+  await pool.start();
+  while (all < 5000) {
+    await new Promise(setImmediate);
+    turn = 0;
+  }
+  await pool.stop(false);
+  assert.ok(most <= 200, `${most} in one turn`);
 });

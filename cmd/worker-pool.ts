@@ -145,7 +145,9 @@ export class WorkerPool {
 
   #hear(worker: number, life: Supervised<FromWorker>, message: FromWorker): void {
     if (message.kind === 'decisions') {
-      Atomics.sub(life.control, controlReports, message.decisions.length);
+      const { control } = life;
+      // In the next turn: Node hands over a thousand messages in one, and a worker that has room fills it meanwhile.
+      setImmediate(() => Atomics.sub(control, controlReports, message.decisions.length));
       this.#events.onDecisions(worker, message.decisions);
     } else this.#events.onFound(message.id, message.flow, worker);
   }

@@ -117,6 +117,8 @@ export interface Config {
     readonly file: string | null;
     /** Also flows that passed in doubt. */
     readonly suspects: boolean;
+    /** Records per second at the most. */
+    readonly perSecond: number;
   };
   readonly log: {
     readonly level: LogLevelName;

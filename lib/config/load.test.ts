@@ -70,7 +70,7 @@ test('defaults are the documented ones', () => {
     limits: { flows: 262_144, inspectedPackets: 32, inspectedPacketsClear: 8 },
     control: { socket: '/run/swarmgate/default.sock' },
     metrics: { listen: null },
-    eve: { file: null, suspects: false },
+    eve: { file: null, suspects: false, perSecond: 1000 },
     log: { level: 'info' },
   });
 });

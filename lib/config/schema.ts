@@ -401,6 +401,12 @@ const rest: readonly Setting[] = [
     false,
     'Also a record of each flow that passed in doubt: something spoke for BitTorrent or nearly did, but not enough.',
   ),
+  setting(
+    'eve.per_second',
+    wholeNumber(1, 1_000_000),
+    1000,
+    'Records per second at the most, so that nobody who makes flows without end fills the disk; what is more is counted.',
+  ),
   setting('log.level', oneOf('error', 'warn', 'info', 'debug'), 'info', 'How much the program itself logs.', {
     flag: 'log-level',
     restart: 'the log was opened with it',

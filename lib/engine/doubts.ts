@@ -73,9 +73,23 @@ export class Doubts {
   noteShape(slot: number, s: number, grade: number): void {
     const { words } = this.#notes;
     this.#noteKey(slot, s);
+    this.#compareBeginning(slot);
     if (grade !== gradeStrong || (words[s + sFlags]! & flagShape) !== 0) return;
     words[s + sFlags]! |= flagShape;
+    const length = this.#notes.view.turnBytes[0]!;
     this.#countRemotes(slot, s);
+    this.swarm.noteBeginning(this.#flows, slot, length, this.#seconds());
+  }
+
+  /**
+   * The padding of a public key has a random length, up to 512 bytes: a connection with the same server and port that
+   * begins with as many bytes as the one of the whole shape before is that of a tunnel whose messages always have its lengths.
+   */
+  #compareBeginning(slot: number): void {
+    const { fromClient, turn, turnBytes } = this.#notes.view;
+    if (turn !== 1 || !fromClient) return;
+    if (this.swarm.beganSo(this.#flows, slot, turnBytes[0]!, this.#seconds()))
+      this.swarm.noteUnlike(this.#flows, slot, this.#seconds());
   }
 
   /** True if it is news that this flow's remote is one of three of the same shape. */

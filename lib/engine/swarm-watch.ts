@@ -231,6 +231,20 @@ export class SwarmWatch {
     return this.#hosts.wasCut(client, remote, remote.port, server.network, reason, seconds);
   }
 
+  /** Notes that the client's connection with this very server and port had the whole shape, and how long its first message was. */
+  noteBeginning(flows: FlowTable, slot: number, length: number, seconds: number): void {
+    if (!this.#isDialled(flows, slot) || !hasAnswer(flows, slot)) return;
+    const remote = this.#remoteOf(flows, slot, cutByShape);
+    if (remote !== null) this.#hosts.begin(this.#ends[0], remote, remote.port, length, seconds);
+  }
+
+  /** True if that was noted within the last ten minutes. */
+  beganSo(flows: FlowTable, slot: number, length: number, seconds: number): boolean {
+    if (!this.#isDialled(flows, slot)) return false;
+    const remote = this.#remoteOf(flows, slot, cutByShape);
+    return remote !== null && this.#hosts.beganSo(this.#ends[0], remote, remote.port, length, seconds);
+  }
+
   /** Reads the ends; true for a TCP connection whose client sent the SYN. */
   #isDialled(flows: FlowTable, slot: number): boolean {
     this.#readEnds(flows, slot);

@@ -75,16 +75,36 @@ test('the port of a service is active with a second partner', () => {
   }
 });
 
+test('the port of an IPv6 host is that of its address: a neighbour in its /64 may serve anything there', () => {
+  const [, net0, net1] = host6;
+  const hosts = evidenceOf();
+  hosts.note(...host6, 8388, 3, 100, start);
+  assert.equal(hosts.grade(...host6, 8388, start), ActivePort);
+  for (const neighbour of [[2, 4] as const, [9, 3] as const]) {
+    const address: Address = [6, net0, net1, ...neighbour];
+    assert.equal(hosts.grade(...address, 8388, start), ActiveHost);
+    assert.equal(hosts.describe(6, wordsOf(address), 8388, start), null);
+  }
+  assert.equal(hosts.describe(6, wordsOf(host6), 8388, start)?.kinds, 8);
+});
+
+test('attack: one with rows for as many addresses as it likes leaves the others theirs', () => {
+  const [, net0, net1] = host6;
+  const hosts = evidenceOf();
+  for (const partner of [firstPartner, secondPartner]) hosts.note(...host, 6881, 1, partner, start);
+  for (let i = 0; i < 10_000; i++) hosts.note(6, net0, net1, i * 77, ~i, 6881, 1, firstPartner, start + 1);
+  assert.equal(hosts.grade(...host, 6881, start + 1), ActivePort);
+});
+
 test('attack: an IPv6 host with many addresses in its /64 is one host', () => {
   const [, net0, net1] = host6;
   const hosts = evidenceOf();
-  for (let i = 0; i < 10_000; i++) hosts.note(6, net0, net1, i * 77, ~i, 6881, i % 3, 100 + i, start);
-  assert.equal(hosts.used(start), 2, 'it has a row, and one for its port');
+  for (let i = 0; i < 10_000; i++) hosts.note(6, net0, net1, i * 77, ~i, 0, i % 3, 100 + i, start);
+  assert.equal(hosts.used(start), 1);
   assert.equal(hosts.evicted, 0);
   const fresh: Address = [6, net0, net1, 0x12345678, -1];
-  assert.equal(hosts.grade(...fresh, 6881, start), ActivePort);
-  assert.equal(hosts.grade(...fresh, 6882, start), ActiveHost);
-  assert.equal(hosts.describe(6, wordsOf(fresh), 6881, start)?.kinds, 7);
+  assert.equal(hosts.grade(...fresh, 6881, start), ActiveHost);
+  assert.equal(hosts.describe(6, wordsOf(fresh), 0, start)?.kinds, 7);
   assert.equal(hosts.shape(6, net0, net1, 1, 1, 1, start), 1);
   assert.equal(hosts.shape(6, net0, net1, 2, 9, 2, start), 2);
   hosts.unlike(6, net0, net1, 3, 3, 3, start);
@@ -300,7 +320,7 @@ test('memory: a header and four tables of rows of 32 bytes', () => {
   assert.equal(evidenceOf(1024).capacity, 1024);
 });
 
-/** Hosts of the properties: each second one IPv6, of which `low` is the part that does not count. */
+/** Hosts of the properties: each second one IPv6, of which `low` counts only together with a port. */
 const mixedHost = (i: number, low: number): Address =>
   i % 2 === 0 ? hostAt(i + 1) : [6, 0x20010db8, i, low, low * 3];
 
@@ -324,23 +344,25 @@ test('property: agrees with a map that keeps everything, while the table is far 
       const hosts = evidenceOf(4096);
       const rows = new Map<string, { latest: number; partners: Set<number> }>();
       let now = start;
-      const live = (h: number, p: number): number => {
-        const row = rows.get(`${h} ${p}`);
+      const keyOf = (h: number, low: number, p: number): string =>
+        `${h} ${p} ${h % 2 === 0 || p === 0 ? 0 : low}`;
+      const live = (h: number, low: number, p: number): number => {
+        const row = rows.get(keyOf(h, low, p));
         return row !== undefined && now - row.latest <= hostEvidenceSeconds ? row.partners.size : 0;
       };
       for (const { host: h, low, port, kind, partner, step } of all) {
         now += step;
         hosts.note(...mixedHost(h, low), port, kind, partner, now);
         for (const p of new Set([0, port])) {
-          const before = live(h, p) > 0 ? rows.get(`${h} ${p}`)!.partners : [];
-          rows.set(`${h} ${p}`, { latest: now, partners: new Set([...before, partner]) });
+          const before = live(h, low, p) > 0 ? rows.get(keyOf(h, low, p))!.partners : [];
+          rows.set(keyOf(h, low, p), { latest: now, partners: new Set([...before, partner]) });
         }
         for (let i = 0; i <= 30; i++) {
           for (const p of ports) {
             const enough = p === 443 || p === 3074 ? 2 : 1;
             const expected =
-              p > 0 && live(i, p) >= enough ? ActivePort : live(i, 0) > 0 ? ActiveHost : QuietHost;
-            const grade = hosts.grade(...mixedHost(i, 9), p, now);
+              p > 0 && live(i, 3, p) >= enough ? ActivePort : live(i, 3, 0) > 0 ? ActiveHost : QuietHost;
+            const grade = hosts.grade(...mixedHost(i, 3), p, now);
             assert.equal(grade, expected, `host ${i} port ${p}`);
             seen[grade]!++;
           }

@@ -9,10 +9,12 @@
  *                                              third for those that it dialled
  *     keys, per host and key:                  two remotes, each with its time
  *     unlikes, per host and remote:            the remote with its time: a random stream of theirs had another shape;
- *                                              and rows per host and exact address and port: a stream of theirs was decided
+ *                                              and rows per host and exact address and port: a stream of theirs was decided,
+ *                                              or had the whole shape and began with a message of this length
  *
  * A host is an IPv4 address, or an IPv6 network of 64 bits: within one, a host has as many addresses as it likes. All
- * hosts of one such network are one. Two partners of which chance made the bits equal (once in 32) count as one, and so
+ * hosts of one such network are one, but a port is that of one address: others in its network may serve anything there.
+ * Two partners of which chance made the bits equal (once in 32) count as one, and so
  * may not open the port of a service; of more than four remotes a row keeps the latest, so that four of another shape
  * outweigh any number of this one.
  *
@@ -73,6 +75,8 @@ const unlikeWord = 0x756e_6c69;
 const cutWords = [0x6375_7421, 0x6375_7440] as const;
 /** What such a row remembers is that it is there. */
 const cutFingerprint = 1;
+/** The same for the length of their first message. */
+const beginWord = 0x6265_6700;
 /** Sets rows about remotes that a host dialled apart from those of all its remotes. */
 const dialWord = 0x6469_616c;
 
@@ -155,7 +159,7 @@ export class HostEvidence implements Hosts {
     this.#hash.address(version, word0, word1, net2, net3, 0, 0, 0);
     this.#prove(bit, partnerBit, seconds | 0);
     if (port === 0) return;
-    this.#hash.address(version, word0, word1, net2, net3, port, 0, 0);
+    this.#hash.address(version, word0, word1, word2, word3, port, 0, 0);
     this.#prove(bit, partnerBit, seconds | 0);
   }
 
@@ -275,7 +279,7 @@ export class HostEvidence implements Hosts {
 
   cut(host: HostAddress, remote: HostAddress, port: number, reason: CutReason, seconds: number): void {
     if (!isPeerAddress(host.version, host.word0, host.word1)) return;
-    this.#hashPair(host, remote, port, reason);
+    this.#hashPair(host, remote, port, cutWords[reason]);
     this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
   }
 
@@ -288,18 +292,30 @@ export class HostEvidence implements Hosts {
     seconds: number,
   ): boolean {
     const { version, word0, word1, word2, word3 } = host;
-    this.#hashPair(host, remote, port, reason);
+    this.#hashPair(host, remote, port, cutWords[reason]);
     const { tag0, tag1, place } = this.#hash;
     if (this.#unlikes.find(tag0, tag1, place, seconds | 0, shapeSeconds) < 0) return false;
     return !this.isUnlike(version, word0, word1, word2, word3, remoteNetwork, seconds);
   }
 
-  /** Of a host and one exact address and port. */
-  #hashPair(host: HostAddress, remote: HostAddress, port: number, reason: CutReason): void {
+  begin(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): void {
+    if (!isPeerAddress(host.version, host.word0, host.word1)) return;
+    this.#hashPair(host, remote, port, beginWord ^ length);
+    this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
+  }
+
+  beganSo(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): boolean {
+    this.#hashPair(host, remote, port, beginWord ^ length);
+    const { tag0, tag1, place } = this.#hash;
+    return this.#unlikes.find(tag0, tag1, place, seconds | 0, keySeconds) >= 0;
+  }
+
+  /** Of a host and one exact address and port; `what` sets apart what is said of them. */
+  #hashPair(host: HostAddress, remote: HostAddress, port: number, what: number): void {
     const hash = this.#hash;
     hash.address(remote.version, remote.word0, remote.word1, remote.word2, remote.word3, port, 0, 0);
     const key0 = hash.tag0;
-    const key1 = hash.tag1 ^ cutWords[reason];
+    const key1 = hash.tag1 ^ what;
     const { version, word0, word1, word2, word3 } = host;
     hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, key0, key1);
   }
@@ -330,7 +346,8 @@ export class HostEvidence implements Hosts {
     seconds: number,
   ): boolean {
     const hash = this.#hash;
-    hash.address(version, word0, word1, half(version, word2), half(version, word3), port, 0, 0);
+    if (port !== 0) hash.address(version, word0, word1, word2, word3, port, 0, 0);
+    else hash.address(version, word0, word1, half(version, word2), half(version, word3), 0, 0, 0);
     return this.#proofs.find(hash.tag0, hash.tag1, hash.place, seconds | 0, hostEvidenceSeconds) >= 0;
   }
 

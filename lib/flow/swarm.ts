@@ -170,6 +170,10 @@ export interface Hosts {
     reason: CutReason,
     seconds: number,
   ): boolean;
+  /** This host's connection with an address and port had the whole shape, and began with a message of `length` bytes. */
+  begin(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): void;
+  /** True if `begin` was said of them, with this length, within the last ten minutes. */
+  beganSo(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): boolean;
   /**
    * This host opened a stream to `remote` with the public key of which `key0` and `key1` are a hash.
    * @returns true if it used the same key towards a remote in another network within the last ten minutes

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PACKETS 64
@@ -191,10 +192,49 @@ static long settle_all(long rounds, long *packets) {
   return messages;
 }
 
+/* Seconds that the wall clock is wrong by, and that have gone by; the linker wraps clock_gettime. */
+static int64_t clock_error;
+static int64_t gone_by;
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
+  const int result = __real_clock_gettime(clock, now);
+  now->tv_sec += gone_by + (clock == CLOCK_REALTIME ? clock_error : 0);
+  return result;
+}
+
 static void fail_unless(bool holds, const char *what) {
   if (holds) return;
   fprintf(stderr, "%s\n", what);
   exit(1);
+}
+
+/* Received five seconds after the last one: what its time is ahead of the wall clock, in seconds. */
+static double received_ahead(struct queue *queue, int other) {
+  uint8_t message[SLOT_BYTES];
+  const uint32_t length = write_message(message, 1);
+  gone_by += 5;
+  if (send(other, message, length, 0) != (ssize_t)length || queue_receive(queue) != 1) abort();
+  queue->count = 0;
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return queue->arrays.time_micros[0] / 1e6 - (double)now.tv_sec;
+}
+
+/* The wall clock is followed both ways: a machine may have started with one that was ahead. */
+static void check_clock(void) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) abort();
+  struct queue *queue = new_queue(pair[0]);
+  queue->vectors[0] = (struct iovec){.iov_base = queue->arrays.bytes, .iov_len = SLOT_BYTES};
+  queue->messages[0].msg_hdr = (struct msghdr){.msg_iov = &queue->vectors[0], .msg_iovlen = 1};
+  queue->batch_packets = 1;
+  for (int i = 0; i < 5; i++) {
+    clock_error = (const int64_t[]){0, 7200, 0, -3600, 0}[i];
+    const double ahead = received_ahead(queue, pair[1]);
+    fail_unless(ahead > -2 && ahead < 2, "the wall clock was set, and packets have another time");
+  }
+  free_queue(queue);
 }
 
 static uint32_t buffer_of(int fd) {
@@ -259,6 +299,7 @@ int main(int argc, char **argv) {
   const long rounds = argc > 1 ? atol(argv[1]) : 100000;
   long packets = 0;
   check_backlog();
+  check_clock();
   const long read = read_damaged(rounds);
   const long messages = settle_all(rounds / 10, &packets);
   printf("%ld of %ld damaged messages read as packets; %ld verdict messages for %ld packets\n", read, rounds, messages,

@@ -184,16 +184,17 @@ int64_t queue_clock_nanos(clockid_t clock) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The wall clock is looked at once in a while. */
+/* The wall clock is looked at once in a while, and followed where it was set, forward or back. */
 static void follow_wall_clock(struct queue *queue, int64_t monotonic_nanos) {
   if (queue->wall_read_nanos != 0 && monotonic_nanos - queue->wall_read_nanos < WALL_CLOCK_NANOS) return;
   queue->wall_read_nanos = monotonic_nanos;
   const int64_t monotonic = monotonic_nanos / 1000;
   const int64_t wall = queue_clock_nanos(CLOCK_REALTIME) / 1000;
-  if (wall - (monotonic + queue->clock_offset_micros) > CLOCK_JUMP_MICROS) queue->clock_offset_micros = wall - monotonic;
+  const int64_t jump = wall - (monotonic + queue->clock_offset_micros);
+  if (jump > CLOCK_JUMP_MICROS || jump < -CLOCK_JUMP_MICROS) queue->clock_offset_micros = wall - monotonic;
 }
 
-/* Never goes back, so that flows age whatever happens to the wall clock. */
+/* Goes back only where the wall clock was set back; the flows of before are ended then (filter-loop.ts). */
 static double packet_time_micros(struct queue *queue) {
   const int64_t monotonic_nanos = queue_clock_nanos(CLOCK_MONOTONIC);
   follow_wall_clock(queue, monotonic_nanos);

@@ -154,3 +154,18 @@ test('standard output: a reader that goes away ends the writing and not the prog
   assert.equal(whole.stderr, ' alive false');
   assert.ok(Number(whole.stdout) > 10);
 });
+
+test('more records than may come in a second are counted, and told once in a while', async () => {
+  const path = join(folder, 'flood.json');
+  const told: number[] = [];
+  const log = EveLog.open(path, { perSecond: 10, onLost: (dropped) => told.push(dropped) });
+  for (let i = 0; i < 50; i++) log.decision(fakeDecision());
+  await sleep(1100);
+  log.decision(fakeDecision());
+  await log.close();
+  const written = readFileSync(path, 'utf8').trimEnd().split('\n').length;
+  assert.ok(written >= 11 && written < 50, `${written} written`);
+  assert.equal(written + log.dropped, 51);
+  assert.equal(log.lines, 51);
+  assert.equal(told.length, 1, told.join(' '));
+});

@@ -14,8 +14,12 @@ export interface EveLogOptions {
   readonly onTrouble?: (trouble: EveTrouble) => void;
   /** Called once when it works again, with the lines that were lost meanwhile. */
   readonly onHealed?: (dropped: number) => void;
+  /** Called at most once a minute when lines were lost without trouble: how many since the last time. */
+  readonly onLost?: (dropped: number) => void;
   /** Characters that wait in memory at the most. */
   readonly waitingMax?: number;
+  /** Records per second at the most; what is more is dropped and counted. */
+  readonly perSecond?: number;
   readonly retryMillis?: number;
 }
 
@@ -29,6 +33,7 @@ const retryMillisDefault = 1000;
 /** A pipe that is full for the moment is tried again sooner. */
 const againMillis = 20;
 const closeMillis = 1000;
+const tellLostMillis = 60_000;
 const newline = 0x0a;
 
 export class EveLog {
@@ -52,6 +57,13 @@ export class EveLog {
   #trouble: EveTrouble | null = null;
   #troubleSince = 0;
   #onIdle: (() => void) | null = null;
+  /** Records per second at the most, when this second began, and how many came in it. */
+  perSecond: number;
+  #second = -Infinity;
+  #inSecond = 0;
+  /** When lost lines were told last, and how many had been told then. */
+  #toldAt = -Infinity;
+  #told = 0;
   /** Lines handed over, and those of them that were lost. */
   lines = 0;
   dropped = 0;
@@ -60,6 +72,7 @@ export class EveLog {
     this.#path = path;
     this.#options = options;
     this.#waitingMax = options.waitingMax ?? waitingMaxDefault;
+    this.perSecond = options.perSecond ?? Infinity;
   }
 
   /** @param path a file that is appended to, or "-" for standard output. Look at `trouble` for what went wrong. */
@@ -84,11 +97,40 @@ export class EveLog {
 
   #event(text: () => string): void {
     try {
-      this.line(text());
+      if (this.#mayBegin()) this.line(text());
+      else this.#lose();
     } catch {
-      this.lines++;
-      this.dropped++;
+      this.#lose();
     }
+    this.#tellLost();
+  }
+
+  #lose(): void {
+    this.lines++;
+    this.dropped++;
+  }
+
+  /** Who makes flows without end is not to fill the disk. */
+  #mayBegin(): boolean {
+    const now = performance.now();
+    if (now - this.#second >= 1000) {
+      this.#second = now;
+      this.#inSecond = 0;
+    }
+    return ++this.#inSecond <= this.perSecond;
+  }
+
+  #tellLost(): void {
+    if (this.#trouble !== null || this.#closed) {
+      this.#told = this.dropped;
+      return;
+    }
+    if (this.dropped === this.#told) return;
+    const now = performance.now();
+    if (now - this.#toldAt < tellLostMillis) return;
+    this.#toldAt = now;
+    this.#options.onLost?.(this.dropped - this.#told);
+    this.#told = this.dropped;
   }
 
   /** A line with its end. */

@@ -81,6 +81,14 @@ test('labels are of fixed vocabularies; no address and nothing from the wire is 
   assert.equal(metricsText(hostile), metricsText(fakeStatus()));
 });
 
+test('the event log: records and lost ones, and nothing where there is none', () => {
+  assert.match(
+    metricsText(fakeStatus()),
+    /swarmgate_eve_records_total 987\n[^]*swarmgate_eve_records_lost_total 65\n/,
+  );
+  assert.doesNotMatch(metricsText(fakeStatus({ events: null })), /eve_records/);
+});
+
 test('every growing count is a metric', () => {
   const placed = ['flowsNow', 'busySeconds', 'heartbeat'];
   const base = fakeStatus();

@@ -121,6 +121,7 @@ export function metricsText(status: StatusReport): string {
   traffic(out, status);
   flows(out, status);
   swarm(out, status);
+  events(out, status);
   workers(out, status);
   capture(out, status);
   out.add(
@@ -225,6 +226,12 @@ function swarm(out: Exposition, { swarm: memory }: StatusReport): void {
     memory.hosts_evicted,
   );
   out.gauge('swarm_memory_bytes', 'Size of the memory of peers and hosts, all workers.', memory.bytes);
+}
+
+function events(out: Exposition, { events: log }: StatusReport): void {
+  if (log === null) return;
+  out.counter('eve_records_total', 'Records for the event log.', log.records);
+  out.counter('eve_records_lost_total', 'Records that are not in the event log.', log.lost);
 }
 
 function workers(out: Exposition, { workers: list }: StatusReport): void {

@@ -165,6 +165,7 @@ export function fakeStatus(changes: Partial<StatusReport> = {}): StatusReport {
       hosts_evicted: 66,
       bytes: 7_000_000,
     },
+    events: { records: 987, lost: 65, problem: null },
     memory_bytes: 123_456_789,
     ...changes,
   };

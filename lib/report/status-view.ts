@@ -352,10 +352,16 @@ class StatusView {
   }
 
   #footer(): void {
-    const { memory_bytes, decode } = this.#status;
+    const { memory_bytes, decode, events } = this.#status;
     const broken = (decode.malformed ?? 0) + (decode['too-deep'] ?? 0);
     const odd = broken > 0 ? ` ${plural(broken, 'packet')} could not be decoded.` : '';
     this.#lines.push('');
+    if (events !== null && events.lost > 0)
+      this.#say(
+        `${plural(events.lost, 'record')} of ${events.records} are not in the event log.`,
+        '',
+        '1;33',
+      );
     this.#say(
       `${bytesText(memory_bytes)} of memory.${odd} Why a flow was decided: swarmgate explain --live FLOW.`,
       '',

@@ -98,6 +98,15 @@ export interface CaptureReport {
   readonly saved: SavedReport | null;
 }
 
+/** The event log (EVE). */
+export interface EventLogReport {
+  /** Records handed over, and those of them that are not in the file: too many at once, or it could not be written. */
+  readonly records: number;
+  readonly lost: number;
+  /** What is wrong now. */
+  readonly problem: string | null;
+}
+
 export interface HostReport {
   readonly address: string;
   readonly flows: number;
@@ -147,6 +156,8 @@ export interface StatusReport {
     readonly doubtful: number;
   };
   readonly swarm: SwarmReport;
+  /** Null: none is written. */
+  readonly events: EventLogReport | null;
   readonly decode: Readonly<Partial<Record<DecodeOutcomeName, number>>>;
   /** Every other count of counters.ts by name. */
   readonly counters: Readonly<Record<string, number>>;
