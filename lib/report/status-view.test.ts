@@ -119,6 +119,13 @@ test('colour only where it is allowed, and ended on each line', () => {
     assert.ok(!line.includes('\x1b') || line.endsWith('\x1b[0m'), line);
 });
 
+test('records that are not in the event log are told, and a program of before is understood', () => {
+  assert.match(renderStatus(fakeStatus(), plain), /65 records of 987 are not in the event log/);
+  const older: Record<string, unknown> = { ...fakeStatus() };
+  delete older['events'];
+  assert.doesNotMatch(renderStatus(older as unknown as StatusReport, plain), /event log/);
+});
+
 test('an empty status is drawn as well', () => {
   const text = renderStatus(
     fakeStatus({ workers: [], hosts: [], decisions: [], mode_since: 'x', latency_histogram: [] }),

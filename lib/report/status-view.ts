@@ -356,12 +356,9 @@ class StatusView {
     const broken = (decode.malformed ?? 0) + (decode['too-deep'] ?? 0);
     const odd = broken > 0 ? ` ${plural(broken, 'packet')} could not be decoded.` : '';
     this.#lines.push('');
-    if (events !== null && events.lost > 0)
-      this.#say(
-        `${plural(events.lost, 'record')} of ${events.records} are not in the event log.`,
-        '',
-        '1;33',
-      );
+    const lost = events?.lost ?? 0;
+    if (lost > 0)
+      this.#say(`${plural(lost, 'record')} of ${events!.records} are not in the event log.`, '', '1;33');
     this.#say(
       `${bytesText(memory_bytes)} of memory.${odd} Why a flow was decided: swarmgate explain --live FLOW.`,
       '',
