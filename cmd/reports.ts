@@ -46,7 +46,7 @@ export class Reports {
 
   /** @throws UserError when the event log cannot be written */
   open(): void {
-    this.#eve = this.#openEve(this.#config.eve.file);
+    this.#eve = this.#openEve(this.#config.eve);
   }
 
   async close(): Promise<void> {
@@ -77,7 +77,7 @@ export class Reports {
         cancel: async () => Promise.resolve(),
       };
     }
-    const eve = this.#openEve(config.eve.file);
+    const eve = this.#openEve(config.eve);
     return {
       commit: async () => {
         const old = this.#eve;
@@ -94,11 +94,11 @@ export class Reports {
   }
 
   /** @throws UserError when the file cannot be written now; later trouble is reported and waited out */
-  #openEve(file: string | null): EveLog | null {
+  #openEve({ file, perSecond }: Config['eve']): EveLog | null {
     if (file === null) return null;
     let isOpen = false;
     const eve = EveLog.open(file, {
-      perSecond: this.#config.eve.perSecond,
+      perSecond,
       onLost: (dropped) => {
         this.#log.warn(
           `${dropped} records are not in the event log: more came than eve.per_second, or than the disk took`,
