@@ -101,7 +101,7 @@ export class Reports {
       perSecond,
       onLost: (dropped) => {
         this.#log.warn(
-          `${dropped} records are not in the event log: more came than eve.per_second, or than the disk took`,
+          `records that are not in the event log: ${dropped}; more came than eve.per_second, or than the disk took`,
           'eve-lost',
         );
       },

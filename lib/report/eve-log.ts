@@ -157,6 +157,8 @@ export class EveLog {
   /** Writes what waits, if that takes no longer than a second. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    this.#toldAt = -Infinity;
+    this.#tellLost();
     this.#closed = true;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, closeMillis);
