@@ -115,9 +115,9 @@ export class FilterLoop {
   readonly #fragments: FragmentTable;
   readonly #view: EndedFlowView;
   /** Position in the batch of the packet being judged. */
+  #position = 0;
   /** Time of the last batch. */
   #newestMicros = 0;
-  #position = 0;
 
   constructor(options: FilterLoopOptions) {
     this.#options = options;

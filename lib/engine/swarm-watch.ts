@@ -217,15 +217,14 @@ export class SwarmWatch {
    * three that had it and therefore decided. Through a proxy it is the network and port behind it, and only for the first.
    */
   noteCut(flows: FlowTable, slot: number, reason: CutReason, seconds: number): void {
-    if (!this.#isDialled(flows, slot) || !hasAnswer(flows, slot)) return;
-    const remote = this.#remoteOf(flows, slot, reason);
-    if (remote !== null) this.#hosts.cut(this.#ends[0], remote, remote.port, reason, seconds);
+    const remote = this.#dialledRemote(flows, slot, reason);
+    if (remote !== null && hasAnswer(flows, slot))
+      this.#hosts.cut(this.#ends[0], remote, remote.port, reason, seconds);
   }
 
   /** True if that was noted of this client, server and port within the last two minutes, for this reason. */
   wasCut(flows: FlowTable, slot: number, reason: CutReason, seconds: number): boolean {
-    if (!this.#isDialled(flows, slot)) return false;
-    const remote = this.#remoteOf(flows, slot, reason);
+    const remote = this.#dialledRemote(flows, slot, reason);
     if (remote === null) return false;
     const [client, server] = this.#ends;
     return this.#hosts.wasCut(client, remote, remote.port, server.network, reason, seconds);
@@ -233,15 +232,14 @@ export class SwarmWatch {
 
   /** Notes that the client's connection with this very server and port had the whole shape, and how long its first message was. */
   noteBeginning(flows: FlowTable, slot: number, length: number, seconds: number): void {
-    if (!this.#isDialled(flows, slot) || !hasAnswer(flows, slot)) return;
-    const remote = this.#remoteOf(flows, slot, cutByShape);
-    if (remote !== null) this.#hosts.begin(this.#ends[0], remote, remote.port, length, seconds);
+    const remote = this.#dialledRemote(flows, slot, cutByShape);
+    if (remote !== null && hasAnswer(flows, slot))
+      this.#hosts.begin(this.#ends[0], remote, remote.port, length, seconds);
   }
 
   /** True if that was noted within the last ten minutes. */
   beganSo(flows: FlowTable, slot: number, length: number, seconds: number): boolean {
-    if (!this.#isDialled(flows, slot)) return false;
-    const remote = this.#remoteOf(flows, slot, cutByShape);
+    const remote = this.#dialledRemote(flows, slot, cutByShape);
     return remote !== null && this.#hosts.beganSo(this.#ends[0], remote, remote.port, length, seconds);
   }
 
@@ -253,8 +251,9 @@ export class SwarmWatch {
     return isTcp && (flows.words[s + sFlags]! & flagSynClient) !== 0;
   }
 
-  /** The server, or what stands for the one behind a proxy; null if that is not known, or does not count. */
-  #remoteOf(flows: FlowTable, slot: number, reason: CutReason): End | null {
+  /** Reads the ends; the server, or what stands for the one behind a proxy. Null if that is not known, or does not count. */
+  #dialledRemote(flows: FlowTable, slot: number, reason: CutReason): End | null {
+    if (!this.#isDialled(flows, slot)) return null;
     if (!this.#wrapped) return this.#ends[1];
     const inner = flows.words[slot * wordStride + sInner]!;
     if (inner === 0 || reason !== cutByShape) return null;

@@ -1,6 +1,7 @@
 /** What other rules on this machine would do to ours: reads listings, changes nothing. Pure functions over text. */
 import { chainOf, kindOfJump, parseListing, targetOf } from './iptables-listing.js';
 import type { RuleSet } from './firewall.js';
+import type { MarkField } from './marks.js';
 import { chainNames, hooksOf } from './rules.js';
 
 /** One thing that the operator should know. */
@@ -92,6 +93,10 @@ const lateHooks = ['INPUT', 'FORWARD', 'POSTROUTING'];
 /** What a rule says apart from its comments. */
 const withoutQuotes = (line: string): string => line.replace(/"(?:[^"\\]|\\.)*"/g, '""');
 
+/** What makes such a rule leave our bits where they are. */
+const maskedCopy = ({ othersText }: MarkField): string =>
+  `give it masks without our bits: --nfmask ${othersText} --ctmask ${othersText} (nft: meta mark set ct mark & ${othersText})`;
+
 function markTaken(rules: RuleSet, where: string, line: string, bits: number, hook: string): Finding[] {
   const finding = markTakenIn(rules, where, line, bits, hook);
   return rules.local && restores(line) && hook === 'OUTPUT'
@@ -101,28 +106,25 @@ function markTaken(rules: RuleSet, where: string, line: string, bits: number, ho
 
 /** The kernel routes an own packet whose mark changed without asking who sent it (linux: ip_route_me_harder). */
 function ownRerouted({ mark }: RuleSet, where: string, line: string): Finding {
-  const others = `0x${(~mark.mask >>> 0).toString(16)}`;
   return {
     code: 'own-rerouted',
     level: 'warning',
     message:
       `${where} copies our decisions to this machine's own packets: ${line}; these are then routed again without their ` +
-      'user and interface (ip rule uidrange, programs bound to a VPN), and can leave by another way; give it masks without ' +
-      `our bits: --nfmask ${others} --ctmask ${others} (nft: meta mark set ct mark & ${others})`,
+      'user and interface (ip rule uidrange, programs bound to a VPN), and can leave by another way; ' +
+      maskedCopy(mark),
     mend: null,
   };
 }
 
 function markTakenIn({ mark }: RuleSet, where: string, line: string, bits: number, hook: string): Finding {
-  const others = `0x${(~mark.mask >>> 0).toString(16)}`;
   if (restores(line) && lateHooks.includes(hook))
     return {
       code: 'mark-restored-late',
       level: 'warning',
       message:
         `${where} copies our decisions from connections to packets behind routing: ${line}; what asks for whole marks ` +
-        `after that (tc, -m mark) fits no more; give it masks without our bits: --nfmask ${others} --ctmask ${others} ` +
-        `(nft: meta mark set ct mark & ${others})`,
+        `after that (tc, -m mark) fits no more; ${maskedCopy(mark)}`,
       mend: null,
     };
   if (restores(line))
@@ -132,8 +134,7 @@ function markTakenIn({ mark }: RuleSet, where: string, line: string, bits: numbe
       message:
         `${where} copies our decisions from connections to packets: ${line}; run takes them off again before routing if ` +
         'there is nft, and without that connections break that are routed or filtered by whole marks (ip rule fwmark, ' +
-        `-m mark), also in monitor mode; give it masks without our bits: --nfmask ${others} --ctmask ${others} (nft: ` +
-        `meta mark set ct mark & ${others})`,
+        `-m mark), also in monitor mode; ${maskedCopy(mark)}`,
       mend: null,
     };
   return {
@@ -164,13 +165,12 @@ function nftComparesMark({ mark }: RuleSet, line: string): boolean {
 }
 
 function markCompared({ mark }: RuleSet, where: string, line: string): Finding {
-  const others = `0x${(~mark.mask >>> 0).toString(16)}`;
   return {
     code: 'mark-compared',
     level: 'warning',
     message:
       `${where} compares connection marks with our bits in them: ${line}; it fits no more once a connection is decided; ` +
-      `give it a mask without them: --mark VALUE/${others} (nft: ct mark & ${others} == VALUE)`,
+      `give it a mask without them: --mark VALUE/${mark.othersText} (nft: ct mark & ${mark.othersText} == VALUE)`,
     mend: null,
   };
 }

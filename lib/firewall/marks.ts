@@ -55,4 +55,9 @@ export class MarkField {
   get maskText(): string {
     return `0x${this.mask.toString(16)}`;
   }
+
+  /** All other bits. */
+  get othersText(): string {
+    return `0x${(~this.mask >>> 0).toString(16)}`;
+  }
 }

@@ -81,14 +81,9 @@ const is = (what: 'meta' | 'ct', { mark }: RuleSet, value: MarkValue): string =>
   `${what} mark and ${mark.maskText} == ${value === 0 ? '0x0' : mark.text(value)}`;
 const isSet = (what: 'meta' | 'ct', { mark }: RuleSet): string => `${what} mark and ${mark.maskText} != 0x0`;
 const clear = (what: 'meta' | 'ct', rules: RuleSet): string =>
-  `${what} mark set ${what} mark and ${othersText(rules)}`;
+  `${what} mark set ${what} mark and ${rules.mark.othersText}`;
 const save = (rules: RuleSet, value: MarkValue): string =>
   `${clear('ct', rules)} or ${rules.mark.text(value)}`;
-
-/** All bits but ours. */
-function othersText({ mark }: RuleSet): string {
-  return `0x${(~mark.mask >>> 0).toString(16)}`;
-}
 
 function inspectChain(rules: RuleSet): string[] {
   return chain('inspect', [

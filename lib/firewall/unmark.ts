@@ -26,11 +26,9 @@ export function unmarkTable(instance: string): string {
 }
 
 /** @param local own packets too: they are routed anew, with the mark that others gave them */
-export function unmarkScript(instance: string, { mask }: MarkField, local: boolean): string {
-  const ours = `0x${mask.toString(16)}`;
-  const others = `0x${(~mask >>> 0).toString(16)}`;
+export function unmarkScript(instance: string, mark: MarkField, local: boolean): string {
   const table = `table inet ${unmarkTable(instance)}`;
-  const rule = `meta mark and ${ours} != 0x0 meta mark set meta mark and ${others}`;
+  const rule = `meta mark and ${mark.maskText} != 0x0 meta mark set meta mark and ${mark.othersText}`;
   const chains = priorities.flatMap((priority, index) =>
     (local ? (['prerouting', 'output'] as const) : (['prerouting'] as const)).map(
       (hook) => `	chain ${hook}${index === 0 ? '' : '_late'} {
@@ -48,8 +46,8 @@ ${chains.join('')}}
 }
 
 /** Chains of the table that hold the rule for this mark. */
-function standing(listing: string, { mask }: MarkField): number {
-  const others = (~mask >>> 0).toString(16);
+function standing(listing: string, { othersText }: MarkField): number {
+  const others = othersText.slice(2);
   return [...listing.matchAll(new RegExp(`meta mark set .*\\b0x0*${others}\\b`, 'g'))].length;
 }
 

@@ -278,9 +278,7 @@ export class HostEvidence implements Hosts {
   }
 
   cut(host: HostAddress, remote: HostAddress, port: number, reason: CutReason, seconds: number): void {
-    if (!isPeerAddress(host.version, host.word0, host.word1)) return;
-    this.#hashPair(host, remote, port, cutWords[reason]);
-    this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
+    this.#rememberPair(host, remote, port, cutWords[reason], seconds);
   }
 
   wasCut(
@@ -292,22 +290,35 @@ export class HostEvidence implements Hosts {
     seconds: number,
   ): boolean {
     const { version, word0, word1, word2, word3 } = host;
-    this.#hashPair(host, remote, port, cutWords[reason]);
-    const { tag0, tag1, place } = this.#hash;
-    if (this.#unlikes.find(tag0, tag1, place, seconds | 0, shapeSeconds) < 0) return false;
+    if (!this.#isPairKnown(host, remote, port, cutWords[reason], seconds, shapeSeconds)) return false;
     return !this.isUnlike(version, word0, word1, word2, word3, remoteNetwork, seconds);
   }
 
   begin(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): void {
-    if (!isPeerAddress(host.version, host.word0, host.word1)) return;
-    this.#hashPair(host, remote, port, beginWord ^ length);
-    this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
+    this.#rememberPair(host, remote, port, beginWord ^ length, seconds);
   }
 
   beganSo(host: HostAddress, remote: HostAddress, port: number, length: number, seconds: number): boolean {
-    this.#hashPair(host, remote, port, beginWord ^ length);
+    return this.#isPairKnown(host, remote, port, beginWord ^ length, seconds, keySeconds);
+  }
+
+  #rememberPair(host: HostAddress, remote: HostAddress, port: number, what: number, seconds: number): void {
+    if (!isPeerAddress(host.version, host.word0, host.word1)) return;
+    this.#hashPair(host, remote, port, what);
+    this.#remember(this.#unlikes, keyRemotes, cutFingerprint, seconds | 0, keySeconds);
+  }
+
+  #isPairKnown(
+    host: HostAddress,
+    remote: HostAddress,
+    port: number,
+    what: number,
+    seconds: number,
+    secondsMax: number,
+  ): boolean {
+    this.#hashPair(host, remote, port, what);
     const { tag0, tag1, place } = this.#hash;
-    return this.#unlikes.find(tag0, tag1, place, seconds | 0, keySeconds) >= 0;
+    return this.#unlikes.find(tag0, tag1, place, seconds | 0, secondsMax) >= 0;
   }
 
   /** Of a host and one exact address and port; `what` sets apart what is said of them. */
