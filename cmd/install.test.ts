@@ -68,6 +68,8 @@ test('the launch script works from where it was put, and uninstall takes the ins
   const install = spawnSync(join(root, 'usr/local/bin/swarmgate'), words, { encoding: 'utf8' });
   assert.equal(install.status, 0, install.stderr);
   assert.match(install.stdout, /\/usr\/local\/lib\/swarmgate\/deploy\/numa\/launch\.sh start$/m);
+  for (const name of ['prometheus/alerts.yaml', 'grafana/swarmgate.json'])
+    assert.ok(existsSync(join(root, 'usr/local/lib/swarmgate/deploy', name)), name);
   const shown = launch();
   assert.match(String(shown.stdout), /^node\d+: not running; planned: processors [\d,-]+, memory /);
   assert.equal(shown.status, 0);

@@ -77,7 +77,7 @@ export function configOf(instance: InstancePlan, base: Config, index: number): C
   };
 }
 
-/** "127.0.0.1:9477" and 1: "127.0.0.1:9478"; where there is no port above, one below. */
+/** "127.0.0.1:9469" and 1: "127.0.0.1:9470"; where there is no port above, one below. */
 function nextAddress(listen: string | null, index: number): string | null {
   const parsed = listen === null ? null : parseListen(listen);
   if (listen === null || parsed === null) return null;

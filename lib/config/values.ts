@@ -291,7 +291,7 @@ export function parseListen(text: string): { readonly address: string; readonly 
 }
 
 export const listenAddress: ValueType = {
-  ...word('an address with a port, like 127.0.0.1:9477 or [::1]:9477', /./),
+  ...word('an address with a port, like 127.0.0.1:9469 or [::1]:9469', /./),
   read(given) {
     const text = wordOf(given, this.expects);
     if (parseListen(text) !== null) return text;
