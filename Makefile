@@ -5,7 +5,7 @@ SWARMGATE := $(NODE) dist/program/swarmgate.js
 CAPTURES := fixtures/captures
 PREFIX := /usr/local
 
-.PHONY: help run scan build test e2e e2e-packages e2e-nft demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
+.PHONY: help run scan build test e2e e2e-packages e2e-nft e2e-container demo lint format bench bench-queue fuzz golden robust fixtures clean packages install uninstall
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ golden: build ## rewrite the golden results after a wanted change (read the diff
 
 e2e-nft: build ## the nft rules, and the filter with them, in a Debian kernel under qemu (root, a quarter of an hour)
 	e2e/nft/run
+
+e2e-container: ## build the container image and show that it filters, passes and stops (root, podman)
+	@e2e/container/run
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
 	SWARMGATE_FUZZ_SECONDS=$${SWARMGATE_FUZZ_SECONDS:-60} deploy/run-tests dist '*.fuzz.test.js'
