@@ -16,7 +16,7 @@ const ports = { fromStart: true, clientPort: 50_000, serverPort: 443 };
 const run = (detector: Detector, ...payloads: Uint8Array[]): Run =>
   runDetector(detector, { ...ports, steps: payloads.map((payload) => ({ fromClient: true, payload })) });
 
-const hello = await realHello({ name: 'tracker.listed.example' });
+const hello = await realHello({ name: 'tracker.listed.example', curves: 'X25519' });
 
 test('a new list counts from the next hello on', () => {
   const changing = listsOf({ listed: [], alpn: [] }, 1);

@@ -190,13 +190,19 @@ export function cryptoFrame(stream: Uint8Array, from: number, to: number): Uint8
 }
 
 /** The bytes that this machine's OpenSSL sends first, with records. */
-export async function realHello(options: { name?: string; protocols?: string[] }): Promise<Uint8Array> {
+export async function realHello(options: {
+  name?: string;
+  protocols?: string[];
+  /** Groups of keys; those of this Node when left out, which differ by a kilobyte. */
+  curves?: string;
+}): Promise<Uint8Array> {
   const [near, far] = duplexPair();
-  const { name, protocols } = options;
+  const { name, protocols, curves } = options;
   const client = connect({
     socket: near,
     ...(name === undefined ? {} : { servername: name }),
     ...(protocols === undefined ? {} : { ALPNProtocols: protocols }),
+    ...(curves === undefined ? {} : { ecdhCurve: curves }),
   });
   client.on('error', () => undefined);
   const [hello] = (await once(far, 'data')) as [Buffer];
