@@ -4,7 +4,7 @@
  * needs from earlier packets it finds in the two openings of the view.
  */
 
-import { isGet, mayBecomeHttp, requestHeadWasOpen } from '../lib/wire/http.js';
+import { isGet, isRequestWorthReading, mayBecomeHttp, requestHeadWasOpen } from '../lib/wire/http.js';
 import { PeerList } from '../lib/wire/peer-list.js';
 import { hexDecode } from '../lib/wire/text.js';
 
@@ -256,6 +256,8 @@ export type RequestJudge = (
   waits: boolean,
 ) => Outcome;
 
+const letterG = 0x47;
+
 /** The request at hand, for detectors of requests: the one this payload begins, or the kept one that it carries on. */
 export function judgeGetRequest(view: View, judge: RequestJudge): Outcome {
   const { bytes, start, end, opening, openingStart, openingEnd } = view;
@@ -267,7 +269,9 @@ export function judgeGetRequest(view: View, judge: RequestJudge): Outcome {
   }
   // A first segment of one to three bytes, which may become a request.
   if (kept <= length && length < getLength) return mayBecomeHttp(bytes, start, end) ? More : No;
-  if (kept <= length || !requestHeadWasOpen(opening, openingStart, openingEnd, length)) return No;
+  if (kept <= length || opening[openingStart] !== letterG) return No;
+  if (!isRequestWorthReading(opening, openingStart, openingEnd, length, view.payloadPacket)) return More;
+  if (!requestHeadWasOpen(opening, openingStart, openingEnd, length)) return No;
   return isGet(opening, openingStart, openingEnd)
     ? judge(view, opening, openingStart, openingEnd, true, true)
     : No;

@@ -330,8 +330,9 @@ function mayBeBody(bytes: Uint8Array, start: number, end: number): boolean {
 /** The kept stream: read with the first packets, later when enough of it is new. */
 function judgeOpening(view: View, waits: boolean): Outcome {
   const { opening, openingStart, openingEnd } = view;
-  const isEarly = view.payloadPacket <= readPacketsMax;
-  if (!isEarly && !isWorthReading(opening, openingStart, openingEnd, view.end - view.start))
+  const packet = view.payloadPacket;
+  const newBytes = view.end - view.start;
+  if (packet > readPacketsMax && !isWorthReading(opening, openingStart, openingEnd, newBytes, packet))
     return waits ? More : No;
   const body = responseBody(opening, openingStart, openingEnd);
   if (body === NoBodyYet) return waits ? More : No;

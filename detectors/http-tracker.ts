@@ -11,6 +11,7 @@ import type { Detector, Outcome, View } from './detector.js';
 import {
   headerValue,
   isGet,
+  isRequestLineWorthReading,
   lastSegment,
   lineEnd,
   mayBecomeHttp,
@@ -61,6 +62,7 @@ const targetOffset = 4;
 const hashBytes = 20;
 const hexHashBytes = 40;
 const slash = 0x2f;
+const letterG = 0x47;
 const ampersand = 0x26;
 const questionMark = 0x3f;
 const percent = 0x25;
@@ -311,6 +313,9 @@ function inspect(view: View): Outcome {
   if (isGet(bytes, start, end)) return judge(view, bytes, start, end, false);
   const { opening, openingStart, openingEnd } = view;
   if (openingEnd - openingStart > end - start) {
+    if (opening[openingStart] !== letterG) return No;
+    if (!isRequestLineWorthReading(opening, openingStart, openingEnd, end - start, view.payloadPacket))
+      return More;
     if (!requestLineWasOpen(opening, openingStart, openingEnd, end - start)) return No;
     return isGet(opening, openingStart, openingEnd)
       ? judge(view, opening, openingStart, openingEnd, true)

@@ -4,7 +4,7 @@
  * part of the registry until there is a list (`registryWith` in index.ts), and an empty one matches nothing.
  */
 import { DnsQuestion, OpenQuestion, WholeQuestion } from '../lib/wire/dns-name.js';
-import { headEnd, headerValue, lineEnd } from '../lib/wire/http.js';
+import { headEnd, headerValue, isRequestWorthReading, lineEnd } from '../lib/wire/http.js';
 import { NameSet } from '../lib/wire/name-set.js';
 import { isInitial, QuicStream } from '../lib/wire/quic-initial.js';
 import { ascii, isBeginningOf, needle, startsWith } from '../lib/wire/text.js';
@@ -226,6 +226,9 @@ function http(lists: ListedNames): Detector {
     inspect: (view) => {
       const { opening, openingStart, openingEnd } = view;
       if (!isRequest(opening, openingStart, openingEnd)) return No;
+      const newBytes = view.end - view.start;
+      if (!isRequestWorthReading(opening, openingStart, openingEnd, newBytes, view.payloadPacket))
+        return More;
       const head = headEnd(opening, openingStart, openingEnd);
       const host = headerValue(opening, openingStart, head < 0 ? openingEnd : head, hostField);
       if (host < 0) return head < 0 ? More : No;

@@ -257,8 +257,9 @@ function judgeOpening(view: View, waits: boolean): Outcome {
   const { opening, openingStart, openingEnd } = view;
   const isBody = opening[openingStart] === letterD;
   if (!isBody && !isResponse(opening, openingStart, openingEnd)) return No;
-  const isEarly = view.payloadPacket <= readPacketsMax;
-  if (!isEarly && !isWorthReading(opening, openingStart, openingEnd, view.end - view.start))
+  const packet = view.payloadPacket;
+  const newBytes = view.end - view.start;
+  if (packet > readPacketsMax && !isWorthReading(opening, openingStart, openingEnd, newBytes, packet))
     return waits ? More : No;
   return isBody
     ? judgeBody(view, opening, openingStart, openingEnd, true, waits, false)

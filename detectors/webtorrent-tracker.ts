@@ -8,7 +8,15 @@
  */
 import { More, No, nearMiss, noteClient, noteInfoHash, yesInOpening, yesInPayload } from './detector.js';
 import type { Detector, Outcome, View } from './detector.js';
-import { headEnd, headerValue, isGet, isResponse, mayBecomeHttp, statusCode } from '../lib/wire/http.js';
+import {
+  headEnd,
+  headerValue,
+  isGet,
+  isRequestWorthReading,
+  isResponse,
+  mayBecomeHttp,
+  statusCode,
+} from '../lib/wire/http.js';
 import {
   isJsonNumber,
   jsonIs,
@@ -212,6 +220,8 @@ function judgeOpening(view: View): Outcome {
   const { opening, openingStart, openingEnd } = view;
   const first = opening[openingStart]!;
   if (first === letterG || first === letterH) {
+    const newBytes = view.end - view.start;
+    if (!isRequestWorthReading(opening, openingStart, openingEnd, newBytes, view.payloadPacket)) return More;
     if (!isUpgrade(opening, openingStart, openingEnd)) return waitsForUpgrade(view) ? More : No;
     const head = headEnd(opening, openingStart, openingEnd);
     return head < 0 ? More : walk(view, head);

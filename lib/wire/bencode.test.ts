@@ -194,11 +194,13 @@ test('readDictionary finds all keys in one walk, by their type', () => {
   assert.equal(readDictionary(fromText(long), 0, long.length, keys), Incomplete);
 });
 
-test('a stream is read again after 256 bytes, or when something ends', () => {
+test('a stream is read again after 256 bytes, or when something ends in one of its first packets', () => {
   const stream = new Uint8Array(600);
-  assert.equal(isWorthReading(stream, 0, 255, 100), false);
-  assert.equal(isWorthReading(stream, 0, 256, 1), true);
-  assert.equal(isWorthReading(stream, 10, 400, 50), false);
+  assert.equal(isWorthReading(stream, 0, 255, 100, 5), false);
+  assert.equal(isWorthReading(stream, 0, 256, 1, 5), true);
+  assert.equal(isWorthReading(stream, 0, 256, 1, 30), true);
+  assert.equal(isWorthReading(stream, 10, 400, 50, 5), false);
   stream[399] = 0x65;
-  assert.equal(isWorthReading(stream, 10, 400, 50), true);
+  assert.equal(isWorthReading(stream, 10, 400, 50, 12), true);
+  assert.equal(isWorthReading(stream, 10, 400, 50, 13), false);
 });

@@ -35,6 +35,8 @@ const readItemsMax = 256;
 
 /** Bytes by which a kept stream has to grow before its bencode is worth another reading. */
 const rereadBytes = 256;
+/** Payload packets of a side in which the end of a value is a reason to read. */
+const endingPacketsMax = 12;
 
 /** Digits of a string length: nine reach 999,999,999, more than any range. */
 const lengthDigitsMax = 9;
@@ -279,14 +281,21 @@ function isSame(bytes: Uint8Array, from: number, text: Uint8Array): boolean {
 }
 
 /**
- * True if a kept stream `[start, end)`, of which the last `newBytes` have just come, is worth reading again: it has
- * passed another multiple of 256 bytes, or ends as a bencoded value (`e`), a header line or a chunk does. A stream that
- * comes in tiny segments is thus not read from its beginning with each of them.
+ * True if a kept stream `[start, end)`, of which the last `newBytes` have just come with the side's payload packet `packet`,
+ * is worth reading again: it has passed another multiple of 256 bytes, or ends as a bencoded value (`e`), a header line or a
+ * chunk does, which counts in the first twelve packets only. A stream that comes in tiny segments is thus not read from its
+ * beginning with each of them.
  */
-export function isWorthReading(bytes: Uint8Array, start: number, end: number, newBytes: number): boolean {
+export function isWorthReading(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  newBytes: number,
+  packet: number,
+): boolean {
   if (newBytes <= 0) return false;
   const last = bytes[end - 1];
-  if (last === letterE || last === 0x0a) return true;
+  if (packet <= endingPacketsMax && (last === letterE || last === 0x0a)) return true;
   const before = Math.max(0, end - start - newBytes);
   return Math.floor((end - start) / rereadBytes) !== Math.floor(before / rereadBytes);
 }

@@ -15,6 +15,8 @@ import {
   parameterEnd,
   parameterValue,
   queryStart,
+  isRequestLineWorthReading,
+  isRequestWorthReading,
   requestHeadWasOpen,
   requestLineWasOpen,
   responseBody,
@@ -84,6 +86,27 @@ test('says whether a request had been open before the last bytes', () => {
   assert.ok(!requestLineWasOpen(bytes, 0, bytes.length, bytes.length), 'nothing was there before');
   assert.ok(requestHeadWasOpen(bytes, 0, bytes.length, 4));
   assert.ok(!requestHeadWasOpen(fromText('HTTP/1.1 200'), 0, 12, 4));
+});
+
+test('a request that comes in tiny segments is read again every 256 bytes, and where its head or a line ends', () => {
+  const read = (text: string, newBytes: number, packet: number): boolean =>
+    isRequestWorthReading(fromText(text), 0, text.length, newBytes, packet);
+  const head = `GET /${'a'.repeat(280)} HTTP/1.1\r\nHost: h\r\n`;
+  assert.ok(read(head, 1, 4));
+  assert.ok(!read(head, 1, 5));
+  assert.ok(read(head, head.length - 255, 9));
+  assert.ok(read(`${head}\r\n`, 1, 9));
+  assert.ok(read(`${head}\r\nGET`, 4, 9));
+  assert.ok(!read(`${head}\r\nGET`, 3, 9));
+  assert.ok(!read(`${head}\n`, 1, 9), 'no empty line behind lines with CR LF');
+  const bare = head.replaceAll('\r', '');
+  assert.ok(!read(bare, 1, 9));
+  assert.ok(read(`${bare}\n`, 1, 9));
+  const line = (text: string, newBytes: number, packet: number): boolean =>
+    isRequestLineWorthReading(fromText(text), 0, text.length, newBytes, packet);
+  assert.ok(line(head, 1, 9));
+  assert.ok(!line(head.slice(0, -2), 1, 9));
+  assert.ok(line(head.slice(0, -2), 1, 4));
 });
 
 test('a closed range names both ends', () => {

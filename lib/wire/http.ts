@@ -96,6 +96,52 @@ export function requestHeadWasOpen(
   return headEnd(stream, start, before) < 0;
 }
 
+/** Payload packets of a side with each of which a kept request is read again; honest heads seldom come in more. */
+const rereadPacketsMax = 4;
+/** Afterwards it is read again when it has passed another multiple of this many bytes. */
+const rereadBytes = 256;
+
+/**
+ * True if a kept request `[start, end)` is worth reading again when the side's payload packet `packet` has brought its last
+ * `newBytes`: one of the first four, one that passes a multiple of 256 bytes, or one in which the head ends. A head that
+ * comes in tiny segments is thus not read from its beginning with each of them.
+ */
+export function isRequestWorthReading(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  newBytes: number,
+  packet: number,
+): boolean {
+  const before = Math.max(start, end - newBytes);
+  if (packet <= rereadPacketsMax || passesBlock(start, before, end)) return true;
+  for (let i = Math.max(before, start + 2); i < end; i++) {
+    if (bytes[i] !== lineFeed) continue;
+    if (bytes[i - 1] === carriageReturn && bytes[i - 2] === lineFeed) return true;
+    // Bare line feeds end a head only if its first line ends so.
+    if (bytes[i - 1] === lineFeed)
+      return bytes[indexOfByte(bytes, start, end, lineFeed) - 1] !== carriageReturn;
+  }
+  return false;
+}
+
+/** As isRequestWorthReading, for those whom the request line is enough: with the packet in which a line ends. */
+export function isRequestLineWorthReading(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  newBytes: number,
+  packet: number,
+): boolean {
+  const before = Math.max(start, end - newBytes);
+  if (packet <= rereadPacketsMax || passesBlock(start, before, end)) return true;
+  return indexOfByte(bytes, before, end, lineFeed) < end;
+}
+
+function passesBlock(start: number, before: number, end: number): boolean {
+  return Math.floor((end - start) / rereadBytes) !== Math.floor((before - start) / rereadBytes);
+}
+
 /**
  * First byte after the empty line that ends the header block, or -1. Bare line feeds are accepted (RFC 9112 2.2). The
  * four bytes CR LF CR LF cannot lie between two probes that are four apart, so three bytes in four are never read.
