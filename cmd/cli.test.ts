@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { capturesFolder } from '../fixtures/scan-fixture.js';
 import type { FlowReport } from '../lib/report/report.js';
-import { program, repositoryPath } from '../lib/testing.js';
+import { concat, program, repositoryPath } from '../lib/testing.js';
+import { ipv4, tcp } from '../lib/wire/testing.js';
 import { swarmgate } from './program-testing.js';
 import { parseFlow } from './explain.js';
 
@@ -218,6 +219,27 @@ describe('explain', () => {
       assert.equal(run.status, status, `${words.join(' ')}: ${run.stderr}`);
       assert.match(run.stderr, message);
     }
+  });
+
+  test('of a five-tuple that is used again and again the first hundred connections are shown', () => {
+    const capture = join(folder, 'again.pcap');
+    const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+    const records = Array.from({ length: 130 }, (_, i) => {
+      const syn = tcp(new Uint8Array(0), [50_000, 6881]);
+      syn[13] = 0x02;
+      syn[5] = i; // of the sequence number
+      const packet = ipv4(6, syn);
+      return concat(...[i, 0, packet.length, packet.length].map(word), packet);
+    });
+    // pcap, version 2.4, link type 101 (raw IP).
+    const head = [0xa1b2c3d4, 0x0004_0002, 0, 0, 65_535, 101].map(word);
+    writeFileSync(capture, concat(...head, ...records));
+    const [flow] = flowsOf(swarmgate(['scan', '-f', 'jsonl', capture]).stdout);
+    const ends = `${flow!.client}:${flow!.client_port}-${flow!.server}:${flow!.server_port}`;
+    const run = swarmgate(['explain', capture, '--json', '--flow', ends]);
+    assert.equal(run.stdout.trim().split('\n').length, 100);
+    assert.match(run.stderr, /30 further connections between these ends are not shown.*\[flows-left-out\]/);
+    assert.equal(run.status, 0);
   });
 
   test('a pipe is refused, not waited for', () => {

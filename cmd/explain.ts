@@ -7,6 +7,8 @@ import type { Sighting } from '../lib/engine/evidence.js';
 import { sFirstFrame, wordStride } from '../lib/flow/table.js';
 import type { FlowEnds } from '../lib/report/decision-list.js';
 import { jsonText } from '../lib/report/escape.js';
+import { plural } from '../lib/report/format.js';
+import { Log } from '../lib/report/log.js';
 import { explainLive, type LiveExplanation } from '../lib/report/explain-live.js';
 import { explainFlow, type TraceLine } from '../lib/report/explain.js';
 import type { FlowReport } from '../lib/report/report.js';
@@ -29,6 +31,8 @@ interface ExplainArguments extends ControlArguments, NameArguments {
 
 /** Lines kept of one flow's trace; a flow is asked about 64 packets of each side at the most. */
 const traceLinesMax = 8192;
+/** Connections between the two ends that are explained, the first of them: ports are used again and again. */
+const flowsMax = 100;
 
 interface Endpoints {
   readonly proto: number | null;
@@ -82,8 +86,9 @@ function isBetween(packet: Packet, flow: Endpoints): boolean {
 /** Collects what detectors answered about the wanted flows. */
 class Trace implements Tracer {
   readonly lines: TraceLine[] = [];
-  /** First frames of the flows that were followed. */
-  readonly followed: number[] = [];
+  /** Wanted flows that began after the first hundred. */
+  leftOut = 0;
+  #followed = 0;
   readonly #wanted: (packet: Packet, frame: number) => boolean;
 
   constructor(wanted: (packet: Packet, frame: number) => boolean) {
@@ -91,9 +96,13 @@ class Trace implements Tracer {
   }
 
   wants(packet: Packet, frame: number): boolean {
-    const wanted = this.#wanted(packet, frame);
-    if (wanted) this.followed.push(frame);
-    return wanted;
+    if (!this.#wanted(packet, frame)) return false;
+    if (this.#followed < flowsMax) {
+      this.#followed++;
+      return true;
+    }
+    this.leftOut++;
+    return false;
   }
 
   answer(detector: Detector, outcome: number, view: View, where: Readonly<Sighting>): void {
@@ -208,6 +217,10 @@ async function run(options: ExplainArguments): Promise<number> {
     );
   }
   await output.close();
+  if (trace.leftOut > 0) {
+    const why = `${plural(trace.leftOut, 'further connection')} between these ends are not shown; give --frame N`;
+    new Log('warn').warn(why, 'flows-left-out');
+  }
   return scanner.incomplete > 0 ? exitIncomplete : exitOk;
 }
 

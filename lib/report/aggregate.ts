@@ -11,6 +11,8 @@ import type { EndedFlow, EvidenceReport, FlowEssence, FlowReport } from './repor
 /** Different info-hashes, client names and near-miss reasons kept. When full: further ones are only counted. */
 export const talliedMax = 5000;
 const hostsPerTallyMax = 100;
+/** Hosts kept with all texts of one tally; some 90 bytes each. */
+const hostsOfAllMax = 50_000;
 const examplesMax = 3;
 
 /** The flows with most bytes, at most `max` of them; holds up to twice as many while it collects. */
@@ -54,11 +56,27 @@ export interface TallyEntry {
   flows: number;
   bytes: number;
   readonly hosts: Set<string>;
+  /** There were more hosts than are kept. */
+  hasMoreHosts: boolean;
+}
+
+/** The first `most` hosts of an entry, each as `word` writes it, and how many more there are as far as is known. */
+export function hostsText(
+  { hosts, hasMoreHosts }: TallyEntry,
+  most: number,
+  word: (host: string) => string,
+): string {
+  if (hosts.size === 0) return 'not kept';
+  const shown = [...hosts].slice(0, most).map((host) => word(host));
+  const others = hosts.size - shown.length;
+  if (hasMoreHosts) return `${shown.join(', ')} and ${others === 0 ? 'more' : `more than ${others} more`}`;
+  return shown.join(', ') + (others === 0 ? '' : ` and ${others} more`);
 }
 
 /** Counts distinct texts (info-hashes, client names) with the hosts that used them. */
 export class Tally {
   readonly #entries = new Map<string, TallyEntry>();
+  #hosts = 0;
   /** Mentions that found no place. */
   leftOut = 0;
 
@@ -73,12 +91,18 @@ export class Tally {
         this.leftOut++;
         return;
       }
-      entry = { text, flows: 0, bytes: 0, hosts: new Set() };
+      entry = { text, flows: 0, bytes: 0, hosts: new Set(), hasMoreHosts: false };
       this.#entries.set(text, entry);
     }
     entry.flows++;
     entry.bytes += bytes;
-    if (entry.hosts.size < hostsPerTallyMax) entry.hosts.add(host);
+    if (entry.hosts.has(host)) return;
+    if (entry.hosts.size >= hostsPerTallyMax || this.#hosts >= hostsOfAllMax) {
+      entry.hasMoreHosts = true;
+      return;
+    }
+    entry.hosts.add(host);
+    this.#hosts++;
   }
 
   list(): TallyEntry[] {

@@ -1,5 +1,5 @@
 /** The sections of the HTML report other than hosts and timeline. */
-import type { Aggregate, NearMissEntry, Tally } from './aggregate.js';
+import { hostsText, type Aggregate, type NearMissEntry, type Tally } from './aggregate.js';
 import { escapeHtml } from './escape.js';
 import { framesFilter } from './explain.js';
 import { bytesText, clockText, countText, durationText, percentText, plural } from './format.js';
@@ -86,10 +86,9 @@ export function tallyHtml(tally: Tally, title: string, code: boolean): string {
   const entries = tally.list();
   const shown = entries.slice(0, talliesShownMax);
   const rows = shown.map((entry) => {
-    const hosts = [...entry.hosts].slice(0, 5).map(address).join(', ');
-    const others = entry.hosts.size > 5 ? ` and ${entry.hosts.size - 5} more` : '';
+    const hosts = hostsText(entry, 5, address);
     const text = code ? `<code>${escapeHtml(entry.text)}</code>` : foreign(entry.text);
-    return `<tr><th scope="row">${text}</th><td class="num" data-label="Flows">${countText(entry.flows)}</td><td data-label="Hosts">${hosts}${others}</td></tr>`;
+    return `<tr><th scope="row">${text}</th><td class="num" data-label="Flows">${countText(entry.flows)}</td><td data-label="Hosts">${hosts}</td></tr>`;
   });
   const leftOut =
     tally.leftOut > 0

@@ -2,7 +2,7 @@
  * The report for a terminal: the verdict in plain words, then hosts, kinds, flows and what was doubtful. Every list
  * is bounded and says what it left out; nothing from the wire reaches the terminal unescaped.
  */
-import { Aggregate, type Tally } from './aggregate.js';
+import { Aggregate, hostsText, type Tally } from './aggregate.js';
 import { printable } from './escape.js';
 import { bytesText, countText, durationText, endpointText, percentText, plural } from './format.js';
 import { kindsOf, peersText } from './hosts.js';
@@ -194,7 +194,11 @@ class TableWriter {
     const shown = tally.list().slice(0, talliesShownMax);
     this.#rows(
       [column, { title: 'Flows', right: true }, { title: 'Hosts' }],
-      shown.map((entry) => [printable(entry.text), countText(entry.flows), hostList(entry.hosts)]),
+      shown.map((entry) => [
+        printable(entry.text),
+        countText(entry.flows),
+        hostsText(entry, hostsNamedMax, printable),
+      ]),
     );
     this.#more(tally.size - shown.length, '', 'All: --format html.');
     if (tally.leftOut > 0) this.#line(`  ${plural(tally.leftOut, 'further mention')} were only counted.`);
@@ -265,11 +269,4 @@ function confidences(counts: Readonly<Record<'proof' | 'strong' | 'hint', number
     .filter((name) => counts[name] > 0)
     .map((name) => `${countText(counts[name])} ${name}`)
     .join(', ');
-}
-
-function hostList(hosts: ReadonlySet<string>): string {
-  const shown = [...hosts].slice(0, hostsNamedMax).map((host) => printable(host));
-  return hosts.size > shown.length
-    ? `${shown.join(', ')} and ${hosts.size - shown.length} more`
-    : shown.join(', ');
 }
