@@ -66,6 +66,9 @@ const fromTracker = Uint8Array.from(kinds, (kind) =>
 );
 const utpKind = kinds.indexOf('utp');
 
+/** Names of a message that a quota may refuse before the rest of the message is left unread. */
+const refusalsPerMessage = 8;
+
 /** One end of a flow. */
 class End implements HostAddress {
   version = 4;
@@ -279,6 +282,7 @@ export class SwarmWatch {
 
   #learnNamed(view: View, speaker: End, listener: End, seconds: number): void {
     const { peers } = view;
+    let refusalsLeft = refusalsPerMessage;
     for (let i = 0; i < peers.count; i++) {
       const version = peers.version[i]!;
       const word0 = peers.words[i * 4]!;
@@ -287,7 +291,7 @@ export class SwarmWatch {
       const word3 = peers.words[i * 4 + 3]!;
       const port = peers.port[i]!;
       if (this.isExempt(version, word0, word1, word2, word3, port)) continue;
-      this.#endpoints.name(
+      const heard = this.#endpoints.name(
         version,
         word0,
         word1,
@@ -298,6 +302,8 @@ export class SwarmWatch {
         listener.network,
         seconds,
       );
+      // A speaker without quota may go on for 250 names; a few of them may yet be known ones.
+      if (!heard && --refusalsLeft === 0) return;
     }
   }
 

@@ -165,20 +165,20 @@ export class EndpointMemory implements Endpoints {
     speaker: number,
     listener: number,
     seconds: number,
-  ): void {
-    if (port === 0 || !isPeerAddress(version, word0, word1)) return;
-    if (speaker !== listener && this.#networks.network(version, word0, word1) === listener) return;
+  ): boolean {
+    if (port === 0 || !isPeerAddress(version, word0, word1)) return true;
+    if (speaker !== listener && this.#networks.network(version, word0, word1) === listener) return true;
     const now = seconds | 0;
     const rows = this.#rows;
     const hash = this.#hash;
     hash.address(version, word0, word1, word2, word3, port, listener, hearsayWord);
     let handle = rows.find(hash.tag0, hash.tag1, hash.place, now, provenSeconds);
     if (handle < 0 || this.#rank(now) === rankExpired) {
-      if (!this.#admits(speaker, listener, now)) return;
+      if (!this.#admits(speaker, listener, now)) return false;
       if (handle < 0) handle = this.#victim(hash.place, now, rankNamedBySeveral);
       if (handle < 0) {
         Atomics.add(this.#header, hRefusedFull, 1);
-        return;
+        return true;
       }
       this.#speakers.count(speaker, now);
       this.#listeners.count(listener, now);
@@ -188,6 +188,7 @@ export class EndpointMemory implements Endpoints {
     putWitness(rows.row, firstSpeaker, firstPartner, this.#networks.fingerprint(speaker), now);
     rows.row[latest] = now;
     rows.store(handle, hash.tag0, hash.tag1);
+    return true;
   }
 
   prove(

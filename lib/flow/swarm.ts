@@ -18,6 +18,7 @@ export interface Endpoints {
   /**
    * A peer at this address and port was named by `speaker` to `listener`: the network of whoever sent the message, and of
    * the local host that got it, both as `speakerOf` says.
+   * @returns false if it was refused because one of the two has used up its quota
    */
   name(
     version: number,
@@ -29,7 +30,7 @@ export interface Endpoints {
     speaker: number,
     listener: number,
     seconds: number,
-  ): void;
+  ): boolean;
   /**
    * A proven flow with `partner` (see `speakerOf`) had its listening end here. Only for a flow in which this end was heard
    * as well, because whoever sends a datagram alone may lie about its source.
