@@ -269,7 +269,7 @@ describe('one packet', () => {
     const hello = ipv4(17, udp(fromText('hello')));
     const verdicts = (bytes: Uint8Array, options: Partial<FilterLoopOptions> = {}): number[] => {
       const trial = new Trial(new MemoryQueue(), options);
-      const packets = Array.from({ length: 1000 }, () => ({ bytes }));
+      const packets = Array.from({ length: 6000 }, () => ({ bytes }));
       return trial.run(...packets).map(([verdict]) => verdict);
     };
     assert.equal(verdicts(hello).at(-1), nfAccept);

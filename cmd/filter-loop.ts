@@ -49,6 +49,7 @@ import { decodePacket } from '../lib/wire/decode.js';
 import { Fragment, Ok, Packet, protocolUdp } from '../lib/wire/packet.js';
 import { hasTunnelPort } from '../lib/wire/tunnels.js';
 import type { AllowCheck, FilterLoopOptions } from './filter-loop-options.js';
+import { HandOver } from './hand-over.js';
 
 const at = counters.counterAt;
 const atPackets = at('packets');
@@ -116,6 +117,7 @@ export class FilterLoop {
   readonly #view: EndedFlowView;
   /** Position in the batch of the packet being judged. */
   #position = 0;
+  readonly #handOver: HandOver;
   /** Time of the last batch. */
   #newestMicros = 0;
 
@@ -148,6 +150,9 @@ export class FilterLoop {
     this.policy = new ActionPolicy(this.engine, options.action, (slot, action) => {
       this.#decided(slot, action);
     });
+    this.#handOver = new HandOver(this.engine.flows, queue.batch.capacity, (i, action) => {
+      this.#answer(i, action, false);
+    });
   }
 
   /** One turn: waits for a batch and settles it. Returns its number of packets, 0 after a time-out. */
@@ -163,6 +168,7 @@ export class FilterLoop {
       this.#position = i;
       this.#take(i);
     }
+    this.#handOver.settle(count);
     this.#settle();
     this.engine.flows.age(this.#packet);
     this.#count(count);
@@ -232,8 +238,11 @@ export class FilterLoop {
     const tunnelled = mayTunnel(packet);
     const action = this.#judge(i, slot, verdict, tunnelled);
     if (this.#passive) this.#watch(i, slot, action);
-    else if (action !== Pass && !tunnelled && this.#isForgotten(slot)) this.#answerFinally(i, action);
-    else this.#answer(i, action, tunnelled);
+    else if (action === Pass || tunnelled) this.#answer(i, action, tunnelled);
+    else if ((this.engine.flows.words[slot * wordStride + sFlags]! & flagOffloaded) === 0)
+      this.#handOver.note(i, slot, action);
+    else if (this.#isForgotten(slot)) this.#answerFinally(i, action);
+    else this.#answer(i, action, false);
   }
 
   /** What would be blocked goes on like everything else, and so does the flow: it is only counted. */
@@ -288,7 +297,8 @@ export class FilterLoop {
     }
     // Of a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
     // only watched keeps its usual time: its packets still come, and forgotten early it would be decided twice.
-    if (!tunnelled && !this.#passive) words[s + sFlags]! |= flagOffloaded;
+    const goesOn = action === Accept || !this.enforce;
+    if (!tunnelled && !this.#passive && !goesOn) words[s + sFlags]! |= flagOffloaded;
     return action;
   }
 

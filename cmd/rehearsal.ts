@@ -43,8 +43,10 @@ const kept: FilterLoop[] = [];
 const flowTurns = 40;
 const idleTurns = 50;
 const turnMicros = 10_000;
-/** The first turns of each round of `silentTurns` have few packets, as on a quiet path. */
+/** The first turns of each round of `silentTurns` have few packets, as on a quiet path: others each time. */
 const smallTurns = 4;
+const smallTurnStep = 7;
+const smallTurnStride = 5;
 /** Now and then flows are silent for longer than a flow is believed without a look at its age, or unanswered (table.ts). */
 const silentTurns = 16;
 const silentMicros = 25e6;
@@ -63,6 +65,9 @@ class RehearsalQueue implements PacketQueue {
   readonly #ports: readonly number[];
   /** Where payloads begin that begin differently each time. */
   readonly #wild: readonly number[];
+  /** Where packets begin, and how long they are. */
+  readonly #starts: readonly number[];
+  readonly #lengths: readonly number[];
   readonly #beganMicros = Date.now() * 1000 - beginsBeforeMicros;
   #turn = 0;
   #random = 1;
@@ -75,15 +80,15 @@ class RehearsalQueue implements PacketQueue {
     batch.linkType.fill(linkRaw);
     const wild: number[] = [];
     let at = 0;
-    this.#ports = packets.map((packet, i) => {
-      batch.bytes.set(packet.bytes, at);
-      batch.start[i] = at;
-      batch.end[i] = at + packet.bytes.length;
-      batch.wireLength[i] = packet.bytes.length;
-      if (packet.wildAt >= 0) wild.push(at + packet.wildAt);
+    this.#lengths = packets.map((packet) => packet.bytes.length);
+    this.#starts = packets.map((packet) => {
+      const start = at;
+      batch.bytes.set(packet.bytes, start);
+      if (packet.wildAt >= 0) wild.push(start + packet.wildAt);
       at += packet.bytes.length;
-      return batch.start[i] + packet.clientPortAt;
+      return start;
     });
+    this.#ports = packets.map((packet, i) => this.#starts[i]! + packet.clientPortAt);
     this.#wild = wild;
     this.batch = batch;
   }
@@ -96,13 +101,20 @@ class RehearsalQueue implements PacketQueue {
     const silences = Math.floor(turn / silentTurns);
     const silentSince = silences * silentMicros + (silences >> 1) * longerMicros;
     const timeMicros = this.#beganMicros + turn * turnMicros + silentSince;
-    for (let i = 0; i < this.#ports.length; i++) {
+    const all = this.#ports.length;
+    const isSmall = turn % silentTurns < smallTurns;
+    for (let i = 0; i < all; i++) {
+      // In a small turn a flow is alone in its batch, and handed over.
+      const k = isSmall ? (turn * smallTurnStep + i * smallTurnStride) % all : i;
       batch.bytes[this.#ports[i]!] = 0x80 | (Math.floor(turn / flowTurns) & 0x7f);
+      batch.start[i] = this.#starts[k]!;
+      batch.end[i] = this.#starts[k]! + this.#lengths[k]!;
+      batch.wireLength[i] = this.#lengths[k]!;
       batch.timeMicros[i] = timeMicros;
       batch.frame[i] = turn;
     }
     for (const at of this.#wild) this.#fillWild(at);
-    batch.count = turn % silentTurns < smallTurns ? 1 + (turn % smallTurns) : this.#ports.length;
+    batch.count = isSmall ? 1 + (turn % smallTurns) : all;
     return batch.count;
   }
 

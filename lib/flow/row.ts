@@ -23,7 +23,11 @@ export const keyA = 2;
 export const keyB = 3;
 /** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
 export const keyTunnel = 4;
-// Word 5 is free.
+/**
+ * A flow that may go on and is not yet handed to the kernel: number of the last batch with packets of it << 8, and how many
+ * there were; inline only.
+ */
+export const sGoingOn = 5;
 export const sFlags = 6;
 /** Verdict, reason << 8, kind << 16 (255: none), confidence << 24. */
 export const sVerdict = 7;
@@ -62,7 +66,7 @@ export const keyRestB = 35;
 export const firstSeen = 19;
 /** Payload bytes before the deciding packet; valid when decided. */
 export const payloadBeforeDecision = 21;
-/** Packets that user space still saw of an offloaded flow; inline only. */
+/** Packets that user space saw of a flow that may go on, and anew since it is offloaded; inline only. */
 export const sStragglers = 40;
 /** Network that a proxy leads to, as Endpoints.speakerOf has it; 0 if there is none or it was named by a name. */
 export const sInner = 41;
