@@ -71,8 +71,10 @@ async function checkTools(machine: Machine, { rules }: Config): Promise<Finding[
   };
   const findings = tools.map(({ name, install }) => {
     const version = versions.get(name);
-    return typeof version === 'string'
-      ? fine(`tool-${name}`, version.trim().split('\n')[0]!)
+    if (typeof version === 'string') return fine(`tool-${name}`, version.trim().split('\n')[0]!);
+    const isSpare = name.endsWith('tables') && rules !== 'iptables' && (rules === 'nft' || has('nft'));
+    return isSpare
+      ? fine(`tool-${name}`, `${name} is not installed; only where nft has no queue it is needed`)
       : warning(`tool-${name}`, `${name} is not installed`, install);
   });
   if (needed[rules]) return findings;
@@ -84,22 +86,20 @@ async function checkTools(machine: Machine, { rules }: Config): Promise<Finding[
 const queueFile = '/proc/net/netfilter/nfnetlink_queue';
 
 function checkKernelQueue(machine: Machine): Finding {
+  if (!machine.exists(queueFile)) machine.wakeQueue();
   if (machine.exists(queueFile)) return fine('kernel-queue', 'the kernel has NFQUEUE (nfnetlink_queue)');
   return failure(
     'kernel-queue',
-    'the kernel offers no NFQUEUE: nfnetlink_queue is not loaded',
+    'the kernel offers no NFQUEUE: nfnetlink_queue is not there',
     'modprobe nfnetlink_queue',
   );
 }
 
 function checkConntrack(machine: Machine): Finding {
   const tracking = readTracking((path) => machine.read(path));
+  // Whether the rules can have it is asked with the rules.
   if (tracking === null)
-    return warning(
-      'conntrack',
-      'connection tracking is not loaded yet; the rules need it',
-      'modprobe nf_conntrack',
-    );
+    return fine('conntrack', 'connection tracking is not loaded yet: the kernel loads it with the rules');
   if (isNearlyFull(tracking)) return warning('conntrack', fullText(tracking), roomFor(tracking));
   const { entries, entries_max } = tracking;
   return fine('conntrack', `connection tracking: ${entries} of ${entries_max} in use`);

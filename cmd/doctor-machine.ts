@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { InstanceLock } from '../lib/control/instance-lock.js';
+import { NfqueueQueue } from '../lib/io/nfqueue.js';
 
 /** One thing that was looked at. The same shape as the findings of lib/firewall. */
 export interface Finding {
@@ -38,9 +39,13 @@ export interface Machine {
   holder(instance: string): number | null;
   /** Names in a folder; none if it is not there. */
   list(path: string): string[];
+  /** Opens a queue for a moment: the kernel then loads its part of NFQUEUE, as it does at the start. */
+  wakeQueue(): void;
   /** What a tool prints; null if it is not there or fails. */
   run(tool: string, args: readonly string[]): Promise<string | null>;
 }
+
+const unlikelyQueue = 65_535;
 
 /** A tool that hangs must not hang the doctor. */
 const toolTimeoutMillis = 5000;
@@ -87,6 +92,14 @@ export class ThisMachine implements Machine {
       return readdirSync(path);
     } catch {
       return [];
+    }
+  }
+
+  wakeQueue(): void {
+    try {
+      new NfqueueQueue({ queue: unlikelyQueue }).close();
+    } catch {
+      // Without the addon, or the right to: other findings say so.
     }
   }
 

@@ -24,6 +24,8 @@ const healthy: Changes = {
   ip: 'ip utility\n',
 };
 
+const queueFile = '/proc/net/netfilter/nfnetlink_queue';
+
 function machineWith(changes: Changes, readOnly: readonly string[] = []): Machine {
   const world = { ...healthy, ...changes };
   const at = (name: string): string | null => world[name] ?? null;
@@ -38,6 +40,9 @@ function machineWith(changes: Changes, readOnly: readonly string[] = []): Machin
       Object.keys(world)
         .filter((name) => name.startsWith(`${path}/`))
         .map((name) => name.slice(path.length + 1).split('/')[0]!),
+    wakeQueue: () => {
+      if (at('queue module') !== null) world[queueFile] = '';
+    },
     run: (tool) => Promise.resolve(at(tool)),
   };
 }
@@ -50,6 +55,19 @@ async function complaints(changes: Changes, text = '', readOnly: readonly string
 
 test('nothing to complain of on a healthy machine', async () => {
   assert.deepEqual(await complaints({}), []);
+});
+
+test('nor just after the boot, when the kernel has not yet loaded what it has', async () => {
+  const fresh = { '/proc/sys/net/netfilter/nf_conntrack_max': null, [queueFile]: null, 'queue module': '' };
+  assert.deepEqual(await complaints(fresh), []);
+});
+
+test('without iptables only where it may be needed', async () => {
+  const bare = { iptables: null, ip6tables: null };
+  assert.deepEqual(await complaints(bare), []);
+  assert.deepEqual(await complaints(bare, 'rules: nft'), []);
+  const codes = (await complaints({ ...bare, nft: null })).map(({ code }) => code);
+  assert.deepEqual(codes, ['tool-nft', 'tool-iptables', 'tool-ip6tables', 'tools']);
 });
 
 test('a port of a bridge that the configuration names is a complaint, another interface is not', async () => {
@@ -86,14 +104,12 @@ test('a directory of captures that may not be written', async () => {
   );
 });
 
-const queueFile = '/proc/net/netfilter/nfnetlink_queue';
 const cases: readonly (readonly [what: string, changes: Changes, text: string, complaint: RegExp])[] = [
   ['old Node', { node: '20.18.3' }, '', /error node .*20\.19/],
   ['no capability', { '/proc/self/status': 'CapEff:\t0000000000002000\n' }, '', /error permission .*sudo/],
   ['no NFQUEUE', { [queueFile]: null }, '', /error kernel-queue .*modprobe nfnetlink_queue/],
   ['no tool at all', { nft: null, iptables: null }, '', /error tools .*apt-get install nftables/],
   ['not the tool asked for', { ip6tables: null }, 'rules: iptables', /error tools .*install iptables/],
-  ['no conntrack', { '/proc/sys/net/netfilter/nf_conntrack_max': null }, '', /warning conntrack .*modprobe/],
   [
     'conntrack full',
     { '/proc/sys/net/netfilter/nf_conntrack_count': '262000' },

@@ -15,7 +15,9 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
       .option('config', configFlags()['config']!)
       .option('instance', configFlags()['instance']!)
       .option('json', { type: 'boolean', default: false, describe: 'as JSON' })
-      .epilogue('Nothing is changed. Exit status 1 if swarmgate cannot run.');
+      .epilogue(
+        'Nothing is changed; the kernel may load its modules. Exit status 1 if swarmgate cannot run.',
+      );
   },
   handler: async (argv) => {
     const { doctorText, examine } = await import('./doctor-report.js');
