@@ -1,6 +1,6 @@
 /**
  * When a flow that may go on is handed to the kernel. Packets that come once its mark is set pass at once, and overtake those
- * of the flow that still wait in the queue: of uploads on a fast line one segment in twenty was sent again for that.
+ * of the flow that still wait in the queue: on a fast line TCP sends many of them again for that.
  * So it is done with a packet behind which none of its own waits: one that is alone in its batch, and the batch was not full.
  * Until then the flow's packets pass here without a look. (To wait for a segment with PSH as well makes it worse: a transfer
  * begins with small bursts, and later it is in the midst of large ones.)

@@ -304,7 +304,7 @@ const actions: readonly Setting[] = [
     'action.default',
     action,
     'reject',
-    'What enforce does with BitTorrent: reject tells both ends at once, drop leaves them waiting.',
+    'What enforce does with BitTorrent: reject tells each end as soon as it sends something, drop leaves them waiting.',
     { flag: 'action', command: 'run' },
   ),
   ...kinds.map((kind) =>

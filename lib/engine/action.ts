@@ -44,7 +44,7 @@ export const Pass = 0;
 /** The flow may go on, and is not looked at any more. */
 export const Accept = 1;
 export const Drop = 2;
-/** Like Drop, but both ends are told. */
+/** Like Drop, but whoever sends is told. */
 export const Reject = 3;
 export type ActionCode = 0 | 1 | 2 | 3;
 export const actions = ['pass', 'accept', 'drop', 'reject'] as const;

@@ -89,6 +89,7 @@ function inspection(rules: RuleSet, acknowledgements: Acknowledgements): string[
     ...mainRules(rules, acknowledgements),
     ...decidedRules(rules),
     ...selection(rules),
+    ...unconfirmedRules(rules),
     ...queueRules(rules),
   ];
 }
@@ -127,6 +128,21 @@ const cameBack = (rules: RuleSet): string => `-m mark ! --mark 0x0/${rules.mark.
 
 export function acknowledgementRule(chain: string): string {
   return `-A ${chain} -p tcp -m bpf --bytecode "${acknowledgementBytecode}" -j RETURN`;
+}
+
+/**
+ * First packets that the queue would cost. Copies of one packet (multicast, broadcast, what a bridge floods) share a
+ * connection that the kernel does not know yet, and of those only one comes back. So do segments of a TCP connection from
+ * before connection tracking, which come in bursts: of those behind the first it drops what comes back after that was known.
+ */
+function unconfirmedRules({ instance }: RuleSet): string[] {
+  const { queue } = chainNames(instance);
+  const unconfirmed = '-m conntrack ! --ctstatus CONFIRMED -j RETURN';
+  return [
+    `-A ${queue} -m pkttype --pkt-type multicast ${unconfirmed}`,
+    `-A ${queue} -m pkttype --pkt-type broadcast ${unconfirmed}`,
+    `-A ${queue} -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW ${unconfirmed}`,
+  ];
 }
 
 /** A packet without a connection (INVALID, NOTRACK) fits no rule about the connection's mark, with `!` or without. */

@@ -5,9 +5,11 @@ queue NUMBER MASK PLAN   PLAN is words: go (NF_ACCEPT), or pass accept drop reje
 serve                    echoes TCP and UDP on port 5001, both families
 tcp ADDRESS [SOURCEPORT] prints ok, reset, timeout or refused
 udp ADDRESS              prints ok, timeout or refused
-segments ADDRESS SEGMENT sends TCP segments outside of any connection, each FLAGS:OPTIONWORDS:PAYLOADBYTES
+datagrams ADDRESS DEVICE COUNT sends UDP to port 5001, broadcast or multicast
+segments ADDRESS SEGMENT sends TCP segments outside of any connection, each FLAGS:OPTIONWORDS:PAYLOADBYTES[:PORT],
+  in a burst; each from a port of its own unless that is given
 """
-import ctypes, os, socket, struct, sys, threading
+import ctypes, os, socket, struct, sys, threading, time
 
 VALUES = {'pass': 1, 'accept': 2, 'reject': 4, 'drop': 5}
 NF_ACCEPT, NF_REPEAT = 1, 4
@@ -107,14 +109,28 @@ def segments(address, plans):
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
     raw.connect((address, 0))
     addresses = socket.inet_pton(family, raw.getsockname()[0]) + socket.inet_pton(family, address)
-    for i, (flags, options, payload) in enumerate([int(word, 0) for word in plan.split(':')] for plan in plans):
-        head = struct.pack('!HHIIBBHHH', 40_100 + i, 5001, 1000, 2000, (5 + options) << 4, flags, 1024, 0, 0)
+    made = []
+    for i, (flags, options, payload, *port) in enumerate([int(word, 0) for word in plan.split(':')] for plan in plans):
+        head = struct.pack('!HHIIBBHHH', port[0] if port else 40_100 + i, 5001, 1000, 2000, (5 + options) << 4, flags, 1024, 0, 0)
         segment = head + b'\x01' * (4 * options) + b'x' * payload
         even = addresses + struct.pack('!HH', socket.IPPROTO_TCP, len(segment)) + segment + b'\0' * (len(segment) % 2)
         total = sum(struct.unpack(f'!{len(even) // 2}H', even))
         while total >> 16:
             total = (total & 0xFFFF) + (total >> 16)
-        raw.send(segment[:16] + struct.pack('!H', total ^ 0xFFFF) + segment[18:])
+        made.append(segment[:16] + struct.pack('!H', total ^ 0xFFFF) + segment[18:])
+    for segment in made:
+        raw.send(segment)
+
+
+def datagrams(address, device, count):
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    sender = socket.socket(family, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    sender.bind(('', 40_200))
+    for number in range(count):
+        sender.sendto(b'hello %d' % number, (address, 5001))
+        time.sleep(0.2)
 
 
 command, *words = sys.argv[1:]
@@ -122,6 +138,8 @@ if command == 'queue':
     queue(int(words[0]), int(words[1], 0), words[2:])
 elif command == 'serve':
     serve()
+elif command == 'datagrams':
+    datagrams(words[0], words[1], int(words[2]))
 elif command == 'segments':
     segments(words[0], words[1:])
 else:

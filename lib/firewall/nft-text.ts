@@ -164,6 +164,9 @@ function acknowledgementChain(): string[] {
 function queueChain({ queueFirst, queueCount }: RuleSet): string[] {
   const queues = queueCount === 1 ? `${queueFirst}` : `${queueFirst}-${queueFirst + queueCount - 1}`;
   return chain('undecided', [
+    '# First packets that a queue would cost: copies, and what is in the midst of a connection.',
+    'meta pkttype { multicast, broadcast } ct status & confirmed == 0 return',
+    'tcp flags & (fin | syn | rst | ack) != syn ct state new ct status & confirmed == 0 return',
     '# TCP, UDP, IPv4 in IP, IPv6 in IP, GRE. Nobody listening: the packet goes on.',
     `meta l4proto { ${queuedProtocols.join(', ')} } queue num ${queues} bypass`,
   ]);

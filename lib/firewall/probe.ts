@@ -71,7 +71,7 @@ function mendOf(name: string, reason: Error & { code?: string }): string | null 
   if (reason.code !== 'firewall-failed') return null;
   return name === 'nft'
     ? 'modprobe -a nf_tables nft_queue nft_ct nft_reject_inet'
-    : 'modprobe -a xt_NFQUEUE xt_connmark xt_mark xt_comment ipt_REJECT ip6t_REJECT';
+    : 'modprobe -a xt_NFQUEUE xt_connmark xt_conntrack xt_pkttype xt_mark xt_comment ipt_REJECT ip6t_REJECT';
 }
 
 /** Rules in both front ends work, but nobody sees all of them in one listing, and their order is hard to foretell. */

@@ -38,6 +38,9 @@ test('iptables: the whole text', () => {
 -A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -g SWARMGATE-U
 -A SWARMGATE-U -i ppp0 -j SWARMGATE-Q
 -A SWARMGATE-U -o ppp0 -j SWARMGATE-Q
+-A SWARMGATE-Q -m pkttype --pkt-type multicast -m conntrack ! --ctstatus CONFIRMED -j RETURN
+-A SWARMGATE-Q -m pkttype --pkt-type broadcast -m conntrack ! --ctstatus CONFIRMED -j RETURN
+-A SWARMGATE-Q -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m conntrack ! --ctstatus CONFIRMED -j RETURN
 -A SWARMGATE-Q -p 6 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 17 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
@@ -67,6 +70,9 @@ COMMIT
 -A SWARMGATE-D -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x0/0x70000000 -g SWARMGATE-U
 -A SWARMGATE-U -i ppp0 -j SWARMGATE-Q
 -A SWARMGATE-U -o ppp0 -j SWARMGATE-Q
+-A SWARMGATE-Q -m pkttype --pkt-type multicast -m conntrack ! --ctstatus CONFIRMED -j RETURN
+-A SWARMGATE-Q -m pkttype --pkt-type broadcast -m conntrack ! --ctstatus CONFIRMED -j RETURN
+-A SWARMGATE-Q -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m conntrack ! --ctstatus CONFIRMED -j RETURN
 -A SWARMGATE-Q -p 6 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 17 -j NFQUEUE --queue-balance 0:3 --queue-bypass
 -A SWARMGATE-Q -p 4 -j NFQUEUE --queue-balance 0:3 --queue-bypass
@@ -164,6 +170,9 @@ table inet swarmgate_node-1 {
 	}
 
 	chain undecided {
+		# First packets that a queue would cost: copies, and what is in the midst of a connection.
+		meta pkttype { multicast, broadcast } ct status & confirmed == 0 return
+		tcp flags & (fin | syn | rst | ack) != syn ct state new ct status & confirmed == 0 return
 		# TCP, UDP, IPv4 in IP, IPv6 in IP, GRE. Nobody listening: the packet goes on.
 		meta l4proto { 6, 17, 4, 41, 47 } queue num 8 bypass
 	}

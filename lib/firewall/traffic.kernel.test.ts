@@ -1,5 +1,6 @@
 /** What the rules of each backend do to real packets: a client, a router with the rules and a consumer of the queue, a server. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { Firewall } from './firewall.js';
@@ -83,6 +84,8 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
   const tables = (words: string): string => net.run(net.router, `${family}${frontEnd} ${words}`);
   const consume = (...plan: string[]): Promise<string[]> =>
     net.start(net.router, 'queue', '0', mask, ...plan);
+  const send = (...segments: string[]): string =>
+    net.run(net.client, `python3 ${net.script} segments ${nobody[family]} ${segments.join(' ')}`);
   /** Packets that the last rule of a chain in mangle has counted. */
   const counted = (chain: string): number => {
     const lines = tables(`-t mangle -L ${chain} -v -x -n`).trim().split('\n');
@@ -112,11 +115,10 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
   });
 
   test('of undecided flows all but acknowledgements without payload is queued; these pass', async () => {
-    const send = (...segments: string[]): string =>
-      net.run(net.client, `python3 ${net.script} segments ${nobody[family]} ${segments.join(' ')}`);
     tables('-t mangle -A FORWARD -p tcp');
     const seen = await consume(goOn);
-    send(...[0, 3, 5, 6, 7, 8, 9, 10].map((words) => `0x10:${words}:0`), '0x18:3:0');
+    const options = [0, 3, 5, 6, 7, 8, 9, 10, 0, 0, 0, 0, 0];
+    send(...options.map((words) => `0x10:${words}:0`), '0x18:3:0');
     const others = [
       ...[0, 3, 5, 6, 7, 8, 9, 10].map((words) => `0x10:${words}:1`),
       ...['0x10:0:12', '0x02:0:0', '0x12:0:0', '0x11:3:0', '0x14:0:0', '0x18:3:1448'],
@@ -125,7 +127,57 @@ function trafficTests({ frontEnd, make, goOn }: Kind, family: keyof typeof serve
     // Its packets come through the same queue: behind them nothing is left in it.
     assert.equal(await net.ask('udp', server), 'ok');
     assert.equal(seen.length, others.length + 8);
-    assert.equal(counted('FORWARD'), others.length + 9);
+    assert.equal(counted('FORWARD'), others.length + options.length + 1);
+  });
+
+  test('a burst of a connection that conntrack does not know arrives whole; its first segment is not queued', async () => {
+    tables('-t mangle -A POSTROUTING -p tcp --dport 5001 -m length --length 100:');
+    const seen = await consume(goOn);
+    const burst = (port: number): string[] => Array.from({ length: 10 }, () => `0x18:3:100:${port}`);
+    for (const port of [41_001, 41_002, 41_003]) send(...burst(port));
+    assert.equal(await net.ask('udp', server), 'ok');
+    assert.equal(counted('POSTROUTING'), 30);
+    assert.ok(seen.length - 8 <= 27, `${seen.length - 8} queued`);
+  });
+
+  test('broadcast and multicast over a bridge arrive at every port, the first packet too', async (t) => {
+    if (!existsSync('/proc/sys/net/bridge')) {
+      t.skip('br_netfilter is not loaded');
+      return;
+    }
+    const ports = [net.client, net.server, net.server].map((peer, i) => ({
+      peer,
+      port: `b${i}`,
+      end: `e${i}`,
+    }));
+    net.run(net.router, 'ip link add br0 type bridge');
+    try {
+      for (const { peer, port, end } of ports) {
+        net.run(net.router, `ip link add ${port} type veth peer name ${end} netns ${peer}`);
+        net.run(net.router, `ip link set ${port} master br0 up`);
+        net.run(peer, `ip link set ${end} up`);
+      }
+      net.run(net.router, 'ip link set br0 up');
+      net.run(net.client, 'ip address add 10.9.0.2/24 dev e0');
+      net.run(net.client, 'ip address add fd09::2/64 dev e0 nodad');
+      net.run(net.router, `sysctl -qw net.bridge.bridge-nf-call-${family}=1`);
+      tables(
+        '-t mangle -A POSTROUTING -p udp --dport 5001 -s ' + (family === 'iptables' ? '10.9.0.2' : 'fd09::2'),
+      );
+      const seen = await consume(goOn);
+      for (const address of family === 'iptables' ? ['255.255.255.255', '239.1.2.3'] : ['ff05::123']) {
+        const before = counted('POSTROUTING');
+        const queued = seen.length;
+        net.run(net.client, `python3 ${net.script} datagrams ${address} e0 3`);
+        assert.equal(counted('POSTROUTING') - before, 6, `${address}: three datagrams at two ports`);
+        // The question's own eight are queued too.
+        assert.equal(await net.ask('udp', server), 'ok');
+        assert.ok(seen.length - queued > 8, `${address}: the later ones are queued`);
+      }
+    } finally {
+      net.run(net.router, 'ip link delete br0');
+      for (const { port } of ports) net.run(net.router, `ip link delete ${port}`);
+    }
   });
 
   test('an accepted flow is not queued any more; all other bits of both marks survive', async () => {
