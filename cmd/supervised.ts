@@ -44,7 +44,7 @@ export class WorkerStartError extends Error {
 /** A thread whose heartbeat stood still in this many checks in a row hangs. Checks are a second apart. */
 export const stuckChecks = 10;
 export const checkMillis = 1000;
-const startMillis = 20_000;
+const startMillis = 60_000;
 const stopMillis = 5000;
 const pauseFirstMillis = 250;
 const pauseLongestMillis = 30_000;
@@ -127,7 +127,7 @@ export class Supervised<Message extends { readonly kind: string }> {
     const { what } = this.#plan;
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => {
-        reject(new WorkerStartError('worker-start', `${what} did not start within 20 seconds`));
+        reject(new WorkerStartError('worker-start', `${what} did not start within a minute`));
         void thread.terminate();
       }, startMillis);
       let problem: Error | null = null;

@@ -129,7 +129,7 @@ function selection(decisions: readonly DecisionReport[]): DecisionReport[] {
 async function withoutIt(lab: Lab, prepared: readonly Prepared[]): Promise<void> {
   say('1. Without Swarmgate: a customer downloads four torrents of 4 MB through the router.');
   const transfers = await startAll(lab, prepared, 0);
-  await watch(transfers, 25, null);
+  await watch(transfers, 60, null);
   await Promise.all(transfers.map((each) => each.stop()));
   if (transfers.some((each) => share(each) < 1))
     throw new Error('the torrents do not even work without the filter');

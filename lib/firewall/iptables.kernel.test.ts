@@ -247,7 +247,7 @@ COMMIT
   test(
     'a table of native nft that hides ours is named, and stands in nobody’s way who has no rules there',
     {
-      skip: frontEnd === '-legacy',
+      skip: frontEnd === '-legacy' ? 'iptables-legacy and nft do not share tables' : false,
     },
     async () => {
       const hidden =

@@ -17,8 +17,8 @@ const packets: MemoryPacket[] = [60, 0, 1, 1514, 61].map((length, index) => ({
   wireLength: length + index * 100,
 }));
 
-const pcapKinds: PcapOptions[] = (['micros', 'nanos', 'modified', 'ixia'] as const).flatMap((variant) =>
-  [false, true].map((bigEndian) => ({ variant, bigEndian, linkType: 113 })),
+const pcapKinds: PcapOptions[] = (['micros', 'nanos', 'modified', 'ixia', 'ixia-hardware'] as const).flatMap(
+  (variant) => [false, true].map((bigEndian) => ({ variant, bigEndian, linkType: 113 })),
 );
 const pcapngKinds: PcapngOptions[] = [false, true].flatMap((bigEndian) => [
   { bigEndian },

@@ -3,7 +3,13 @@
  * draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng; nothing is checked, so that tests can write nonsense too.
  */
 import type { MemoryPacket } from './memory-source.js';
-import { pcapMagicIxiaHardware, pcapMagicMicros, pcapMagicModified, pcapMagicNanos } from './pcap-walker.js';
+import {
+  pcapMagicIxiaHardware,
+  pcapMagicIxiaSoftware,
+  pcapMagicMicros,
+  pcapMagicModified,
+  pcapMagicNanos,
+} from './pcap-walker.js';
 import {
   blockEnhancedPacket,
   blockInterface,
@@ -14,7 +20,7 @@ import {
 } from './pcapng-walker.js';
 import { tsresolMicros } from './pcapng-time.js';
 
-export type PcapVariantName = 'micros' | 'nanos' | 'modified' | 'ixia';
+export type PcapVariantName = 'micros' | 'nanos' | 'modified' | 'ixia' | 'ixia-hardware';
 
 export interface PcapOptions {
   /** Byte order; little if left out. */
@@ -31,14 +37,15 @@ const pcapMagics: Readonly<Record<PcapVariantName, number>> = {
   micros: pcapMagicMicros,
   nanos: pcapMagicNanos,
   modified: pcapMagicModified,
-  ixia: pcapMagicIxiaHardware,
+  ixia: pcapMagicIxiaSoftware,
+  'ixia-hardware': pcapMagicIxiaHardware,
 };
 
 /** File header of a classic capture. The record length field of IXIA files stays 0. */
 export function pcapHeader(options: PcapOptions = {}): Uint8Array {
   const little = options.bigEndian !== true;
   const variant = options.variant ?? 'micros';
-  const out = new Uint8Array(variant === 'ixia' ? 28 : 24);
+  const out = new Uint8Array(variant.startsWith('ixia') ? 28 : 24);
   const view = new DataView(out.buffer);
   view.setUint32(0, pcapMagics[variant], little);
   view.setUint16(4, 2, little);
@@ -56,7 +63,8 @@ export function pcapRecord(packet: MemoryPacket, options: PcapOptions = {}): Uin
   const view = new DataView(out.buffer);
   const micros = packet.timeMicros % 1_000_000;
   view.setUint32(0, Math.floor(packet.timeMicros / 1_000_000), little);
-  view.setUint32(4, options.variant === 'nanos' ? micros * 1000 : micros, little);
+  const nanos = options.variant === 'nanos' || options.variant === 'ixia-hardware';
+  view.setUint32(4, nanos ? micros * 1000 : micros, little);
   view.setUint32(8, packet.bytes.length, little);
   view.setUint32(12, packet.wireLength ?? packet.bytes.length, little);
   out.set(packet.bytes, headerBytes);

@@ -19,7 +19,7 @@ const modifiedRecordHeaderBytes = 24;
 export const pcapMagicMicros = 0xa1b2c3d4;
 export const pcapMagicNanos = 0xa1b23c4d;
 export const pcapMagicModified = 0xa1b2cd34;
-/** IXIA lcap, hardware and software stamped; Wireshark reads both with microseconds, and so do we. */
+/** IXIA lcap, stamped by hardware in nanoseconds, by software in microseconds, as Wireshark 4.4 reads them. */
 export const pcapMagicIxiaHardware = 0x1c0001ac;
 export const pcapMagicIxiaSoftware = 0x1c0001ab;
 
@@ -37,7 +37,7 @@ export function pcapVariant(view: DataView, at: number): PcapVariant | null {
     const magic = view.getUint32(at, littleEndian);
     const ixia = magic === pcapMagicIxiaHardware || magic === pcapMagicIxiaSoftware;
     const modified = magic === pcapMagicModified;
-    const nanos = magic === pcapMagicNanos;
+    const nanos = magic === pcapMagicNanos || magic === pcapMagicIxiaHardware;
     if (magic === pcapMagicMicros || nanos || modified || ixia) {
       return {
         littleEndian,
