@@ -295,8 +295,12 @@ describe('a thread that dies', () => {
       /memory limit.*try --workers 1/,
     ],
   ];
+  // Node 24 ends the whole process with the thread, and Node 26 lets it grow.
+  const limitless =
+    Number(process.versions.node.split('.')[0]) > 22 ? 'this Node keeps no memory limit of a thread' : false;
   for (const [name, end, limits, message] of ways) {
-    test(`${name}: an error that names its file, with status 70`, { timeout: 60_000 }, async () => {
+    const skip = limits.maxOldGenerationSizeMb === undefined ? false : limitless;
+    test(`${name}: an error that names its file, with status 70`, { timeout: 60_000, skip }, async () => {
       const files = inputs();
       const shown = new Set<string>();
       const scan = pool({
