@@ -22,7 +22,7 @@ import {
  * relief matters more than order.
  */
 const packetsMax = 1024;
-const fullBatchCounts = 16;
+const fullBatchCounts = 128;
 /** Then as many more may be stragglers as a queue holds. */
 const heldByQueue = 4096;
 
