@@ -278,6 +278,21 @@ describe('one packet', () => {
     assert.deepEqual(verdicts(torrent).slice(0, 64), new Array(64).fill(nfRepeat));
   });
 
+  test('a flow that goes on is handed over with a packet that is alone; one that enforce then blocks, at once', () => {
+    const trial = new Trial(new MemoryQueue(), { enforce: false });
+    const pings = (count: number): unknown[] =>
+      trial.run(...Array.from({ length: count }, () => ({ bytes: ipv4(17, udp(ping)) })));
+    const pass = [nfRepeat, markPass];
+    const drop = [nfRepeat, markDrop];
+    // It is looked at for its usual time, and then decided in the midst of a burst.
+    for (let burst = 0; burst < 20; burst++) assert.deepEqual(pings(3), [pass, pass, pass]);
+    const other = new Trial(new MemoryQueue(), { enforce: false });
+    other.run(...Array.from({ length: 60 }, () => ({ bytes: ipv4(17, udp(ping)) })));
+    assert.deepEqual(other.run({ bytes: ipv4(17, udp(ping)) }), [drop]);
+    trial.loop.enforce = true;
+    assert.deepEqual(pings(3), [drop, drop, drop]);
+  });
+
   test('a flow can be looked up by its ends while it lives', () => {
     const trial = new Trial(new MemoryQueue());
     trial.run({ bytes: torrent });

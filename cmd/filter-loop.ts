@@ -239,7 +239,10 @@ export class FilterLoop {
     const action = this.#judge(i, slot, verdict, tunnelled);
     if (this.#passive) this.#watch(i, slot, action);
     else if (action === Pass || tunnelled) this.#answer(i, action, tunnelled);
-    else if ((this.engine.flows.words[slot * wordStride + sFlags]! & flagOffloaded) === 0)
+    else if (
+      this.#goesOn(action) &&
+      (this.engine.flows.words[slot * wordStride + sFlags]! & flagOffloaded) === 0
+    )
       this.#handOver.note(i, slot, action);
     else if (this.#isForgotten(slot)) this.#answerFinally(i, action);
     else this.#answer(i, action, false);
@@ -297,9 +300,14 @@ export class FilterLoop {
     }
     // Of a tunnel the kernel sees one connection with many flows: there every packet is judged here. A flow that is
     // only watched keeps its usual time: its packets still come, and forgotten early it would be decided twice.
-    const goesOn = action === Accept || !this.enforce;
-    if (!tunnelled && !this.#passive && !goesOn) words[s + sFlags]! |= flagOffloaded;
+    // A flow that goes on is handed over where that does not reorder it.
+    if (!tunnelled && !this.#passive && !this.#goesOn(action)) words[s + sFlags]! |= flagOffloaded;
     return action;
+  }
+
+  /** A flow that is decided so goes on; in monitor mode all do. */
+  #goesOn(action: ActionCode): boolean {
+    return action === Accept || !this.enforce;
   }
 
   /** Both sides are looked at: an allowed sender's hardware address is not on what the other side sends first. */
