@@ -44,6 +44,7 @@ export function iptablesConflicts(
           (line) => !rules.local && chainOf(line) !== 'OUTPUT' && / -j (?:TPROXY|REDIRECT)\b/.test(line),
         )
         .map((line) => proxied(where, line)),
+      ...others.flatMap((line) => natFindings(where, line)),
       ...(chains.length > 0 ? rulesBefore(rules, lines, chains, where) : []),
       ...(queued === undefined ? [] : rulesBehind(lines, chains, where)),
     ];
@@ -187,6 +188,44 @@ function proxied(where: string, line: string): Finding {
   };
 }
 
+/**
+ * NAT that chooses anew for each packet, until the kernel has settled the connection: that is some 50 microseconds later
+ * where the first packet waits in a queue. And connections of several zones, which we cannot tell apart.
+ */
+function natFindings(where: string, line: string): Finding[] {
+  const chooses =
+    / -j (?:MASQUERADE|SNAT|DNAT) .*--random-fully|-m statistic .*-j DNAT\b/.test(line) ||
+    /\b(?:masquerade|snat|dnat)\b.*\bfully-random\b|\bdnat\b.*\bnumgen\b/.test(line);
+  const zones = / -j CT .*--zone|\bct (?:original |reply )?zone set\b/.test(line);
+  return [
+    ...(chooses
+      ? [
+          {
+            code: 'nat-anew',
+            level: 'warning' as const,
+            message:
+              `${where} translates by chance or in turn: ${line}; datagrams that a new UDP flow sends back to back can get ` +
+              'different translations while the first waits in the queue (so with any NFQUEUE); without --random-fully ' +
+              '(nft: fully-random) a flow keeps its own',
+            mend: null,
+          },
+        ]
+      : []),
+    ...(zones
+      ? [
+          {
+            code: 'zones',
+            level: 'warning' as const,
+            message:
+              `${where} puts connections into zones: ${line}; flows with the same addresses and ports in two zones are one ` +
+              'flow here: run an instance for each (traffic.interfaces) if the networks of customers overlap',
+            mend: null,
+          },
+        ]
+      : []),
+  ];
+}
+
 /** Before our jump: such a rule can take packets away from us. */
 function rulesBefore(
   { instance }: RuleSet,
@@ -250,6 +289,7 @@ export function nftConflicts(
     if (nftComparesMark(rules, line)) findings.push(markCompared(rules, where, line.trim()));
     if (!rules.local && hook !== 'OUTPUT' && /\btproxy\b|\bredirect(?: to\b|\s*$)/.test(line))
       findings.push(proxied(where, line.trim()));
+    findings.push(...natFindings(where, line.trim()));
   }
   return findings;
 }

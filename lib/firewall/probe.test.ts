@@ -79,6 +79,30 @@ test('own packets that the kernel routes again by our bits are told of', () => {
   assert.deepEqual(codes.slice(0, 2), ['mark-restored', 'own-rerouted']);
 });
 
+test('NAT that chooses anew for each packet, and zones, are told of', () => {
+  const codes = (rule: string): string[] =>
+    iptablesConflicts(ruleSet(), `*nat\n${rule}\nCOMMIT\n`, 'iptables').map(({ code }) => code);
+  assert.deepEqual(codes('-A POSTROUTING -o eth0 -j MASQUERADE --random-fully'), ['nat-anew']);
+  assert.deepEqual(
+    codes(
+      '-A PREROUTING -p udp -m statistic --mode nth --every 2 --packet 0 -j DNAT --to-destination 10.0.0.1',
+    ),
+    ['nat-anew'],
+  );
+  for (const rule of [
+    '-A POSTROUTING -o eth0 -j MASQUERADE',
+    '-A PREROUTING -j DNAT --to-destination 10.0.0.1',
+  ])
+    assert.deepEqual(codes(rule), []);
+  assert.deepEqual(codes('-A PREROUTING -i lan0 -j CT --zone-orig 1'), ['zones']);
+  const native = (rule: string): string[] =>
+    nftConflicts(ruleSet(), `table ip n {\n\tchain c {\n\t\t${rule}\n\t}\n}\n`).map(({ code }) => code);
+  assert.deepEqual(native('oifname "eth0" masquerade fully-random'), ['nat-anew']);
+  assert.deepEqual(native('dnat to numgen inc mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }'), ['nat-anew']);
+  assert.deepEqual(native('oifname "eth0" masquerade'), []);
+  assert.deepEqual(native('iifname "lan0" ct original zone set 1'), ['zones']);
+});
+
 test('tables that iptables does not show are looked at in nft', () => {
   const of = (generated: string, comment = ''): string[] =>
     shownTables(
