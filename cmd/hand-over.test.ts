@@ -63,14 +63,14 @@ test('in a full batch nobody is handed over at once: more may wait behind it', (
   assert.deepEqual(trial.batch([1], capacity - 2), ['hand']);
 });
 
-test('under a load that fills batches a flow is handed over after 8 packets, in bursts after 1,024', () => {
+test('under a load that fills batches a flow is handed over after 16 packets, in bursts after 256', () => {
   const loaded = new Trial();
   let packets = 0;
   while (!loaded.isHanded(1)) {
     loaded.batch([1], capacity - 1);
     packets++;
   }
-  assert.equal(packets, 8);
+  assert.equal(packets, 16);
   assert.ok(loaded.flows.words[wordStride + sStragglers]! < -1000, 'a queue of stragglers may follow');
   const bursts = new Trial();
   packets = 0;
@@ -78,7 +78,7 @@ test('under a load that fills batches a flow is handed over after 8 packets, in 
     bursts.batch([1, 1]);
     packets += 2;
   }
-  assert.equal(packets, 1024);
+  assert.equal(packets, 256);
 });
 
 test('a row that another flow took within the batch is left alone', () => {

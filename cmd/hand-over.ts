@@ -21,8 +21,8 @@ import {
  * At the latest it is done after so many packets. One in a full batch counts for more: under a load that fills batches
  * relief matters more than order.
  */
-const packetsMax = 1024;
-const fullBatchCounts = 128;
+const packetsMax = 256;
+const fullBatchCounts = 16;
 /** Then as many more may be stragglers as a queue holds. */
 const heldByQueue = 4096;
 
