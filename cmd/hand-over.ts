@@ -39,7 +39,7 @@ export class HandOver {
   #batch = 1;
 
   /**
-   * @param capacity packets of a batch, at most 255
+   * @param capacity packets of a batch, at most 256
    * @param answer writes the verdict of a packet of the batch: Pass, or the action with which the kernel goes on
    */
   constructor(flows: FlowTable, capacity: number, answer: (position: number, action: ActionCode) => void) {

@@ -8,7 +8,7 @@
  */
 import { bencodeDepthMax, bencodeItemsMax } from '../limits.js';
 import { invariant } from '../invariant.js';
-import { decimal } from './text.js';
+import { decimal, passesBlock } from './text.js';
 
 invariant(2 ** bencodeDepthMax <= 2 ** 31, 'the nesting is kept in the bits of one small integer');
 
@@ -33,8 +33,6 @@ export const dictionaryKeysMax = 64;
 /** Items that one reading of a dictionary goes through: a kept stream holds the URLs of about a hundred trackers. */
 const readItemsMax = 256;
 
-/** Bytes by which a kept stream has to grow before its bencode is worth another reading. */
-const rereadBytes = 256;
 /** Payload packets of a side in which the end of a value is a reason to read. */
 const endingPacketsMax = 12;
 
@@ -296,6 +294,5 @@ export function isWorthReading(
   if (newBytes <= 0) return false;
   const last = bytes[end - 1];
   if (packet <= endingPacketsMax && (last === letterE || last === 0x0a)) return true;
-  const before = Math.max(0, end - start - newBytes);
-  return Math.floor((end - start) / rereadBytes) !== Math.floor(before / rereadBytes);
+  return passesBlock(Math.max(0, end - start - newBytes), end - start);
 }

@@ -11,6 +11,7 @@ import {
   isBeginningOf,
   isDigit,
   needle,
+  passesBlock,
   startsWith,
   startsWithIgnoringCase,
   type Needle,
@@ -98,8 +99,6 @@ export function requestHeadWasOpen(
 
 /** Payload packets of a side with each of which a kept request is read again; honest heads seldom come in more. */
 const rereadPacketsMax = 4;
-/** Afterwards it is read again when it has passed another multiple of this many bytes. */
-const rereadBytes = 256;
 
 /**
  * True if a kept request `[start, end)` is worth reading again when the side's payload packet `packet` has brought its last
@@ -114,7 +113,7 @@ export function isRequestWorthReading(
   packet: number,
 ): boolean {
   const before = Math.max(start, end - newBytes);
-  if (packet <= rereadPacketsMax || passesBlock(start, before, end)) return true;
+  if (packet <= rereadPacketsMax || passesBlock(before - start, end - start)) return true;
   for (let i = Math.max(before, start + 2); i < end; i++) {
     if (bytes[i] !== lineFeed) continue;
     if (bytes[i - 1] === carriageReturn && bytes[i - 2] === lineFeed) return true;
@@ -134,12 +133,8 @@ export function isRequestLineWorthReading(
   packet: number,
 ): boolean {
   const before = Math.max(start, end - newBytes);
-  if (packet <= rereadPacketsMax || passesBlock(start, before, end)) return true;
+  if (packet <= rereadPacketsMax || passesBlock(before - start, end - start)) return true;
   return indexOfByte(bytes, before, end, lineFeed) < end;
-}
-
-function passesBlock(start: number, before: number, end: number): boolean {
-  return Math.floor((end - start) / rereadBytes) !== Math.floor((before - start) / rereadBytes);
 }
 
 /**

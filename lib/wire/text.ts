@@ -79,6 +79,13 @@ export function indexOfByte(bytes: Uint8Array, start: number, end: number, byte:
   return end;
 }
 
+const blockBytes = 256;
+
+/** True if a kept stream that grew from `before` to `after` bytes passed another multiple of 256: then it is read again. */
+export function passesBlock(before: number, after: number): boolean {
+  return Math.floor(after / blockBytes) !== Math.floor(before / blockBytes);
+}
+
 /** Value of a hexadecimal digit, or -1. */
 export function hexDigit(byte: number): number {
   if (byte >= digit0 && byte <= 0x39) return byte - digit0;
