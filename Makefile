@@ -29,7 +29,7 @@ scan: build ## scan the recorded captures in fixtures/ and print the report
 	$(SWARMGATE) scan $(CAPTURES)
 
 packages: e2e-packages ## Debian packages that tests and benchmarks use: judges, real clients and servers (needs root)
-	@deploy/install-packages tshark tcpdump
+	@deploy/install-packages tshark tcpdump logrotate shellcheck chromium
 
 e2e-packages:
 	@deploy/install-packages $$(grep -v '^#' deploy/e2e-packages)
