@@ -10,6 +10,8 @@ const payloadBytes = 20;
 /** Packets of one flow, sent at once: fewer than the filter looks at before it lets a flow go, so all are inspected. */
 const briefFlowPackets = 8;
 const ordinaryFlows = 1024;
+/** They are never answered, and so looked at for 512 packets: long enough that most come after that. */
+const ordinaryTimes = 3;
 export const lossRate = 100_000;
 /** Packets of one port of the echo: with the answers half as many as a flow is looked at. */
 const packetsPerPort = 8;
@@ -114,6 +116,28 @@ async function transfer(network: BenchNetwork, seconds: number, control?: string
   }
 }
 
+/** Transfers in each direction whose order is looked at; each lasts as long as a flow needs to be handed to the kernel, and a while. */
+const shortTransfers = 10;
+const shortTransfer = '3M';
+
+/** Segments in each short transfer that came behind a later one, at both ends: as events, however many they were. */
+async function disorder(network: BenchNetwork): Promise<number> {
+  const server = network.spawn('right', 'iperf3', ['-s']);
+  const gone = once(server, 'exit');
+  await sleep(300);
+  try {
+    const before = network.outOfOrder();
+    for (const direction of [[], ['-R']]) {
+      for (let i = 0; i < shortTransfers; i++)
+        await network.output('left', 'iperf3', ['-c', sinkHost, '-n', shortTransfer, ...direction]);
+    }
+    return (network.outOfOrder() - before) / (2 * shortTransfers);
+  } finally {
+    server.kill('SIGKILL');
+    await gone;
+  }
+}
+
 /** By the machine's default congestion control, and by cubic and reno where the kernel has them. */
 async function tcp(network: BenchNetwork, seconds: number): Promise<Figures> {
   const { gigabits, retransmits, seen } = await transfer(network, seconds);
@@ -124,7 +148,7 @@ async function tcp(network: BenchNetwork, seconds: number): Promise<Figures> {
   const cubic = await by('cubic');
   const reno = await by('reno');
   return {
-    ...{ gigabits, retransmits },
+    ...{ gigabits, retransmits, disorder: await disorder(network) },
     ...(seen === null ? {} : { tcpSeen: seen }),
     ...(cubic === null ? {} : { gigabitsCubic: cubic }),
     ...(reno === null ? {} : { gigabitsReno: reno }),
@@ -161,7 +185,8 @@ export async function measure(network: BenchNetwork, consumer: Consumer, seconds
       if (consumer.command !== null) figures = { ...figures, userMicros, systemMicros };
     }
     if (wants.has('ordinary')) {
-      const { forwarded, seenPercent } = await flood(network, { rate: 0, seconds, flows: ordinaryFlows });
+      const load = { rate: 0, seconds: ordinaryTimes * seconds, flows: ordinaryFlows };
+      const { forwarded, seenPercent } = await flood(network, load);
       figures = { ...figures, ordinary: forwarded, ordinarySeen: seenPercent };
     }
     if (wants.has('loss')) {

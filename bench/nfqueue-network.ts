@@ -178,6 +178,17 @@ export class BenchNetwork {
     return now;
   }
 
+  /** Times that TCP put a segment aside at either end because one before it was missing. */
+  outOfOrder(): number {
+    return ['left', 'right'].reduce((sum, end) => {
+      const [names = '', values = ''] = this.#net
+        .run(end, 'cat /proc/net/netstat')
+        .split('\n')
+        .filter((line) => line.startsWith('TcpExt:'));
+      return sum + Number(values.split(' ')[names.split(' ').indexOf('TCPOFOQueue')]);
+    }, 0);
+  }
+
   /** Processor time of the consumer. */
   processorTime(): ProcessorTime {
     const pid = this.#consumer?.child?.pid;

@@ -29,6 +29,8 @@ export interface Figures {
   readonly tcpSeen?: number;
   readonly gigabitsCubic?: number;
   readonly gigabitsReno?: number;
+  /** Times that a segment of a short transfer came behind a later one, per transfer. */
+  readonly disorder?: number;
 }
 
 export interface MemoryFigures {
@@ -116,6 +118,7 @@ const timeColumns: readonly Column[] = [
   { title: 'seen packets', key: 'tcpSeen', digits: 0 },
   { title: 'by cubic Gbit/s', key: 'gigabitsCubic', digits: 1, beside: names.none },
   { title: 'by reno Gbit/s', key: 'gigabitsReno', digits: 1, beside: names.none },
+  { title: 'out of order', key: 'disorder', digits: 2 },
 ];
 
 function cell(rounds: Rounds, name: string, { key, digits, scale = 1, beside }: Column): string {
@@ -272,6 +275,7 @@ function figuresOf(rounds: Rounds): Figure[] {
     ['gigabits', 'Gbit/s', more],
     ['gigabitsCubic', 'Gbit/s', more],
     ['gigabitsReno', 'Gbit/s', more],
+    ['disorder', '', less],
   ];
   return [...rounds.keys()].flatMap((name) =>
     units
@@ -297,6 +301,7 @@ export function queueOutcome(results: QueueResults): Outcome {
       tableOf(rounds, 'Round trips of a UDP echo, and TCP', timeColumns, [
         `TCP: medians of ${measured('gigabits')} rounds. In brackets: times "${names.none}", then times "${names.conntrack}".`,
         `The first TCP columns by the sender's default congestion control, which is ${congestionControl} here.`,
+        'Out of order: times per transfer of 3 MB that segments came behind later ones, which TCP then sends again.',
       ]),
       ...workerTables(rounds, machine.cores),
       ...(memory === null ? [] : [memoryTable(memory)]),

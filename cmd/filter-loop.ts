@@ -150,8 +150,18 @@ export class FilterLoop {
     this.policy = new ActionPolicy(this.engine, options.action, (slot, action) => {
       this.#decided(slot, action);
     });
-    this.#handOver = new HandOver(this.engine.flows, queue.batch.capacity, (i, action) => {
-      this.#answer(i, action, false);
+    this.#handOver = new HandOver(this.engine.flows, queue.batch.handOver, {
+      answer: (i, action) => {
+        this.#answer(i, action, false);
+      },
+      ask: (i, action) => {
+        const mark = this.#batch.mark[i]!;
+        this.#letPass(i, mark);
+        this.#batch.handOverMark[i] = this.#field.write(mark, markOf[action]!);
+      },
+      count: (action) => {
+        this.#counts[atActions[action === Accept ? Accept : Pass]]! += 1;
+      },
     });
   }
 
@@ -168,8 +178,9 @@ export class FilterLoop {
       this.#position = i;
       this.#take(i);
     }
-    this.#handOver.settle(count);
+    this.#handOver.ask(count);
     this.#settle();
+    this.#handOver.finish();
     this.engine.flows.age(this.#packet);
     this.#count(count);
     return count;
@@ -328,7 +339,7 @@ export class FilterLoop {
     );
   }
 
-  /** Writes the verdict of a packet. */
+  /** Writes and counts the verdict of a packet. */
   #answer(i: number, action: ActionCode, tunnelled: boolean): void {
     const batch = this.#batch;
     // Monitor: the flow is marked so that a later change to enforce finds it, but this packet goes on.
@@ -339,13 +350,17 @@ export class FilterLoop {
     if (kept && this.enforce && blocks) {
       batch.verdict[i] = nfDrop;
       batch.verdictMark[i] = mark;
-    } else if (action === Pass || kept) {
-      batch.verdict[i] = this.#repeats ? nfRepeat : nfAccept;
-      batch.verdictMark[i] = this.#repeats ? this.#field.write(mark, markPass) : mark;
-    } else {
+    } else if (action === Pass || kept) this.#letPass(i, mark);
+    else {
       batch.verdict[i] = nfRepeat;
       batch.verdictMark[i] = this.#field.write(mark, markOf[action]!);
     }
+  }
+
+  #letPass(i: number, mark: number): void {
+    const batch = this.#batch;
+    batch.verdict[i] = this.#repeats ? nfRepeat : nfAccept;
+    batch.verdictMark[i] = this.#repeats ? this.#field.write(mark, markPass) : mark;
   }
 
   /**

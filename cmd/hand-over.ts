@@ -1,9 +1,8 @@
 /**
  * When a flow that may go on is handed to the kernel. Packets that come once its mark is set pass at once, and overtake those
  * of the flow that still wait in the queue: on a fast line TCP sends many of them again for that.
- * So it is done with a packet behind which none of its own waits: one that is alone in its batch, and the batch was not full.
- * Until then the flow's packets pass here without a look. (To wait for a segment with PSH as well makes it worse: a transfer
- * begins with small bursts, and later it is in the midst of large ones.)
+ * So it is done with the flow's last packet in a batch, settled after all others, where no packet waits in the queue by then
+ * (`QueueBatch.handOver`). Until then the flow's packets pass here without a look.
  */
 import { Pass, type ActionCode } from '../lib/engine/action.js';
 import {
@@ -16,6 +15,7 @@ import {
   wordStride,
   type FlowTable,
 } from '../lib/flow/table.js';
+import { handOverAsked, handOverDone } from '../lib/io/packet-queue.js';
 
 /**
  * At the latest it is done after so many packets. One in a full batch counts for more: under a load that fills batches
@@ -26,10 +26,20 @@ const fullBatchCounts = 16;
 /** Then as many more may be stragglers as a queue holds. */
 const heldByQueue = 4096;
 
+/** What becomes of the packets of a batch that are noted here. */
+export interface Answers {
+  /** Writes and counts the verdict of a packet: Pass, or the action with which the kernel goes on. */
+  answer(position: number, action: ActionCode): void;
+  /** Writes Pass, and what the packet gets instead if its flow can be handed over; nothing is counted. */
+  ask(position: number, action: ActionCode): void;
+  /** Counts what a packet got for which it was asked. */
+  count(action: ActionCode): void;
+}
+
 export class HandOver {
   readonly #flows: FlowTable;
-  readonly #capacity: number;
-  readonly #answer: (position: number, action: ActionCode) => void;
+  readonly #handOver: Uint8Array;
+  readonly #answers: Answers;
   // Packets of this batch whose flows may go on: position in the batch, flow, action.
   readonly #positions: Int32Array;
   readonly #slots: Int32Array;
@@ -38,14 +48,12 @@ export class HandOver {
   /** Number of the batch, for sGoingOn. */
   #batch = 1;
 
-  /**
-   * @param capacity packets of a batch, at most 256
-   * @param answer writes the verdict of a packet of the batch: Pass, or the action with which the kernel goes on
-   */
-  constructor(flows: FlowTable, capacity: number, answer: (position: number, action: ActionCode) => void) {
+  /** @param handOver that of the batch, for at most 256 packets */
+  constructor(flows: FlowTable, handOver: Uint8Array, answers: Answers) {
     this.#flows = flows;
-    this.#capacity = capacity;
-    this.#answer = answer;
+    this.#handOver = handOver;
+    this.#answers = answers;
+    const capacity = handOver.length;
     this.#positions = new Int32Array(capacity);
     this.#slots = new Int32Array(capacity);
     this.#actions = new Uint8Array(capacity);
@@ -53,38 +61,62 @@ export class HandOver {
 
   /** Notes a packet of a flow that may go on and is not yet in the kernel's hands. */
   note(position: number, slot: number, action: ActionCode): void {
-    const { words } = this.#flows;
-    const at = slot * wordStride + sGoingOn;
-    words[at] = words[at]! >>> 8 === this.#batch ? words[at]! + 1 : (this.#batch << 8) | 1;
     const n = this.#count++;
+    this.#flows.words[slot * wordStride + sGoingOn] = (this.#batch << 8) | n;
     this.#positions[n] = position;
     this.#slots[n] = slot;
     this.#actions[n] = action;
   }
 
-  /** Answers what was noted of a batch of `count` packets, once all of it was judged. */
-  settle(count: number): void {
-    this.#batch = (this.#batch + 1) & 0xffffff;
-    if (this.#count === 0) return;
-    const noted = this.#count;
-    this.#count = 0;
-    const isFull = count === this.#capacity;
-    for (let n = 0; n < noted; n++) {
+  /** Answers what was noted of a batch of `count` packets, once all of it was judged and before it is settled. */
+  ask(count: number): void {
+    const batch = this.#batch;
+    this.#batch = (batch + 1) & 0xffffff;
+    const isFull = count === this.#positions.length;
+    for (let n = 0; n < this.#count; n++) {
+      const position = this.#positions[n]!;
       const action = this.#actions[n]! as ActionCode;
-      this.#answer(this.#positions[n]!, this.#isDue(this.#slots[n]!, action, isFull) ? action : Pass);
+      const slot = this.#slots[n]!;
+      if (!this.#isPending(slot, action)) this.#answers.answer(position, Pass);
+      else if (this.#isDue(slot, isFull)) {
+        this.#handOverFlow(slot, -heldByQueue);
+        this.#answers.answer(position, action);
+      } else if (!isFull && this.#flows.words[slot * wordStride + sGoingOn] === ((batch << 8) | n)) {
+        this.#answers.ask(position, action);
+        this.#handOver[position] = handOverAsked;
+      } else this.#answers.answer(position, Pass);
     }
   }
 
-  #isDue(slot: number, action: ActionCode, isFull: boolean): boolean {
+  /** After the batch was settled: which flows are the kernel's now. */
+  finish(): void {
+    const noted = this.#count;
+    this.#count = 0;
+    for (let n = 0; n < noted; n++) {
+      const outcome = this.#handOver[this.#positions[n]!]!;
+      if (outcome === 0) continue;
+      const isDone = outcome === handOverDone;
+      if (isDone) this.#handOverFlow(this.#slots[n]!, 0);
+      this.#answers.count(isDone ? (this.#actions[n]! as ActionCode) : Pass);
+    }
+  }
+
+  /** The row may be another flow's by now, or this one handed over with an earlier packet of the batch. */
+  #isPending(slot: number, action: ActionCode): boolean {
+    const flags = this.#flows.words[slot * wordStride + sFlags]!;
+    return (flags & flagAction) >> flagActionShift === action && (flags & flagOffloaded) === 0;
+  }
+
+  #isDue(slot: number, isFull: boolean): boolean {
     const { words } = this.#flows;
-    const s = slot * wordStride;
-    // The row may be another flow's by now.
-    if ((words[s + sFlags]! & flagAction) >> flagActionShift !== action) return false;
-    const isAlone = !isFull && (words[s + sGoingOn]! & 0xff) === 1;
-    words[s + sStragglers]! += isFull ? fullBatchCounts : 1;
-    if (!isAlone && words[s + sStragglers]! < packetsMax) return false;
-    words[s + sStragglers] = isAlone ? 0 : -heldByQueue;
-    words[s + sFlags]! |= flagOffloaded;
-    return true;
+    const at = slot * wordStride + sStragglers;
+    words[at]! += isFull ? fullBatchCounts : 1;
+    return words[at]! >= packetsMax;
+  }
+
+  #handOverFlow(slot: number, stragglers: number): void {
+    const { words } = this.#flows;
+    words[slot * wordStride + sStragglers] = stragglers;
+    words[slot * wordStride + sFlags]! |= flagOffloaded;
   }
 }

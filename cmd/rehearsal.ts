@@ -13,7 +13,13 @@ import { SwarmWatch } from '../lib/engine/swarm-watch.js';
 import { EndpointMemory } from '../lib/flow/endpoint-memory.js';
 import { HostEvidence } from '../lib/flow/host-evidence.js';
 import { NfqueueCounters } from '../lib/io/nfqueue.js';
-import { QueueBatch, type PacketQueue, type QueueCounters } from '../lib/io/packet-queue.js';
+import {
+  handOverAsked,
+  handOverDone,
+  QueueBatch,
+  type PacketQueue,
+  type QueueCounters,
+} from '../lib/io/packet-queue.js';
 import { counterNames } from '../lib/native/index.js';
 import { linkRaw } from '../lib/wire/link.js';
 import type { FilterLoopOptions } from './filter-loop-options.js';
@@ -112,6 +118,7 @@ class RehearsalQueue implements PacketQueue {
       batch.wireLength[i] = this.#lengths[k]!;
       batch.timeMicros[i] = timeMicros;
       batch.frame[i] = turn;
+      batch.handOver[i] = 0;
     }
     for (const at of this.#wild) this.#fillWild(at);
     batch.count = isSmall ? 1 + (turn % smallTurns) : all;
@@ -136,6 +143,10 @@ class RehearsalQueue implements PacketQueue {
   }
 
   settle(): void {
+    // Most can be handed over, as on a quiet path; some must wait.
+    const { handOver, count } = this.batch;
+    const outcome = (this.#turn & 3) === 3 ? handOverAsked : handOverDone;
+    for (let i = 0; i < count; i++) if (handOver[i] !== 0) handOver[i] = outcome;
     this.#plain.verdictMessages += this.batch.count;
     this.#plain.malformed += 1;
     this.batch.workMicros[0] = (this.#turn & 15) * 1.7;

@@ -24,8 +24,8 @@ export const keyB = 3;
 /** Tunnel endpoints, mixed; 0 when not tunnelled. Keeps equal private addresses of two tunnels apart. */
 export const keyTunnel = 4;
 /**
- * A flow that may go on and is not yet handed to the kernel: number of the last batch with packets of it << 8, and how many
- * there were; inline only.
+ * A flow that may go on and is not yet handed to the kernel: number of the last batch with packets of it << 8, and which of
+ * the batch's packets of such flows was its last; inline only.
  */
 export const sGoingOn = 5;
 export const sFlags = 6;

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { InvariantError } from '../invariant.js';
 import { linkRaw } from '../wire/link.js';
 import { MemoryQueue } from './memory-queue.js';
-import { macStride, nfAccept, nfDrop, packetGso, packetTruncated } from './packet-queue.js';
+import {
+  handOverAsked,
+  handOverDone,
+  macStride,
+  nfAccept,
+  nfDrop,
+  nfRepeat,
+  packetGso,
+  packetTruncated,
+} from './packet-queue.js';
 
 const bytes = Uint8Array.from([0x45, 1, 2, 3, 4, 5, 6, 7]);
 
@@ -38,6 +47,36 @@ test('hands over what it was fed and keeps the verdicts in order', () => {
   );
   assert.equal(queue.receive(), 1);
   assert.equal(batch.mark[0], 0, 'nothing is left of the packet before');
+});
+
+test('what is to be handed over is settled last, and handed over where nothing waits', () => {
+  const queue = new MemoryQueue({ batchPackets: 3 });
+  queue.feed(...[1, 2, 3, 4].map((mark) => ({ bytes, mark })));
+  const { batch } = queue;
+  const settle = (...asked: number[]): unknown[] => {
+    const before = queue.settled.length;
+    const count = queue.receive();
+    assert.deepEqual(
+      [...batch.handOver.subarray(0, count)],
+      Array(count).fill(0),
+      'nothing is left of before',
+    );
+    batch.verdict.fill(nfAccept);
+    batch.verdictMark.set(batch.mark);
+    for (const i of asked) batch.handOver[i] = handOverAsked;
+    for (const i of asked) batch.handOverMark[i] = batch.mark[i]! + 10;
+    queue.settle();
+    return queue.settled.slice(before).map(({ verdict, mark }) => [verdict, mark]);
+  };
+  const waiting = [
+    [nfAccept, 2],
+    [nfAccept, 3],
+    [nfAccept, 1],
+  ];
+  assert.deepEqual(settle(0), waiting, 'the fourth waits');
+  assert.equal(batch.handOver[0], handOverAsked);
+  assert.deepEqual(settle(0), [[nfRepeat, 14]]);
+  assert.equal(batch.handOver[0], handOverDone);
 });
 
 test('a batch is settled before the next, with verdicts that exist, and nothing after close', () => {

@@ -3,6 +3,7 @@ import { invariant } from '../invariant.js';
 import { batchPacketsMax } from '../limits.js';
 import { linkRaw } from '../wire/link.js';
 import {
+  handOverDone,
   macStride,
   nfAccept,
   nfDrop,
@@ -73,6 +74,11 @@ export class MemoryQueue implements PacketQueue {
     return this.#waiting.length;
   }
 
+  /** Whether a packet can be handed over. */
+  get isEmpty(): boolean {
+    return this.waiting === 0;
+  }
+
   feed(...packets: readonly QueuedPacket[]): void {
     invariant(!this.closed, 'a closed queue is not fed');
     this.#waiting.push(...packets);
@@ -103,6 +109,7 @@ export class MemoryQueue implements PacketQueue {
     batch.frame[i] = this.#frame;
     batch.hook[i] = packet.hook ?? 2;
     batch.mark[i] = packet.mark ?? 0;
+    batch.handOver[i] = 0;
     batch.inInterface[i] = packet.inInterface ?? 0;
     batch.outInterface[i] = packet.outInterface ?? 0;
     batch.flags[i] = (packet.flags ?? 0) | (wireLength > copied.length ? packetTruncated : 0);
@@ -112,15 +119,31 @@ export class MemoryQueue implements PacketQueue {
 
   settle(): void {
     invariant(!this.closed, 'a closed queue is not used');
+    const { handOver } = this.batch;
+    for (const [i, packet] of this.#inHand.entries()) if (handOver[i] === 0) this.#settle(packet, i);
     for (const [i, packet] of this.#inHand.entries()) {
-      const verdict = this.batch.verdict[i]!;
-      const known = verdict === nfDrop || verdict === nfAccept || verdict === nfRepeat;
-      invariant(known, `a verdict is drop, accept or repeat, and not ${verdict}`);
-      this.settled.push({ packet, id: this.batch.id[i]!, verdict, mark: this.batch.verdictMark[i]! });
+      if (handOver[i] === 0) continue;
+      if (this.isEmpty) this.#handOver(i);
+      this.#settle(packet, i);
     }
     this.counters.verdictMessages += this.#inHand.length;
     this.#inHand = [];
     this.batch.count = 0;
+  }
+
+  #handOver(i: number): void {
+    const { batch } = this;
+    batch.handOver[i] = handOverDone;
+    batch.verdict[i] = nfRepeat;
+    batch.verdictMark[i] = batch.handOverMark[i]!;
+  }
+
+  #settle(packet: QueuedPacket, i: number): void {
+    const { id, verdict: verdicts, verdictMark } = this.batch;
+    const verdict = verdicts[i]!;
+    const known = verdict === nfDrop || verdict === nfAccept || verdict === nfRepeat;
+    invariant(known, `a verdict is drop, accept or repeat, and not ${verdict}`);
+    this.settled.push({ packet, id: id[i]!, verdict, mark: verdictMark[i]! });
   }
 
   close(): void {

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { counterNames, queueOwnerPort } from '../native/index.js';
 import { NfqueueQueue, type NfqueueOptions } from './nfqueue.js';
-import { macStride, nfAccept, type QueueBatch } from './packet-queue.js';
+import { handOverAsked, macStride, nfAccept, type QueueBatch } from './packet-queue.js';
 
 export interface ChildPlan {
   readonly options: NfqueueOptions;
@@ -16,6 +16,8 @@ export interface ChildPlan {
   /** Bits to set in the mark of every packet, or of every `markEvery`-th. */
   readonly markBits?: number;
   readonly markEvery?: number;
+  /** Packets that are to be handed over with these bits in their mark. */
+  readonly handOver?: { readonly every: number; readonly from: number; readonly markBits: number };
   /** Begin to receive only when told so (a byte on standard input), so that packets pile up. */
   readonly wait?: boolean;
   /** Leave the first batch unsettled and wait for the end of the input. */
@@ -97,6 +99,10 @@ function decide(batch: QueueBatch, plan: ChildPlan, before: number): void {
     const marked = plan.markBits !== undefined && index % (plan.markEvery ?? 1) === 0;
     batch.verdict[i] = index >= (plan.verdictFrom ?? 0) ? (plan.verdict ?? nfAccept) : nfAccept;
     batch.verdictMark[i] = batch.mark[i]! | (marked ? plan.markBits : 0);
+    const { handOver } = plan;
+    if (handOver === undefined) continue;
+    if (index % handOver.every === handOver.from) batch.handOver[i] = handOverAsked;
+    batch.handOverMark[i] = batch.mark[i]! | handOver.markBits;
   }
 }
 

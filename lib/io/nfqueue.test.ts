@@ -113,6 +113,25 @@ test('copy range changes while the queue is open', { skip }, async (t) => {
   );
 });
 
+test('a packet is handed over behind all others of its batch, where none waits', { skip }, async (t) => {
+  const net = single(t, '-m mark ! --mark 0x2/0x3');
+  net.run(
+    'one',
+    'iptables -t mangle -A POSTROUTING -p udp -m mark --mark 0x2/0x3 -m comment --comment marked',
+  );
+  const handOver = { every: 16, from: 10, markBits: 2 };
+  const child = await net.start('one', { options: { queue: 7, batchPackets: 32 }, wait: true, handOver });
+  net.run('one', udp('127.0.0.1', port, 64));
+  child.go();
+  const { packets, counters } = await child.finish();
+  assert.deepEqual([packets[0]!.batch, packets[63]!.batch], [32, 32], 'all were waiting');
+  assert.equal(net.counted('one', 'marked'), 2, 'those of the second batch');
+  assert.equal(net.counted('one', 'delivered'), 64);
+  // Ten in a row, then each by itself, and the two that were left for the end.
+  assert.equal(counters['verdictMessages'], 2 * (1 + 20 + 1));
+  assert.deepEqual([packets.length, counters['stale']], [64, 0], 'each was queued once and settled once');
+});
+
 test('a batch of equal verdicts is one message, and marks cut it into runs', { skip }, async (t) => {
   const net = single(t);
   const equal = await net.start('one', { options: { queue: 7 }, wait: true });

@@ -198,9 +198,9 @@ export class NfqueueQueue implements PacketQueue {
 /** The batch as the addon knows it. `bytes` never changes its array afterwards: the addon writes to this one. */
 function arraysOf(batch: QueueBatch, counters: Float64Array): QueueArrays {
   const { bytes, start, end, wireLength, timeMicros, id, hook, mark, inInterface, outInterface } = batch;
-  const { flags, mac, verdict, verdictMark, workMicros } = batch;
+  const { flags, mac, verdict, verdictMark, handOver, handOverMark, workMicros } = batch;
   return {
     ...{ bytes, start, end, wireLength, timeMicros, id, hook, mark, inInterface, outInterface },
-    ...{ flags, mac, verdict, verdictMark, workMicros, counters },
+    ...{ flags, mac, verdict, verdictMark, handOver, handOverMark, workMicros, counters },
   };
 }

@@ -18,6 +18,10 @@ export const packetGso = 2;
 /** Fewer bytes were copied than the packet has (NFQA_CAP_LEN). */
 export const packetTruncated = 4;
 
+/** Values of `QueueBatch.handOver`. */
+export const handOverAsked = 1;
+export const handOverDone = 2;
+
 /** Bytes of one hardware address field: 6 of the address, 2 unused. */
 export const macStride = 8;
 
@@ -40,6 +44,12 @@ export class QueueBatch extends PacketBatch {
   /** Mark to set; sent only where it differs from `mark`. */
   readonly verdictMark: Uint32Array;
   /**
+   * 0 when the packet was received. `handOverAsked`: it is settled after all others, and if no packet waits in the queue by
+   * then, by nfRepeat with `handOverMark` in place of its verdict; `settle` writes `handOverDone` then.
+   */
+  readonly handOver: Uint8Array;
+  readonly handOverMark: Uint32Array;
+  /**
    * One element, written by `settle`: microseconds from the end of `receive` to the end of `settle` of the last batch.
    * Kept here and not in the queue, so that reading it is the same code for every queue.
    */
@@ -57,6 +67,8 @@ export class QueueBatch extends PacketBatch {
     this.mac = new Uint8Array(capacity * macStride);
     this.verdict = new Uint8Array(capacity);
     this.verdictMark = new Uint32Array(capacity);
+    this.handOver = new Uint8Array(capacity);
+    this.handOverMark = new Uint32Array(capacity);
   }
 }
 
@@ -81,7 +93,7 @@ export interface PacketQueue {
    * fields of QueueBatch. Returns the count, 0 after a time-out or an interrupted wait.
    */
   receive(): number;
-  /** Gives the verdicts of the whole batch back in one send. */
+  /** Gives the verdicts of the whole batch back in one send; those of packets that are to be handed over in a second. */
   settle(): void;
   /** Idempotent. Packets still held by the kernel are released by it (bypass, fail-open). */
   close(): void;

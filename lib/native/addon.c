@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARRAYS 16
+#define ARRAYS 18
 #define TEXT_BYTES_MAX 4096
 
 /* A queue and what keeps the caller's arrays from being collected. */
@@ -42,6 +42,8 @@ static bool read_arrays(napi_env env, napi_value object, const struct queue_opti
       {"mac", napi_uint8_array, packets * MAC_STRIDE, (void **)&to->mac},
       {"verdict", napi_uint8_array, packets, (void **)&to->verdict},
       {"verdictMark", napi_uint32_array, packets, (void **)&to->verdict_mark},
+      {"handOver", napi_uint8_array, packets, (void **)&to->hand_over},
+      {"handOverMark", napi_uint32_array, packets, (void **)&to->hand_over_mark},
       {"workMicros", napi_float64_array, 1, (void **)&to->work_micros},
       {"counters", napi_float64_array, COUNTERS, (void **)&to->counters},
   };

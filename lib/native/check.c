@@ -54,6 +54,8 @@ static struct queue *new_queue(int fd) {
   to->mac = room(PACKETS * MAC_STRIDE);
   to->verdict = room(PACKETS);
   to->verdict_mark = room(PACKETS * 4);
+  to->hand_over = room(PACKETS);
+  to->hand_over_mark = room(PACKETS * 4);
   to->work_micros = room(8);
   to->counters = room(COUNTERS * 8);
   return queue;
@@ -63,7 +65,7 @@ static void free_queue(struct queue *queue) {
   struct queue_arrays *to = &queue->arrays;
   void *const all[] = {to->bytes, to->start, to->end,  to->wire_length, to->time_micros, to->id,      to->hook,        to->mark,
                        to->in_interface, to->out_interface, to->flags, to->mac, to->verdict, to->verdict_mark,
-                       to->work_micros, to->counters};
+                       to->hand_over, to->hand_over_mark, to->work_micros, to->counters};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
   free(queue);
 }
@@ -151,6 +153,19 @@ static void apply(const uint8_t *at, ssize_t length, const struct queue *queue, 
   }
 }
 
+/* Asks for some packets to be handed over, in half of the batches while another packet waits. Returns whether one does. */
+static bool ask_to_hand_over(struct queue_arrays *arrays, int other, uint32_t count) {
+  const bool waits = below(2) != 0;
+  if (waits && send(other, "", 1, 0) != 1) abort();
+  for (uint32_t left = below(4); left > 0; left--) {
+    const uint32_t i = below(count);
+    arrays->hand_over[i] = HAND_OVER_ASKED;
+    arrays->hand_over_mark[i] = 3 + below(2);
+  }
+  return waits;
+}
+
+/* What all packets got, in the order in which it was sent. The last that comes is that of the packets handed over. */
 static void settle_random(struct queue *queue, int other, uint32_t first_id, uint32_t count, long *messages) {
   static const uint8_t verdicts[] = {0, 1, 1, 1, 4};
   struct queue_arrays *arrays = &queue->arrays;
@@ -161,17 +176,22 @@ static void settle_random(struct queue *queue, int other, uint32_t first_id, uin
     arrays->verdict[i] = verdicts[below(sizeof verdicts)];
     arrays->mark[i] = below(2);
     arrays->verdict_mark[i] = below(3);
+    arrays->hand_over[i] = 0;
   }
+  const bool waits = ask_to_hand_over(arrays, other, count);
   queue->count = count;
   const int result = queue_settle(queue);
-  const ssize_t length = recv(other, sent, sizeof sent, 0);
-  if (result <= 0 || length <= 0) abort();
+  if (result <= 0) abort();
   *messages += result;
-  apply(sent, length, queue, count, outcomes);
+  for (ssize_t length; (length = recv(other, sent, sizeof sent, MSG_DONTWAIT)) > 0;)
+    apply(sent, length, queue, count, outcomes);
+  if (waits && recv(queue->fd, sent, sizeof sent, 0) != 1) abort();
   for (uint32_t i = 0; i < count; i++) {
     const bool mark_matters = arrays->verdict[i] != 0;
     if (!outcomes[i].settled || outcomes[i].verdict != arrays->verdict[i]) abort();
     if (mark_matters && outcomes[i].mark != arrays->verdict_mark[i]) abort();
+    if (arrays->hand_over[i] == (waits ? HAND_OVER_DONE : HAND_OVER_ASKED)) abort();
+    if (arrays->hand_over[i] == HAND_OVER_DONE && outcomes[i].mark != arrays->hand_over_mark[i]) abort();
   }
 }
 

@@ -76,6 +76,8 @@ export interface QueueArrays {
   readonly mac: Uint8Array;
   readonly verdict: Uint8Array;
   readonly verdictMark: Uint32Array;
+  readonly handOver: Uint8Array;
+  readonly handOverMark: Uint32Array;
   /** One element: microseconds from the end of `receive` to the end of `settle`. */
   readonly workMicros: Float64Array;
   /** One element for each name of `counterNames`, in that order. */

@@ -28,6 +28,8 @@
 #define PACKET_CHECKSUM_NOT_READY 1
 #define PACKET_GSO 2
 #define PACKET_TRUNCATED 4
+#define HAND_OVER_ASKED 1
+#define HAND_OVER_DONE 2
 
 /* Places in the caller's counter array; lib/native/index.ts names them in the same order. */
 enum counter {
@@ -61,6 +63,9 @@ struct queue_arrays {
   uint8_t *mac;
   uint8_t *verdict;
   uint32_t *verdict_mark;
+  /* HAND_OVER_ASKED: settle this packet after the others, and if no packet waits by then, with NF_REPEAT and this mark. */
+  uint8_t *hand_over;
+  uint32_t *hand_over_mark;
   double *work_micros;
   double *counters;
 };
@@ -140,7 +145,10 @@ void queue_follow_backlog(struct queue *queue, uint32_t messages, uint64_t bytes
 /* Asks for a socket's buffer of so many bytes, which the kernel doubles. False if it refuses. */
 bool queue_set_buffer(int fd, uint32_t bytes);
 
-/* Verdict messages sent, or a negative errno. Verdicts that could not be sent stay with the queue. */
+/*
+ * Verdict messages sent, or a negative errno. Verdicts that could not be sent stay with the queue. Where a packet's
+ * `hand_over` was carried out it says HAND_OVER_DONE, and verdict and verdict_mark what the packet got.
+ */
 int queue_settle(struct queue *queue);
 
 /* Sends what `unsent_bytes` says, with a bounded number of retries. 0 or a negative errno. */

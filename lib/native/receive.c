@@ -44,6 +44,7 @@ static void clear_element(struct queue_arrays *to, uint32_t i, uint32_t slot_sta
   to->in_interface[i] = 0;
   to->out_interface[i] = 0;
   to->flags[i] = 0;
+  to->hand_over[i] = 0;
   memset(to->mac + (size_t)i * MAC_STRIDE, 0, MAC_STRIDE);
 }
 

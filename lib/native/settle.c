@@ -7,6 +7,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,27 +80,38 @@ static size_t put_verdict(struct queue *queue, size_t at, const struct run *run)
 }
 
 /*
+ * Puts the verdicts of the packets that are to be handed over, or those of all others, behind the messages that are there
+ * already. Returns how many messages that made.
+ *
  * NFQNL_MSG_VERDICT_BATCH means "all ids up to x, in the order of the queue". Everything before this batch is settled
- * and the runs are sent in order, so it hits this run and nothing else. The kernel compares ids as signed differences,
- * which is right across 2^32 as well.
+ * and the runs are sent in order, so it hits this run and nothing else: unless a packet was left for later, whose
+ * followers are settled one by one. The kernel compares ids as signed differences, which is right across 2^32 as well.
  */
-static int put_verdicts(struct queue *queue) {
+static int put_verdicts(struct queue *queue, bool handed_over) {
+  const struct queue_arrays *from = &queue->arrays;
   int messages = 0;
-  size_t at = 0;
-  struct run run = run_of(&queue->arrays, 0);
-  for (uint32_t i = 1; i < queue->count; i++) {
-    const struct run next = run_of(&queue->arrays, i);
-    if (!queue->reordered && extend(&run, &next)) continue;
-    at = put_verdict(queue, at, &run);
+  bool in_rows = !queue->reordered;
+  bool running = false;
+  struct run run = {0};
+  for (uint32_t i = 0; i < queue->count; i++) {
+    if ((from->hand_over[i] != 0) != handed_over) {
+      in_rows = in_rows && handed_over;
+      continue;
+    }
+    const struct run next = run_of(from, i);
+    if (running && in_rows && extend(&run, &next)) continue;
+    if (running) queue->unsent_bytes = put_verdict(queue, queue->unsent_bytes, &run);
+    running = true;
     messages++;
     run = next;
   }
-  queue->unsent_bytes = put_verdict(queue, at, &run);
-  return messages + 1;
+  if (running) queue->unsent_bytes = put_verdict(queue, queue->unsent_bytes, &run);
+  return messages;
 }
 
 /* The kernel works on a verdict within the send. It can only lack the memory for a copy of the message. */
 int queue_flush(struct queue *queue) {
+  if (queue->unsent_bytes == 0) return 0;
   for (int tries = 0; tries < SEND_TRIES_MAX; tries++) {
     if (send(queue->fd, queue->verdicts, queue->unsent_bytes, 0) >= 0) {
       queue->unsent_bytes = 0;
@@ -113,13 +125,45 @@ int queue_flush(struct queue *queue) {
   return -ENOBUFS;
 }
 
+static bool asks_to_hand_over(const struct queue *queue) {
+  return memchr(queue->arrays.hand_over, HAND_OVER_ASKED, queue->count) != NULL;
+}
+
+static bool something_waits(const struct queue *queue) {
+  struct pollfd packets = {.fd = queue->fd, .events = POLLIN};
+  return poll(&packets, 1, 0) != 0;
+}
+
+/*
+ * A packet that comes once its flow's mark is set passes the queue by, and overtakes what waits there. So the mark goes
+ * with a packet that is settled when all others are and no packet waits: what may still be overtaken came since the poll.
+ */
+static void hand_over(struct queue *queue) {
+  struct queue_arrays *to = &queue->arrays;
+  for (uint32_t i = 0; i < queue->count; i++) {
+    if (to->hand_over[i] != HAND_OVER_ASKED) continue;
+    to->hand_over[i] = HAND_OVER_DONE;
+    to->verdict[i] = NF_REPEAT;
+    to->verdict_mark[i] = to->hand_over_mark[i];
+  }
+}
+
+/* Sends the verdicts of the packets that ask for it last. Returns the messages that this made; errno of both sends. */
+static int settle_last(struct queue *queue, int *error) {
+  if (*error == 0) *error = queue_flush(queue);
+  if (*error == 0 && !something_waits(queue)) hand_over(queue);
+  return put_verdicts(queue, true);
+}
+
 int queue_settle(struct queue *queue) {
   if (queue->fd < 0) return -EBADF;
   if (queue->count == 0) return 0;
-  const int messages = put_verdicts(queue);
+  int error = 0;
+  int messages = put_verdicts(queue, false);
+  if (asks_to_hand_over(queue)) messages += settle_last(queue, &error);
   queue->count = 0;
   queue->arrays.counters[COUNTER_VERDICT_MESSAGES] += messages;
-  const int error = queue_flush(queue);
+  if (error == 0) error = queue_flush(queue);
   if (error != 0) queue->arrays.counters[COUNTER_SEND_FAILURES] += 1;
   *queue->arrays.work_micros = (double)(queue_clock_nanos(CLOCK_MONOTONIC) - queue->received_nanos) / 1000;
   return error != 0 ? error : messages;
