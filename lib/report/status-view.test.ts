@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fakeDecision, fakeDoubt, fakeStatus } from './status-testing.js';
 import { bitsText, microsText, renderStatus, verdictOf } from './status-view.js';
-import type { StatusReport } from './status.js';
+import type { StatusReport, WorkerState } from './status.js';
 import { fakeEvidence, fakeNear, fakeReport, hostileTexts } from './testing.js';
 
 const plain = { width: 80, colour: false };
@@ -20,6 +20,11 @@ test('the first line says whether BitTorrent is blocked', () => {
   assert.match(verdict({ rules: rules({ state: 'unknown' }) }), /not known yet/);
   assert.match(verdict({ rules: rules({ backend: 'none', state: 'unknown' }) }), /rules of your own/);
   assert.match(verdict({ workers: [] }), /^NOT WORKING: no worker runs/);
+  const all = (state: WorkerState): StatusReport['workers'] =>
+    fakeStatus().workers.map((worker) => ({ ...worker, state }));
+  assert.match(verdict({ workers: all('starting') }), /^Starting: no worker is ready yet/);
+  assert.match(verdict({ workers: all('restarting') }), /^NOT WORKING: no worker runs/);
+  assert.match(verdict({ workers: [...all('starting'), ...all('running')] }), /^Blocking/);
 });
 
 test('figures, hosts and decisions are there', () => {

@@ -65,6 +65,10 @@ export function verdictOf(status: StatusReport): PlainVerdict {
   const running = workers.filter(({ state }) => state === 'running').length;
   const sinceMicros = parseIsoMicros(status.mode_since);
   const since = Number.isNaN(sinceMicros) ? 'now' : `since ${clockText(sinceMicros)}`;
+  if (running === 0 && workers.some(({ state }) => state === 'starting')) {
+    const text = 'Starting: no worker is ready yet. Until then traffic passes without inspection.';
+    return { colour: '1;33', text };
+  }
   if (running === 0) {
     return { colour: '1;31', text: 'NOT WORKING: no worker runs. Traffic passes without inspection.' };
   }
