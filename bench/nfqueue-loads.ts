@@ -120,7 +120,7 @@ async function transfer(network: BenchNetwork, seconds: number, control?: string
 const shortTransfers = 10;
 const shortTransfer = '3M';
 
-/** Segments in each short transfer that came behind a later one, at both ends: as events, however many they were. */
+/** Segments of each short transfer, as large as TCP has them, that it put aside because one before them was late or lost. */
 async function disorder(network: BenchNetwork): Promise<number> {
   const server = network.spawn('right', 'iperf3', ['-s']);
   const gone = once(server, 'exit');

@@ -178,7 +178,7 @@ export class BenchNetwork {
     return now;
   }
 
-  /** Times that TCP put a segment aside at either end because one before it was missing. */
+  /** Segments that TCP put aside at either end because one before them was missing. */
   outOfOrder(): number {
     return ['left', 'right'].reduce((sum, end) => {
       const [names = '', values = ''] = this.#net

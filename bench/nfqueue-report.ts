@@ -29,7 +29,7 @@ export interface Figures {
   readonly tcpSeen?: number;
   readonly gigabitsCubic?: number;
   readonly gigabitsReno?: number;
-  /** Times that a segment of a short transfer came behind a later one, per transfer. */
+  /** Segments of a short transfer that were put aside because one before them was missing. */
   readonly disorder?: number;
 }
 
@@ -301,7 +301,7 @@ export function queueOutcome(results: QueueResults): Outcome {
       tableOf(rounds, 'Round trips of a UDP echo, and TCP', timeColumns, [
         `TCP: medians of ${measured('gigabits')} rounds. In brackets: times "${names.none}", then times "${names.conntrack}".`,
         `The first TCP columns by the sender's default congestion control, which is ${congestionControl} here.`,
-        'Out of order: times per transfer of 3 MB that segments came behind later ones, which TCP then sends again.',
+        'Out of order: segments per transfer of 3 MB, as large as TCP has them, put aside because one before them was late or lost.',
       ]),
       ...workerTables(rounds, machine.cores),
       ...(memory === null ? [] : [memoryTable(memory)]),

@@ -291,13 +291,22 @@ describe('one packet', () => {
     const drop = [nfRepeat, markDrop];
     const busy = new Trial(new BusyQueue(), { enforce: false });
     // It is looked at for its usual time, and then decided in the midst of a burst.
-    for (let burst = 0; burst < 20; burst++) assert.deepEqual(pings(busy, 3), [pass, pass, pass]);
+    for (let burst = 0; burst < 40; burst++) assert.deepEqual(pings(busy, 3), [pass, pass, pass]);
     const other = new Trial(new MemoryQueue(), { enforce: false });
     assert.deepEqual(pings(other, 60).slice(-2), [pass, drop]);
     assert.deepEqual(pings(other, 1), [drop]);
     assert.equal(other.count('passed'), 61, 'in monitor mode all pass');
     busy.loop.enforce = true;
     assert.deepEqual(pings(busy, 3), [drop, drop, drop]);
+  });
+
+  test('a flow that is let go is handed over with the foreign bits of its mark, and counted as that', () => {
+    const trial = new Trial(new MemoryQueue());
+    const packets = Array.from({ length: 63 }, () => ({ bytes: ipv4(17, udp(fromText('nothing'))), mark: foreign }));
+    for (let batch = 0; batch < 20 && trial.count('accepted') === 0; batch++) trial.run(...packets);
+    assert.equal(trial.count('accepted'), 1);
+    assert.equal(trial.queue.settled.at(-1)!.mark, field.write(foreign, markAccept));
+    assert.equal(trial.count('passed') + 1, trial.queue.settled.length);
   });
 
   test('a flow can be looked up by its ends while it lives', () => {

@@ -20,7 +20,6 @@ import {
   sEvidence,
   sFlags,
   sNoted,
-  sStragglers,
   sVerdict,
   wordStride,
 } from '../lib/flow/table.js';
@@ -83,13 +82,6 @@ const atHeartbeat = at('heartbeat');
 const clockBackMicros = 60e6;
 /** Sweeps of the flow table in a turn without packets, so that an idle filter forgets its flows within a minute. */
 const idleSweeps = 16;
-
-/**
- * Packets of a flow that may still come after its mark was given to the kernel: those that waited in the queue. More
- * mean that the mark does not stick (a rule before ours clears it, NOTRACK): then the verdicts are final ones, since
- * each repetition would bring the same packet back.
- */
-const stragglersMax = 64;
 
 const markOf: readonly MarkValue[] = [markPass, markAccept, markDrop, markReject];
 
@@ -255,7 +247,7 @@ export class FilterLoop {
       (this.engine.flows.words[slot * wordStride + sFlags]! & flagOffloaded) === 0
     )
       this.#handOver.note(i, slot, action);
-    else if (this.#isForgotten(slot)) this.#answerFinally(i, action);
+    else if (this.#handOver.isForgotten(slot)) this.#answerFinally(i, action);
     else this.#answer(i, action, false);
   }
 
@@ -266,15 +258,6 @@ export class FilterLoop {
     const flags = this.engine.flows.words[slot * wordStride + sFlags]!;
     const kept = (flags & (flagReported | flagReportedAccepts)) === flagReported;
     if (kept) this.#options.onDetected?.(this.#batch, i);
-  }
-
-  /** Counts a packet of an offloaded flow; true if the kernel should not have asked about it any more. */
-  #isForgotten(slot: number): boolean {
-    const { words } = this.engine.flows;
-    const at = slot * wordStride + sStragglers;
-    if (words[at]! >= stragglersMax) return true;
-    words[at]! += 1;
-    return false;
   }
 
   #answerFinally(i: number, action: ActionCode): void {

@@ -26,6 +26,13 @@ const fullBatchCounts = 16;
 /** Then as many more may be stragglers as a queue holds. */
 const heldByQueue = 4096;
 
+/**
+ * Packets of a flow that may still come after its mark was given to the kernel: those that waited in the queue. More
+ * mean that the mark does not stick (a rule before ours clears it, NOTRACK): then the verdicts are final ones, since
+ * each repetition would bring the same packet back.
+ */
+const stragglersMax = 64;
+
 /** What becomes of the packets of a batch that are noted here. */
 export interface Answers {
   /** Writes and counts the verdict of a packet: Pass, or the action with which the kernel goes on. */
@@ -99,6 +106,20 @@ export class HandOver {
       if (isDone) this.#handOverFlow(this.#slots[n]!, 0);
       this.#answers.count(isDone ? (this.#actions[n]! as ActionCode) : Pass);
     }
+  }
+
+  /**
+   * Counts a packet of a flow that is the kernel's, or is from now on, since it is blocked; true if the kernel should not
+   * have asked about it any more.
+   */
+  isForgotten(slot: number): boolean {
+    const { words } = this.#flows;
+    // One that went on and is blocked since a change to enforce: what was counted until now were no stragglers.
+    if ((words[slot * wordStride + sFlags]! & flagOffloaded) === 0) this.#handOverFlow(slot, 0);
+    const at = slot * wordStride + sStragglers;
+    if (words[at]! >= stragglersMax) return true;
+    words[at]! += 1;
+    return false;
   }
 
   /** The row may be another flow's by now, or this one handed over with an earlier packet of the batch. */

@@ -110,7 +110,7 @@ class RehearsalQueue implements PacketQueue {
     const all = this.#ports.length;
     const isSmall = turn % silentTurns < smallTurns;
     for (let i = 0; i < all; i++) {
-      // In a small turn a flow is alone in its batch, and handed over.
+      // In a small turn there are few flows, others each time.
       const k = isSmall ? (turn * smallTurnStep + i * smallTurnStride) % all : i;
       batch.bytes[this.#ports[i]!] = 0x80 | (Math.floor(turn / flowTurns) & 0x7f);
       batch.start[i] = this.#starts[k]!;

@@ -6,9 +6,11 @@
 #include "queue.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,8 @@
 
 #define PACKETS 64
 #define SLOT_BYTES 1024
+/* As often as settle.c tries to send. */
+#define SEND_TRIES 8
 
 static uint32_t random_state = 0x9e3779b9;
 
@@ -153,46 +157,106 @@ static void apply(const uint8_t *at, ssize_t length, const struct queue *queue, 
   }
 }
 
-/* Asks for some packets to be handed over, in half of the batches while another packet waits. Returns whether one does. */
-static bool ask_to_hand_over(struct queue_arrays *arrays, int other, uint32_t count) {
-  const bool waits = below(2) != 0;
-  if (waits && send(other, "", 1, 0) != 1) abort();
-  for (uint32_t left = below(4); left > 0; left--) {
-    const uint32_t i = below(count);
-    arrays->hand_over[i] = HAND_OVER_ASKED;
-    arrays->hand_over_mark[i] = 3 + below(2);
-  }
-  return waits;
+/* The batch that is being settled, what its packets got so far, and sends that are still to fail. */
+static struct {
+  struct queue *queue;
+  int other;
+  uint32_t count;
+  int failing_sends;
+  struct outcome outcomes[PACKETS];
+} settling;
+
+static void take_verdicts(void) {
+  uint8_t sent[PACKETS * VERDICT_MESSAGE_BYTES_MAX];
+  for (ssize_t length; (length = recv(settling.other, sent, sizeof sent, MSG_DONTWAIT)) > 0;)
+    apply(sent, length, settling.queue, settling.count, settling.outcomes);
 }
 
-/* What all packets got, in the order in which it was sent. The last that comes is that of the packets handed over. */
-static void settle_random(struct queue *queue, int other, uint32_t first_id, uint32_t count, long *messages) {
+/* The linker wraps both. The queue looks for packets that wait when it has settled all but those to be handed over. */
+int __real_poll(struct pollfd *descriptors, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *descriptors, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *descriptors, nfds_t count, int timeout) {
+  take_verdicts();
+  for (uint32_t i = 0; i < settling.count; i++) {
+    if ((settling.queue->arrays.hand_over[i] == 0) != settling.outcomes[i].settled) abort();
+  }
+  return __real_poll(descriptors, count, timeout);
+}
+
+ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags) {
+  if (settling.failing_sends == 0 || fd != settling.queue->fd) return __real_send(fd, bytes, length, flags);
+  settling.failing_sends--;
+  errno = ENOBUFS;
+  return -1;
+}
+
+/* Ids in any order, of which the queue knows that they are. */
+static void shuffle_ids(struct queue *queue) {
+  uint32_t *id = queue->arrays.id;
+  queue->reordered = true;
+  for (uint32_t i = settling.count; i > 1; i--) {
+    const uint32_t j = below(i);
+    const uint32_t kept = id[j];
+    id[j] = id[i - 1];
+    id[i - 1] = kept;
+  }
+}
+
+/* Random verdicts. Asks for some packets to be handed over; returns how many. */
+static uint32_t decide_random(struct queue_arrays *arrays, uint32_t first_id) {
   static const uint8_t verdicts[] = {0, 1, 1, 1, 4};
-  struct queue_arrays *arrays = &queue->arrays;
-  struct outcome outcomes[PACKETS] = {{0}};
-  uint8_t sent[PACKETS * VERDICT_MESSAGE_BYTES_MAX];
-  for (uint32_t i = 0; i < count; i++) {
+  for (uint32_t i = 0; i < settling.count; i++) {
     arrays->id[i] = first_id + i;
     arrays->verdict[i] = verdicts[below(sizeof verdicts)];
     arrays->mark[i] = below(2);
     arrays->verdict_mark[i] = below(3);
     arrays->hand_over[i] = 0;
   }
-  const bool waits = ask_to_hand_over(arrays, other, count);
+  uint32_t asked = 0;
+  for (uint32_t left = below(4); left > 0; left--) {
+    const uint32_t i = below(settling.count);
+    asked += arrays->hand_over[i] == 0;
+    arrays->hand_over[i] = HAND_OVER_ASKED;
+    arrays->hand_over_mark[i] = 3 + below(2);
+  }
+  return asked;
+}
+
+static void check_outcome(const struct queue_arrays *arrays, uint32_t i, bool handed_over) {
+  const struct outcome *outcome = &settling.outcomes[i];
+  const bool mark_matters = arrays->verdict[i] != 0;
+  if (!outcome->settled || outcome->verdict != arrays->verdict[i]) abort();
+  if (mark_matters && outcome->mark != arrays->verdict_mark[i]) abort();
+  if (arrays->hand_over[i] == 0) return;
+  if (arrays->hand_over[i] != (handed_over ? HAND_OVER_DONE : HAND_OVER_ASKED)) abort();
+  if (handed_over && (outcome->verdict != 4 || outcome->mark != arrays->hand_over_mark[i])) abort();
+}
+
+/* In half of the batches another packet waits; in some the kernel has no memory for the first verdicts. */
+static void settle_random(struct queue *queue, int other, uint32_t first_id, uint32_t count, long *messages) {
+  memset(&settling, 0, sizeof settling);
+  settling.queue = queue;
+  settling.other = other;
+  settling.count = count;
+  const uint32_t asked = decide_random(&queue->arrays, first_id);
+  queue->reordered = false;
+  if (below(3) == 0) shuffle_ids(queue);
+  const bool waits = below(2) != 0;
+  const bool fails = below(50) == 0;
+  if (waits && send(other, "", 1, 0) != 1) abort();
+  if (fails) settling.failing_sends = SEND_TRIES;
   queue->count = count;
   const int result = queue_settle(queue);
-  if (result <= 0) abort();
-  *messages += result;
-  for (ssize_t length; (length = recv(other, sent, sizeof sent, MSG_DONTWAIT)) > 0;)
-    apply(sent, length, queue, count, outcomes);
-  if (waits && recv(queue->fd, sent, sizeof sent, 0) != 1) abort();
-  for (uint32_t i = 0; i < count; i++) {
-    const bool mark_matters = arrays->verdict[i] != 0;
-    if (!outcomes[i].settled || outcomes[i].verdict != arrays->verdict[i]) abort();
-    if (mark_matters && outcomes[i].mark != arrays->verdict_mark[i]) abort();
-    if (arrays->hand_over[i] == (waits ? HAND_OVER_DONE : HAND_OVER_ASKED)) abort();
-    if (arrays->hand_over[i] == HAND_OVER_DONE && outcomes[i].mark != arrays->hand_over_mark[i]) abort();
-  }
+  if (fails != (result < 0)) abort();
+  if (result > 0) *messages += result;
+  if (queue_flush(queue) != 0) abort();
+  take_verdicts();
+  uint8_t byte;
+  if (waits && recv(queue->fd, &byte, 1, 0) != 1) abort();
+  const bool handed_over = !waits && !(fails && asked < count);
+  for (uint32_t i = 0; i < count; i++) check_outcome(&queue->arrays, i, handed_over);
 }
 
 /* Batches of every size, begun just before the ids wrap at 2^32. */

@@ -147,7 +147,8 @@ bool queue_set_buffer(int fd, uint32_t bytes);
 
 /*
  * Verdict messages sent, or a negative errno. Verdicts that could not be sent stay with the queue. Where a packet's
- * `hand_over` was carried out it says HAND_OVER_DONE, and verdict and verdict_mark what the packet got.
+ * `hand_over` was carried out it says HAND_OVER_DONE, and verdict and verdict_mark what the packet got (or gets, where
+ * the send has to be tried again).
  */
 int queue_settle(struct queue *queue);
 

@@ -1,4 +1,4 @@
-/* Verdicts of a whole batch in one send; equal ones in a row become one message. */
+/* Verdicts of a whole batch in one send, or two where a flow may be handed over; equal ones in a row become one message. */
 #include "queue.h"
 
 #include <arpa/inet.h>
