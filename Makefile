@@ -55,9 +55,11 @@ golden: build ## rewrite the golden results after a wanted change (read the diff
 	SWARMGATE_GOLDEN=write deploy/run-tests dist/lib/config
 
 e2e-nft: build ## the nft rules, and the filter with them, in a Debian kernel under qemu (root, a quarter of an hour)
+	@deploy/install-packages qemu-system-x86 busybox-static kmod nftables
 	e2e/nft/run
 
 e2e-container: ## build the container image and show that it filters, passes and stops (root, podman)
+	@deploy/install-packages podman
 	@e2e/container/run
 
 fuzz: build ## fuzz every parser for SWARMGATE_FUZZ_SECONDS each (default here: 60)
