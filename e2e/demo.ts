@@ -111,10 +111,11 @@ function sayDecision({ time, action, flow }: DecisionReport): void {
   say(
     `  ${time.slice(11, 19)}  ${action.padEnd(6)}  ${flow.kind ?? 'BitTorrent'} over ${flow.proto.toUpperCase()}, ${ends}`,
   );
-  const evidence = flow.evidence[0];
-  if (evidence === undefined) return;
-  const hash = evidence.info_hash === undefined ? '' : `, info-hash ${evidence.info_hash.slice(0, 12)}...`;
-  say(`            packet ${evidence.packet}: ${evidence.finding} (${evidence.confidence}${hash})`);
+  const decided = flow.decided_packet ?? Number.POSITIVE_INFINITY;
+  for (const evidence of flow.evidence.filter(({ packet }) => packet <= decided)) {
+    const hash = evidence.info_hash === undefined ? '' : `, info-hash ${evidence.info_hash.slice(0, 12)}...`;
+    say(`            packet ${evidence.packet}: ${evidence.finding} (${evidence.confidence}${hash})`);
+  }
 }
 
 /** One decision of each kind first, then more of the newest. */
