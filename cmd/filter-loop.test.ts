@@ -302,7 +302,10 @@ describe('one packet', () => {
 
   test('a flow that is let go is handed over with the foreign bits of its mark, and counted as that', () => {
     const trial = new Trial(new MemoryQueue());
-    const packets = Array.from({ length: 63 }, () => ({ bytes: ipv4(17, udp(fromText('nothing'))), mark: foreign }));
+    const packets = Array.from({ length: 63 }, () => ({
+      bytes: ipv4(17, udp(fromText('nothing'))),
+      mark: foreign,
+    }));
     for (let batch = 0; batch < 20 && trial.count('accepted') === 0; batch++) trial.run(...packets);
     assert.equal(trial.count('accepted'), 1);
     assert.equal(trial.queue.settled.at(-1)!.mark, field.write(foreign, markAccept));
