@@ -93,12 +93,22 @@ interface Transfer {
   readonly seen: number | null;
 }
 
-/** One transfer; by the sender's default without `control`. */
-async function transfer(network: BenchNetwork, seconds: number, control?: string): Promise<Transfer> {
-  const server = network.spawn('right', 'iperf3', ['-s', '-1']);
+/** While a server of iperf3 runs at the right end. */
+async function withServer<Result>(network: BenchNetwork, work: () => Promise<Result>): Promise<Result> {
+  const server = network.spawn('right', 'iperf3', ['-s']);
   const gone = once(server, 'exit');
   await sleep(300);
   try {
+    return await work();
+  } finally {
+    server.kill('SIGKILL');
+    await gone;
+  }
+}
+
+/** One transfer; by the sender's default without `control`. */
+function transfer(network: BenchNetwork, seconds: number, control?: string): Promise<Transfer> {
+  return withServer(network, async () => {
     const before = await network.seen();
     const words = ['-c', sinkHost, '-t', String(seconds), '-J'];
     if (control !== undefined) words.push('-C', control);
@@ -110,10 +120,7 @@ async function transfer(network: BenchNetwork, seconds: number, control?: string
       retransmits: end.sum_sent.retransmits ?? Number.NaN,
       seen: seen === null || before === null ? null : seen - before,
     };
-  } finally {
-    server.kill('SIGKILL');
-    await gone;
-  }
+  });
 }
 
 /** Transfers in each direction whose order is looked at; each lasts as long as a flow needs to be handed to the kernel, and a while. */
@@ -121,21 +128,15 @@ const shortTransfers = 10;
 const shortTransfer = '3M';
 
 /** Segments of each short transfer, as large as TCP has them, that it put aside because one before them was late or lost. */
-async function disorder(network: BenchNetwork): Promise<number> {
-  const server = network.spawn('right', 'iperf3', ['-s']);
-  const gone = once(server, 'exit');
-  await sleep(300);
-  try {
+function disorder(network: BenchNetwork): Promise<number> {
+  return withServer(network, async () => {
     const before = network.outOfOrder();
     for (const direction of [[], ['-R']]) {
       for (let i = 0; i < shortTransfers; i++)
         await network.output('left', 'iperf3', ['-c', sinkHost, '-n', shortTransfer, ...direction]);
     }
     return (network.outOfOrder() - before) / (2 * shortTransfers);
-  } finally {
-    server.kill('SIGKILL');
-    await gone;
-  }
+  });
 }
 
 /** By the machine's default congestion control, and by cubic and reno where the kernel has them. */

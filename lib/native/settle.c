@@ -148,19 +148,16 @@ static void hand_over(struct queue *queue) {
   }
 }
 
-/* Sends the verdicts of the packets that ask for it last. Returns the messages that this made; errno of both sends. */
-static int settle_last(struct queue *queue, int *error) {
-  if (*error == 0) *error = queue_flush(queue);
-  if (*error == 0 && !something_waits(queue)) hand_over(queue);
-  return put_verdicts(queue, true);
-}
-
 int queue_settle(struct queue *queue) {
   if (queue->fd < 0) return -EBADF;
   if (queue->count == 0) return 0;
   int error = 0;
   int messages = put_verdicts(queue, false);
-  if (asks_to_hand_over(queue)) messages += settle_last(queue, &error);
+  if (asks_to_hand_over(queue)) {
+    error = queue_flush(queue);
+    if (error == 0 && !something_waits(queue)) hand_over(queue);
+    messages += put_verdicts(queue, true);
+  }
   queue->count = 0;
   queue->arrays.counters[COUNTER_VERDICT_MESSAGES] += messages;
   if (error == 0) error = queue_flush(queue);
