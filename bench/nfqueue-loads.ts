@@ -69,8 +69,13 @@ async function flood(network: BenchNetwork, what: Flood): Promise<FloodFigures> 
   };
 }
 
-async function roundTrips(network: BenchNetwork, count: number, pauseMicros: number): Promise<number[]> {
-  const words = ['ask', sinkHost, echoPort, count, pauseMicros, packetsPerPort];
+async function roundTrips(
+  network: BenchNetwork,
+  count: number,
+  pauseMicros: number,
+  perFlow: number,
+): Promise<number[]> {
+  const words = ['ask', sinkHost, echoPort, count, pauseMicros, perFlow];
   const printed = await network.output('left', builtPath('echo'), words.map(String));
   // A lost packet is a trip that never ended.
   return printed
@@ -195,13 +200,15 @@ export async function measure(network: BenchNetwork, consumer: Consumer, seconds
       figures = { ...figures, loss: lossPercent, lossSeen: seenPercent };
     }
     if (wants.has('idle')) {
-      const times = await roundTrips(network, trips, idlePauseMicros);
+      const times = await roundTrips(network, trips, idlePauseMicros, packetsPerPort);
       figures = { ...figures, idleMedian: percentile(times, 0.5), idleLate: percentile(times, 0.99) };
+      const goesOn = await roundTrips(network, trips, idlePauseMicros, trips);
+      figures = { ...figures, goesOnMedian: percentile(goesOn, 0.5), goesOnLate: percentile(goesOn, 0.99) };
     }
     if (wants.has('half')) {
       const load = generate(network, { rate: figures.handled! / 2, seconds: 1.2, flows: 0 });
       await sleep(100);
-      const times = await roundTrips(network, 2 * trips, busyPauseMicros);
+      const times = await roundTrips(network, 2 * trips, busyPauseMicros, packetsPerPort);
       await load;
       figures = { ...figures, halfMedian: percentile(times, 0.5), halfLate: percentile(times, 0.99) };
     }

@@ -18,12 +18,12 @@ const machine: Machine = {
 };
 
 const rounds: Rounds = new Map<string, (Figures | null)[]>([
-  [names.none, [{ idleMedian: 20 }, null, { gigabits: 10 }, { gigabits: 20 }]],
+  [names.none, [{ idleMedian: 20, goesOnMedian: 19 }, null, { gigabits: 10 }, { gigabits: 20 }]],
   [names.same, [{ handled: 400_000, ordinary: 500_000 }, { handled: 200_000 }]],
   [
     names.swarmgate,
     [
-      { handled: 380_000, ordinary: 700_000, idleMedian: 70, loss: 0 },
+      { handled: 380_000, ordinary: 700_000, idleMedian: 70, goesOnMedian: 30, loss: 0 },
       null,
       { gigabits: 9 },
       { gigabits: 20 },
@@ -64,7 +64,8 @@ test('targets say yes, no, or that nothing was measured', () => {
   assert.equal(found.get('overload, 1,024 flows, forwarded, beside npm nfqueue')?.met, true);
   assert.equal(found.get('TCP, offloaded, beside no queue')?.reached, '0.95');
   assert.equal(found.get('TCP, offloaded, beside no queue')?.met, false);
-  assert.equal(found.get('added round trip, idle, median')?.reached, '50 µs');
+  assert.equal(found.get('added round trip, idle, every packet looked at, median')?.reached, '50 µs');
+  assert.equal(found.get('added round trip, idle, one flow that goes on, median')?.reached, '11 µs');
   assert.equal(found.get('loss at 100 thousand/s')?.met, true);
   assert.equal(found.get('memory of the whole process with them')?.met, null);
 });

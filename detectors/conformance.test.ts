@@ -330,6 +330,19 @@ test('every fixture folder belongs to a detector, and names are unique', () => {
   assert.deepEqual(strangers, []);
 });
 
+test('what is no evidence behind the messages of another program is a near miss of the same detector', () => {
+  for (const { name, findings, nearMisses } of detectors) {
+    for (const { text, elsewhere } of findings) {
+      if (elsewhere !== undefined) assert.ok(nearMisses[elsewhere] !== undefined, `${name}: ${text}`);
+      // Of uTP only what is inside is BitTorrent's own.
+      if (name === 'utp')
+        assert.equal(elsewhere === undefined, text.includes('inside a uTP data packet'), text);
+    }
+  }
+  const speakers = registry.otherProtocols.filter((_, index) => registry.speaksUtp(index));
+  assert.deepEqual(speakers, ['hyperswarm']);
+});
+
 test('other protocols are named uniquely and index 0 means none', () => {
   assert.equal(registry.otherProtocols[0], '');
   assert.equal(new Set(registry.otherProtocols).size, registry.otherProtocols.length);

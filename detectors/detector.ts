@@ -49,6 +49,11 @@ export interface Finding {
    * packets had to fit each other. Without it a repetition says nothing new (a client that polls a feed twice).
    */
   readonly repeatable?: true;
+  /**
+   * For a finding that knows the transport and not what it carries: on a flow that was named as a protocol whose programs
+   * speak that transport too (`Registry.speaksUtp`) it is the near miss with this index.
+   */
+  readonly elsewhere?: number;
 }
 
 export type HeaderCheck = (bytes: Uint8Array, start: number, end: number, wireLength: number) => boolean;

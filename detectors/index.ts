@@ -10,7 +10,7 @@ import { listedNames, listsOf, type ListedNames } from './listed-names.js';
 import { lsd } from './lsd.js';
 import { mse } from './mse.js';
 import { mseMiddle } from './mse-middle.js';
-import { otherProtocols, recogniseOther } from './other-protocols.js';
+import { otherProtocols, recogniseOther, speaksUtp } from './other-protocols.js';
 import { peerHandshake } from './peer-handshake.js';
 import { peerHandshakeLate } from './peer-handshake-late.js';
 import { peerMessages } from './peer-messages.js';
@@ -45,7 +45,7 @@ export const detectors: readonly Detector[] = [
 ];
 
 /** What the engine is given. */
-export const registry = { detectors, otherProtocols, recogniseOther };
+export const registry = { detectors, otherProtocols, recogniseOther, speaksUtp };
 
 /** The same with the detectors of the operator's lists of names, if there are any. */
 export function registryWith(lists: ListedNames | null): typeof registry {

@@ -55,6 +55,7 @@ test('names UDP protocols by their datagram', () => {
     ['sip', fromText('OPTIONS sip:a@example SIP/2.0\r\n')],
     ['snmp', fromHex('30 0c 02 01 01 04 03 70 75 62 a0 02 02 00')],
     ['radius', fromHex(`01 05 0014 ${'3c'.repeat(16)}`), 1812],
+    ['hyperswarm', fromHex(`5801 0801 10efaf02 5206 5018630a1ae1 3a0a 5f686f6c6570756e6368`)],
   ] as const)
     assert.equal(name('udp', bytes, 50_001, port ?? 50_003), expected, expected);
 });
@@ -64,6 +65,32 @@ test('names no BitTorrent message', () => {
   assert.equal(name('udp', fromText('d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe')), '');
   assert.equal(name('udp', fromHex('0000041727101980 00000000 facb0e99')), '');
   assert.equal(name('udp', fromHex('41 00 1234 00000001 00000000 00100000 0001 0000')), '');
+});
+
+test('a message of dht-rpc is one to its last byte', () => {
+  const message = fromHex('5801 0803 10efaf02 5206 503b630ac288 2a03 010203');
+  assert.equal(name('udp', message), 'hyperswarm');
+  for (let length = 0; length < message.length; length++)
+    assert.notEqual(name('udp', message.subarray(0, length)), length === 16 ? '' : 'hyperswarm', `${length}`);
+  for (const wrong of [
+    '5801 0803 10efaf02 5206 503b630ac288 2a03 010203 00',
+    '5801 0804 10efaf02 5206 503b630ac288 2a03 010203',
+    '5802 0803 10efaf02 5206 503b630ac288 2a03 010203',
+    '5801 0803 10efaf02 5206 503b630ac288 5203 010203',
+    '5801 0803 10efaf02 5206 503b630ac288 5a03 010203',
+    '5801 0803 10efaf02 5206 503b630ac288 2803 010203',
+    '5801 0803 10ffffffffffffff',
+    '5801 0803 10efaf02 2affffff 01',
+    '5801 0803 10efaf02 2aff',
+  ])
+    assert.equal(name('udp', fromHex(wrong)), '', wrong);
+  const view = new View();
+  view.bytes = fromHex('5801 0803 10efaf02 2a8001 0102');
+  view.end = view.bytes.length;
+  view.wireLength = view.end + 126;
+  assert.equal(otherProtocols[recogniseOther(view, 'udp')], 'hyperswarm', 'cut by the capture');
+  view.wireLength = view.end + 125;
+  assert.equal(otherProtocols[recogniseOther(view, 'udp')], '', 'longer than the datagram was');
 });
 
 test('reads only its range, and seldom names random bytes', () => {

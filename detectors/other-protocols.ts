@@ -5,6 +5,7 @@
  */
 import type { View } from './detector.js';
 import {
+  isDhtRpc,
   isDtls,
   isGtp,
   isIsakmp,
@@ -83,6 +84,7 @@ export const otherProtocols: readonly string[] = [
   'xmpp',
   'socks',
   'modbus',
+  'hyperswarm',
 ];
 
 const id = (name: string): number => {
@@ -138,6 +140,7 @@ const coap = id('coap');
 const xmpp = id('xmpp');
 const socks = id('socks');
 const modbus = id('modbus');
+const hyperswarm = id('hyperswarm');
 
 /** A protocol that announces itself by its first characters. */
 interface Opening {
@@ -202,6 +205,11 @@ function textProtocol(
 export function recogniseOther(view: View, transport: 'tcp' | 'udp'): number {
   if (view.end - view.start < 2) return 0;
   return transport === 'tcp' ? recogniseTcp(view) : recogniseUdp(view);
+}
+
+/** Hyperswarm 2 has its messages and the connections of libutp, which many BitTorrent clients use, on one socket. */
+export function speaksUtp(other: number): boolean {
+  return other === hyperswarm;
 }
 
 function recogniseTcp(view: View): number {
@@ -333,6 +341,7 @@ function recogniseUdp(view: View): number {
   if (first === 0x80 || first === 0x90)
     return isRtp(bytes, start, end, view.wireLength, view.sourcePort, view.destinationPort) ? rtp : 0;
   if (first === 0x38 || first === 0x40) return isOpenvpn(view) ? openvpn : 0;
+  if (first === 0x58) return isDhtRpc(bytes, start, end, view.wireLength) ? hyperswarm : 0;
   return 0;
 }
 

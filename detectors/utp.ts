@@ -88,6 +88,7 @@ const notMeasured = -2;
 
 const lonePacket = 0;
 const loneRequest = 1;
+const otherProgram = 2;
 
 export const utp: Detector = {
   name: 'utp',
@@ -97,25 +98,42 @@ export const utp: Detector = {
   summary: 'uTP by two packets that agree: connection ids, sequence and acknowledgement numbers, clocks',
   limits:
     'a single SYN without answer or repetition is only a hint, a single packet of another type nothing; one ' +
-    'direction alone takes three packets',
+    'direction alone takes three packets; behind messages of Hyperswarm 2, which speaks uTP too, only what is inside counts',
   scope: 'packets',
   packetsMax: 24,
   firstBytes: [0x01, 0x11, 0x21, 0x31, 0x41],
   where: 'anywhere',
   findings: [
-    { text: 'uTP connection request and its answer (BEP 29)', kind: 'utp', confidence: 'proof' },
-    { text: 'uTP connection request, sent again (BEP 29)', kind: 'utp', confidence: 'proof' },
-    { text: 'uTP connection request and data after it (BEP 29)', kind: 'utp', confidence: 'proof' },
+    {
+      text: 'uTP connection request and its answer (BEP 29)',
+      kind: 'utp',
+      confidence: 'proof',
+      elsewhere: otherProgram,
+    },
+    {
+      text: 'uTP connection request, sent again (BEP 29)',
+      kind: 'utp',
+      confidence: 'proof',
+      elsewhere: otherProgram,
+    },
+    {
+      text: 'uTP connection request and data after it (BEP 29)',
+      kind: 'utp',
+      confidence: 'proof',
+      elsewhere: otherProgram,
+    },
     {
       text: 'uTP packets of both directions that acknowledge each other (BEP 29)',
       kind: 'utp',
       confidence: 'proof',
+      elsewhere: otherProgram,
     },
     {
       text: 'uTP packets of one direction that carry on (BEP 29)',
       kind: 'utp',
       confidence: 'strong',
       repeatable: true,
+      elsewhere: otherProgram,
     },
     { text: 'peer handshake inside a uTP data packet (BEP 29, BEP 3)', kind: 'utp', confidence: 'proof' },
     {
@@ -123,11 +141,17 @@ export const utp: Detector = {
       kind: 'utp',
       confidence: 'proof',
     },
-    { text: 'a uTP connection request, not yet answered (BEP 29)', kind: 'utp', confidence: 'hint' },
+    {
+      text: 'a uTP connection request, not yet answered (BEP 29)',
+      kind: 'utp',
+      confidence: 'hint',
+      elsewhere: otherProgram,
+    },
   ],
   nearMisses: [
     'a uTP reset that answers nothing seen',
     'a connection request (SYN) in the form of uTP, but neither answered nor repeated',
+    "uTP, but the same two ports spoke another protocol's messages before, whose programs have uTP of their own",
   ],
   header: (bytes, start, end, wireLength) =>
     end - start >= headerLength && headerOfAnyWindow(bytes, start, end, wireLength) >= 0,

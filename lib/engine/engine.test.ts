@@ -9,7 +9,12 @@ import { Engine } from './engine.js';
 import { EvidenceStore } from './evidence.js';
 
 test('a small table has small pools beside it, one opening for each side of a flow', () => {
-  const registry = { detectors: [openingDetector()], otherProtocols: [], recogniseOther: () => 0 };
+  const registry = {
+    detectors: [openingDetector()],
+    otherProtocols: [],
+    recogniseOther: () => 0,
+    speaksUtp: () => false,
+  };
   const engine = new Engine({ registry, flowsMax: 64, hashSeed: 1, onEnd: () => undefined });
   assert.equal(engine.inspector.openings.bytes.length, 64 * 2 * openingBytes);
   assert.equal(engine.inspector.evidence.detector.length, 64 * 2 * evidencePerFlowMax);

@@ -20,6 +20,8 @@ export interface Registry {
   /** Names of other protocols; index 0 is "none recognised". */
   readonly otherProtocols: readonly string[];
   recogniseOther(view: View, transport: Transport): number;
+  /** True for one of `otherProtocols` whose programs have uTP connections of their own between the same ports. */
+  speaksUtp(other: number): boolean;
 }
 
 /** Detectors of one transport. Bit i of every mask stands for `detectors[i]`. */

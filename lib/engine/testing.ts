@@ -76,6 +76,7 @@ export class Bench {
         detectors,
         otherProtocols: ['', 'hello'],
         recogniseOther: (view) => (view.bytes[view.start] === 0x68 ? 1 : 0),
+        speaksUtp: () => false,
       },
       flowsMax,
       hashSeed: 1,

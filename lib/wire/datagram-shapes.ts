@@ -147,3 +147,40 @@ function isText(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (bytes[at]! < 0x20 || bytes[at]! > 0x7e) return false;
   return true;
 }
+
+/** Fields of dht-rpc's message behind the request id, all of bytes: their tags are 3 to 10 of wire type 2. */
+const rpcFieldFirst = 3;
+const rpcFieldLast = 10;
+
+/**
+ * Message of dht-rpc 4, which Hyperswarm 2 speaks (that package's schema.proto): protocol buffers with version 1, a type
+ * (query, update, response), a request id, then fields of bytes, one at least and each once, to the datagram's end.
+ */
+export function isDhtRpc(bytes: Uint8Array, start: number, end: number, wireLength: number): boolean {
+  const type = bytes[start + 3]!;
+  if (word16(bytes, start) !== 0x5801 || bytes[start + 2] !== 0x08 || type < 1 || type > 3) return false;
+  if (bytes[start + 4] !== 0x10) return false;
+  let at = varintEnd(bytes, start + 5, Math.min(end, start + 15));
+  if (at === 0 || at === end) return false;
+  const wireEnd = start + wireLength;
+  for (let seen = 0; at < end;) {
+    const tag = bytes[at]!;
+    const field = tag >> 3;
+    if ((tag & 7) !== 2 || field < rpcFieldFirst || field > rpcFieldLast || (seen & (1 << field)) !== 0)
+      return false;
+    seen |= 1 << field;
+    const from = varintEnd(bytes, at + 1, Math.min(end, at + 3));
+    if (from === 0) return false;
+    const length = from === at + 2 ? bytes[at + 1]! : (bytes[at + 1]! & 0x7f) | (bytes[at + 2]! << 7);
+    at = from + length;
+    // What the kernel or a capture left out is behind what is judged.
+    if (at > end) return at <= wireEnd && wireEnd > end;
+  }
+  return at === wireEnd;
+}
+
+/** Behind a number of protocol buffers that begins at `at` and ends before `end`, or 0. */
+function varintEnd(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end) if (bytes[at++]! < 0x80) return at;
+  return 0;
+}
