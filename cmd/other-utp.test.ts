@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concat, fromHex } from '../lib/testing.js';
+import { ActionPolicy, Pass, type ActionOptions } from '../lib/engine/action.js';
+import { fakePacket } from '../lib/flow/testing.js';
 import { type End, handshake, random, type Said, Town } from './encrypted-testing.js';
 
 const node: End = ['10.0.0.1', 49_800];
@@ -37,42 +39,71 @@ function flowOf(said: readonly Said[]) {
   return town.flow(node[0], other);
 }
 
-test('uTP alone is BitTorrent', () => {
-  const flow = flowOf(utp());
-  assert.deepEqual([flow.verdict, flow.kind], ['bittorrent', 'utp']);
+test('uTP alone is BitTorrent: from its request, from its data, by a request that is sent again', () => {
+  for (const said of [utp(), utp().slice(2)]) {
+    const flow = flowOf(said);
+    assert.deepEqual([flow.verdict, flow.kind], ['bittorrent', 'utp']);
+  }
+  assert.equal(askedTwice([]), 'bittorrent');
 });
 
-test('uTP of a program whose own messages came before is not, and the flow says why', () => {
-  const flow = flowOf([...talk, ...utp()]);
-  assert.deepEqual([flow.verdict, flow.protocol], ['clear', 'hyperswarm']);
-  assert.deepEqual(
-    flow.evidence.map(({ confidence }) => confidence),
-    [],
-  );
-  assert.match(
-    flow.near_misses[0]!.finding,
-    /^uTP, but the same two ports spoke another protocol's messages/,
-  );
+test('uTP of a program whose own messages were seen is a hint, and says why', () => {
+  for (const said of [utp(), utp().slice(2)]) {
+    const flow = flowOf([...talk, ...said]);
+    assert.deepEqual([flow.verdict, flow.reason, flow.protocol], ['suspect', 'single-hint', 'hyperswarm']);
+    assert.match(
+      flow.evidence[0]!.finding,
+      /^uTP, but its two ports also spoke the messages of another program/,
+    );
+  }
+  assert.equal(askedTwice(talk), 'suspect');
 });
 
-test('neither from its data on, nor by a request that is sent again', () => {
-  assert.equal(flowOf([...talk, ...utp().slice(2)]).verdict, 'clear');
+function askedTwice(before: readonly Said[]): string {
   const town = new Town('shape');
-  town.udp(node, other, [...talk, ['>', syn]]);
+  town.udp(node, other, [...before, ['>', syn]]);
   town.now += 3;
   town.udp(node, other, [['>', fromHex('41004567e9efe2ff000000000010000023c60000')]]);
-  assert.equal(town.verdict(node[0], other), 'clear');
+  return town.verdict(node[0], other);
+}
+
+test('its ends are not remembered as peers', () => {
+  for (const [before, verdict] of [
+    [[], 'bittorrent'],
+    [talk, 'suspect'],
+  ] as const) {
+    const town = new Town();
+    town.udp(node, other, [...before, ...utp()]);
+    town.udp(['10.0.0.2', 51_413], other, [['>', syn]]);
+    assert.equal(town.verdict('10.0.0.2', other), verdict);
+  }
 });
 
-test('nor are its ends remembered as peers', () => {
-  const town = new Town('corroborated');
-  town.udp(node, other, [...talk, ...utp()]);
-  const second: End = [node[0], 49_801];
-  town.udp(second, other, [['>', syn]]);
-  assert.notEqual(town.verdict(node[0], other), 'bittorrent');
+test('but peers that are remembered count there', () => {
+  const town = new Town();
+  town.udp(['10.0.0.2', 51_413], other, utp());
+  town.udp(node, other, [...talk, ['>', syn]]);
+  assert.equal(town.verdict(node[0], other), 'bittorrent');
 });
 
 test('the peer handshake inside counts whatever came before', () => {
   const flow = flowOf([...talk, ...utp(handshake)]);
   assert.deepEqual([flow.verdict, flow.kind], ['bittorrent', 'utp']);
+});
+
+test('the filter looks at such a flow for as long as at one without a name', () => {
+  const options: ActionOptions = {
+    ...{ default: 'reject', kinds: {}, inspectedPackets: 12, inspectedPacketsClear: 4 },
+    ...{ blocks: true, allowedInfoHashes: new Set() },
+  };
+  const { engine } = new Town();
+  const policy = new ActionPolicy(engine, options, () => undefined);
+  let looked = 0;
+  for (let i = 0; i < 20; i++) {
+    const ends = i % 2 === 0 ? { from: node, to: other } : { from: other, to: node };
+    const packet = fakePacket({ proto: 'udp', ...ends, payload: i % 2 === 0 ? query : answer });
+    const verdict = engine.packet(packet, 100, i + 1, 0);
+    if (policy.judge(engine.slot, verdict) === Pass) looked++;
+  }
+  assert.equal(looked, options.inspectedPackets - 1);
 });

@@ -50,8 +50,8 @@ export interface Finding {
    */
   readonly repeatable?: true;
   /**
-   * For a finding that knows the transport and not what it carries: on a flow that was named as a protocol whose programs
-   * speak that transport too (`Registry.speaksUtp`) it is the near miss with this index.
+   * For a finding that knows the transport and not what it carries: index of the finding, a hint, that it is on a flow
+   * that was named as a protocol whose programs speak that transport too (`Registry.speaksUtp`).
    */
   readonly elsewhere?: number;
 }

@@ -71,7 +71,7 @@ test('a message of dht-rpc is one to its last byte', () => {
   const message = fromHex('5801 0803 10efaf02 5206 503b630ac288 2a03 010203');
   assert.equal(name('udp', message), 'hyperswarm');
   for (let length = 0; length < message.length; length++)
-    assert.notEqual(name('udp', message.subarray(0, length)), length === 16 ? '' : 'hyperswarm', `${length}`);
+    assert.equal(name('udp', message.subarray(0, length)), length === 16 ? 'hyperswarm' : '', `${length}`);
   for (const wrong of [
     '5801 0803 10efaf02 5206 503b630ac288 2a03 010203 00',
     '5801 0804 10efaf02 5206 503b630ac288 2a03 010203',
@@ -91,6 +91,10 @@ test('a message of dht-rpc is one to its last byte', () => {
   assert.equal(otherProtocols[recogniseOther(view, 'udp')], 'hyperswarm', 'cut by the capture');
   view.wireLength = view.end + 125;
   assert.equal(otherProtocols[recogniseOther(view, 'udp')], '', 'longer than the datagram was');
+  view.bytes = message;
+  view.wireLength = message.length;
+  for (view.end = 9; view.end < message.length; view.end++)
+    assert.equal(otherProtocols[recogniseOther(view, 'udp')], 'hyperswarm', `cut behind ${view.end} bytes`);
 });
 
 test('reads only its range, and seldom names random bytes', () => {

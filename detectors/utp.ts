@@ -82,13 +82,13 @@ const oneDirection = 4;
 const dataHandshake = 5;
 const dataMessages = 6;
 const unanswered = 7;
+const otherProgram = 8;
 
 /** Answer of linkToOwn about packets that would carry on, were their time difference a measured one. */
 const notMeasured = -2;
 
 const lonePacket = 0;
 const loneRequest = 1;
-const otherProgram = 2;
 
 export const utp: Detector = {
   name: 'utp',
@@ -98,7 +98,7 @@ export const utp: Detector = {
   summary: 'uTP by two packets that agree: connection ids, sequence and acknowledgement numbers, clocks',
   limits:
     'a single SYN without answer or repetition is only a hint, a single packet of another type nothing; one ' +
-    'direction alone takes three packets; behind messages of Hyperswarm 2, which speaks uTP too, only what is inside counts',
+    'direction alone takes three packets; behind messages of Hyperswarm 2, which speaks uTP too, it is only a hint',
   scope: 'packets',
   packetsMax: 24,
   firstBytes: [0x01, 0x11, 0x21, 0x31, 0x41],
@@ -147,11 +147,15 @@ export const utp: Detector = {
       confidence: 'hint',
       elsewhere: otherProgram,
     },
+    {
+      text: 'uTP, but its two ports also spoke the messages of another program that has uTP of its own',
+      kind: 'utp',
+      confidence: 'hint',
+    },
   ],
   nearMisses: [
     'a uTP reset that answers nothing seen',
     'a connection request (SYN) in the form of uTP, but neither answered nor repeated',
-    "uTP, but the same two ports spoke another protocol's messages before, whose programs have uTP of their own",
   ],
   header: (bytes, start, end, wireLength) =>
     end - start >= headerLength && headerOfAnyWindow(bytes, start, end, wireLength) >= 0,

@@ -162,7 +162,8 @@ export class ActionPolicy {
     const { words, numbers } = this.#engine.flows;
     // What is inside a proxy has no name yet.
     const wrapped = (words[s + sFlags]! & (flagNegotiates | wrappedLayers)) !== 0;
-    const named = (words[s + sNoted]! & 0xff00) !== 0 && !wrapped;
+    const other = (words[s + sNoted]! >>> 8) & 0xff;
+    const named = other !== 0 && !wrapped && !this.#engine.registry.speaksUtp(other);
     const budget =
       verdict === Suspect
         ? this.#inspectedPackets * suspectPatience

@@ -30,7 +30,7 @@ import {
 import { evidenceMax, evidencePerFlowMax } from '../limits.js';
 import { protocolTcp } from '../wire/packet.js';
 import { Doubts } from './doubts.js';
-import { EvidenceStore, gradeHint, gradeNear, gradeProof, type Sighting } from './evidence.js';
+import { EvidenceStore, gradeHint, gradeProof, type Sighting } from './evidence.js';
 import { Notes } from './notes.js';
 import { weigh, Weighing, type EncryptedMode } from './policy.js';
 import { gradeOf, type DetectorSet, type Registry } from './registry.js';
@@ -99,11 +99,10 @@ export class Judge {
   believe(slot: number, s: number, id: number, detector: Detector): void {
     const view = this.#view;
     const words = this.#flows.words;
-    const finding = detector.findings[view.finding]!;
-    const { elsewhere } = finding;
-    if (elsewhere !== undefined && this.#registry.speaksUtp((words[s + sNoted]! >>> 8) & 0xff)) {
-      this.notes.note(s, id, elsewhere, gradeNear, false);
-      return;
+    let finding = detector.findings[view.finding]!;
+    if (finding.elsewhere !== undefined && this.#registry.speaksUtp((words[s + sNoted]! >>> 8) & 0xff)) {
+      view.finding = finding.elsewhere;
+      finding = detector.findings[view.finding]!;
     }
     const grade = gradeOf(finding.confidence);
     if (grade === gradeProof) this.doubts?.learn(slot, finding.kind);

@@ -170,13 +170,13 @@ export function isDhtRpc(bytes: Uint8Array, start: number, end: number, wireLeng
       return false;
     seen |= 1 << field;
     const from = varintEnd(bytes, at + 1, Math.min(end, at + 3));
-    if (from === 0) return false;
+    if (from === 0) return end - at <= 2 && end < wireEnd;
     const length = from === at + 2 ? bytes[at + 1]! : (bytes[at + 1]! & 0x7f) | (bytes[at + 2]! << 7);
     at = from + length;
-    // What the kernel or a capture left out is behind what is judged.
-    if (at > end) return at <= wireEnd && wireEnd > end;
+    if (at > wireEnd) return false;
   }
-  return at === wireEnd;
+  // Of a message that the kernel or a capture has cut, what is there.
+  return at === wireEnd || end < wireEnd;
 }
 
 /** Behind a number of protocol buffers that begins at `at` and ends before `end`, or 0. */
