@@ -77,7 +77,7 @@ export interface ActionOptions {
   readonly kinds: Readonly<Partial<Record<Kind, 'drop' | 'reject' | 'accept'>>>;
   /** Payload packets of both sides after which an unrecognised flow is let go. */
   readonly inspectedPackets: number;
-  /** The same for a flow that was recognised as another protocol. */
+  /** The same for a flow that was recognised as another protocol, and as none whose programs speak uTP too. */
   readonly inspectedPacketsClear: number;
   /** False in monitor mode: flows that would be blocked go on, and are looked at a while longer for what they teach. */
   readonly blocks: boolean;
